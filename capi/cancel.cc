@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include <ctx/cancel.h>
+
+#include "capi/handles.h"
+#include "core/error.h"
+#include "core/walk.h"
+
+using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+
+int ctx_cancel(ctx_canceler_t* canceler) {
+  return ctx_cancel_with(canceler, ctxcore::kCanceled, nullptr);
+}
+
+int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
+  if (err != ctxcore::kCanceled && err != ctxcore::kDeadlineExceeded) return -EINVAL;
+  if (const int result = check(canceler); result < 0) return result;
+  if (cause != nullptr) {
+    if (const int result = check_readable(cause); result < 0) return result;
+  }
+  return ctxcore::end(from(canceler), err, from(cause), ctxcore::Callbacks::here) ? 1 : 0;
+}
+
+ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {
+  const int result = check(canceler);
+  if (result == -ECHILD) return canceler;  // never freed in this process
+  if (result < 0) return nullptr;
+  add_ref(from(canceler));
+  return canceler;
+}
+
+ctx_canceler_t* ctx_canceler_unref(ctx_canceler_t* canceler) {
+  if (check(canceler) == 0) release(from(canceler));
+  return nullptr;
+}
+
+int ctx_cause_new(int code, const char* message, ctx_cause_t** ret) {
+  if (ret == nullptr) return -EINVAL;
+  Cause* cause = ctxcore::make_cause(code, message, nullptr, nullptr, nullptr);
+  if (cause == nullptr) return -ENOMEM;
+  *ret = reinterpret_cast<ctx_cause_t*>(cause);
+  return 0;
+}
+
+int ctx_cause_new_data(int code, const char* message, const ctx_key_t* key, void* data,
+                       ctx_drop_fn drop, ctx_cause_t** ret) {
+  if (key == nullptr || ret == nullptr) return -EINVAL;
+  Cause* cause = ctxcore::make_cause(code, message, key, data, drop);
+  if (cause == nullptr) return -ENOMEM;
+  *ret = reinterpret_cast<ctx_cause_t*>(cause);
+  return 0;
+}
+
+const ctx_cause_t* ctx_cause(const ctx_t* ctx) {
+  if (check_readable(ctx) < 0) return nullptr;
+  return to_handle(cause_of(ctxcore::node_of(from(ctx))));
+}
+
+int ctx_cause_code(const ctx_cause_t* cause) {
+  const int result = check_readable(cause);
+  return result < 0 ? result : from(cause)->code;
+}
+
+const char* ctx_cause_message(const ctx_cause_t* cause) {
+  return check_readable(cause) < 0 ? nullptr : from(cause)->message;
+}
+
+void* ctx_cause_data(const ctx_cause_t* cause, const ctx_key_t* key) {
+  if (key == nullptr || check_readable(cause) < 0) return nullptr;
+  return from(cause)->key == key ? from(cause)->data : nullptr;
+}
+
+const ctx_cause_t* ctx_cause_ref(const ctx_cause_t* cause) {
+  if (check_readable(cause) < 0) return nullptr;
+  ctxcore::ref(from(cause));
+  return cause;
+}
+
+const ctx_cause_t* ctx_cause_unref(const ctx_cause_t* cause) {
+  if (check(cause) == 0) ctxcore::unref(from(cause));
+  return nullptr;
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include <climits>
+#include <ctx/context.h>
+
+#include "capi/handles.h"
+#include "core/derive.h"
+#include "core/describe.h"
+#include "core/loop.h"
+#include "core/process.h"
+
+using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using ctxcore::kForever;
+using ctxcore::node_of;
+
+namespace {
+
+// Checks what every derivation of a node has in common.
+int check_derive(const ctx_t* parent, ctx_t** ret) {
+  if (ret == nullptr) return -EINVAL;
+  return check(parent);
+}
+
+uint32_t handles(ctx_canceler_t** ret_canceler) { return ret_canceler != nullptr ? 2 : 1; }
+
+void hand_out(Node* node, ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  *ret = to_handle(node);
+  if (ret_canceler != nullptr) *ret_canceler = to_canceler(node);
+}
+
+int derive_deadline(ctx_t* parent, int64_t deadline, int64_t now, const ctx_cause_t* cause,
+                    ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  Node* node = nullptr;
+  const int result = ctxcore::derive_deadline(from(parent), deadline, now, from(cause),
+                                              handles(ret_canceler), &node);
+  if (result == 0) hand_out(node, ret, ret_canceler);
+  return result;
+}
+
+int check_cause(const ctx_cause_t* cause) { return cause == nullptr ? 0 : check_readable(cause); }
+
+}  // namespace
+
+ctx_t* ctx_background(void) { return to_handle(ctxcore::background()); }
+
+ctx_t* ctx_todo(void) { return to_handle(ctxcore::todo()); }
+
+ctx_t* ctx_ref(ctx_t* ctx) {
+  const int result = check(ctx);
+  if (result == -ECHILD) return ctx;  // never freed in this process
+  if (result < 0) return nullptr;
+  Context* const context = from(ctx);
+  if (context->parent != nullptr) add_ref(context);
+  return ctx;
+}
+
+ctx_t* ctx_unref(ctx_t* ctx) {
+  if (check(ctx) == 0) release(from(ctx));
+  return nullptr;
+}
+
+int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  if (ret_canceler == nullptr) return -EINVAL;
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  Node* node = nullptr;
+  const int result = ctxcore::derive_cancel(from(parent), handles(ret_canceler), &node);
+  if (result == 0) hand_out(node, ret, ret_canceler);
+  return result;
+}
+
+int ctx_with_deadline(ctx_t* parent, int64_t deadline_ns, ctx_t** ret,
+                      ctx_canceler_t** ret_canceler) {
+  return ctx_with_deadline_cause(parent, deadline_ns, nullptr, ret, ret_canceler);
+}
+
+int ctx_with_timeout(ctx_t* parent, int64_t timeout_ns, ctx_t** ret,
+                     ctx_canceler_t** ret_canceler) {
+  return ctx_with_timeout_cause(parent, timeout_ns, nullptr, ret, ret_canceler);
+}
+
+int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause,
+                            ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  if (const int result = check_cause(cause); result < 0) return result;
+  const int64_t now = node_of(from(parent))->loop->now();
+  return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
+}
+
+int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause,
+                           ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  if (const int result = check_cause(cause); result < 0) return result;
+  const int64_t now = node_of(from(parent))->loop->now();
+  return derive_deadline(parent, ctxcore::saturating_add(now, timeout_ns), now, cause, ret,
+                         ret_canceler);
+}
+
+int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  Context* context = nullptr;
+  const int result = ctxcore::derive_detached(from(parent), &context);
+  if (result == 0) *ret = to_handle(context);
+  return result;
+}
+
+int ctx_err(const ctx_t* ctx) {
+  if (const int result = check_readable(ctx); result < 0) [[unlikely]] return result;
+  return error_of(node_of(from(ctx)));
+}
+
+const volatile int32_t* ctx_err_word(const ctx_t* ctx) {
+  if (check_readable(ctx) < 0) return nullptr;
+  static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t));
+  return reinterpret_cast<const volatile int32_t*>(&node_of(from(ctx))->error);
+}
+
+int ctx_cancelable(const ctx_t* ctx) {
+  if (const int result = check_readable(ctx); result < 0) return result;
+  return is_root(node_of(from(ctx))) ? 0 : 1;
+}
+
+int ctx_deadline(const ctx_t* ctx, int64_t* ret_ns) {
+  if (ret_ns == nullptr) return -EINVAL;
+  if (const int result = check_readable(ctx); result < 0) return result;
+  const int64_t deadline = node_of(from(ctx))->deadline;
+  if (deadline == kForever) return 0;
+  *ret_ns = deadline;
+  return 1;
+}
+
+int64_t ctx_remaining(const ctx_t* ctx) {
+  if (check_readable(ctx) < 0) return INT64_MIN;
+  const Node* node = node_of(from(ctx));
+  if (node->deadline == kForever) return kForever;
+  return ctxcore::saturating_sub(node->deadline, node->loop->now());
+}
+
+int64_t ctx_now(const ctx_t* ctx) {
+  if (check_readable(ctx) < 0) return INT64_MIN;
+  return node_of(from(ctx))->loop->now();
+}
+
+int ctx_describe(const ctx_t* ctx, char* buf, size_t size) {
+  if (buf == nullptr && size != 0) return -EINVAL;
+  if (const int result = check_readable(ctx); result < 0) return result;
+  const size_t length = ctxcore::describe(from(ctx), buf, size);
+  return length > INT_MAX ? -EOVERFLOW : static_cast<int>(length);
+}

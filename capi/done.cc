@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include <ctx/done.h>
+#include <fcntl.h>
+
+#include "capi/handles.h"
+#include "core/clock.h"
+#include "core/descriptor.h"
+#include "core/poll.h"
+#include "core/wait.h"
+
+using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using ctxcore::node_of;
+
+namespace {
+
+int check_watch(ctx_watch_t* watch) {
+  return watch == nullptr
+             ? -EINVAL
+             : ctxcore::stamp::check(from(watch)->stamp, ctxcore::stamp::kWatch);
+}
+
+int64_t until(int64_t timeout_ns) {
+  return ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
+}
+
+}  // namespace
+
+int ctx_done_fd(ctx_t* ctx) {
+  const int result = check(ctx);
+  return result < 0 ? result : ctxcore::descriptor_of(node_of(from(ctx)));
+}
+
+int ctx_done_fd_dup(ctx_t* ctx) {
+  const int fd = ctx_done_fd(ctx);
+  if (fd < 0) return fd;
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy < 0 ? -errno : copy;
+}
+
+int ctx_wait(ctx_t* ctx, int64_t timeout_ns) {
+  return ctx_wait_any(&ctx, 1, timeout_ns, nullptr);
+}
+
+int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index) {
+  if (ctxs == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
+  for (size_t i = 0; i < n; ++i) {
+    if (const int result = check(ctxs[i]); result < 0) return result;
+  }
+  size_t index = 0;
+  const int result = ctxcore::wait_any(reinterpret_cast<Context* const*>(ctxs), n,
+                                       until(timeout_ns), &index);
+  if (result == 1 && ret_index != nullptr) *ret_index = index;
+  return result;
+}
+
+int ctx_poll(ctx_t* ctx, struct pollfd* fds, nfds_t nfds, int64_t timeout_ns) {
+  if (timeout_ns < 0 || (fds == nullptr && nfds != 0)) return -EINVAL;
+  if (const int result = check(ctx); result < 0) return result;
+  return ctxcore::poll_with(node_of(from(ctx)), fds, nfds, timeout_ns);
+}
+
+int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t flags,
+                   ctx_watch_t** ret) {
+  if (fn == nullptr || (flags & ~CTX_DEFER) != 0) return -EINVAL;
+  if (const int result = check(ctx); result < 0) return result;
+  return ctxcore::after_func(from(ctx), fn, arg, drop, (flags & CTX_DEFER) != 0,
+                             reinterpret_cast<Watch**>(ret));
+}
+
+int ctx_watch_stop(ctx_watch_t* watch) {
+  const int result = check_watch(watch);
+  return result < 0 ? result : ctxcore::stop(from(watch));
+}
+
+int ctx_watch_stop_wait(ctx_watch_t* watch) {
+  const int result = check_watch(watch);
+  return result < 0 ? result : ctxcore::stop_wait(from(watch));
+}
+
+ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
+  if (check_watch(watch) == 0) ctxcore::release(from(watch));
+  return nullptr;
+}

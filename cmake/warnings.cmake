@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Warnings and sanitizers for everything in this tree.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety> $<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety-beta>)
+endif()
+if(CTX_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(CTX_SANITIZE)
+  add_compile_options(-fsanitize=${CTX_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CTX_SANITIZE})
+endif()

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include "core/alloc.h"
+
+#include <cstdlib>
+
+namespace ctxcore {
+
+void* allocate(size_t size) { return std::malloc(size); }
+
+void* allocate_lines(size_t size) { return std::aligned_alloc(64, size); }
+
+void* reallocate(void* memory, size_t size) { return std::realloc(memory, size); }
+
+void deallocate(void* memory) { std::free(memory); }
+
+}  // namespace ctxcore

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "core/cause.h"
+
+#include <cstring>
+
+#include "core/alloc.h"
+#include "core/error.h"
+
+namespace ctxcore {
+
+namespace {
+
+constinit Cause canceled{0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr};
+constinit Cause deadline_exceeded{0,       1,       kDeadlineExceeded, "context deadline exceeded",
+                                  nullptr, nullptr, nullptr};
+
+bool is_plain(const Cause* cause) { return cause == &canceled || cause == &deadline_exceeded; }
+
+}  // namespace
+
+void stamp_plain_causes() {
+  canceled.stamp = deadline_exceeded.stamp = stamp::make(stamp::kCause);
+}
+
+Cause* make_cause(int code, const char* message, const void* key, void* data,
+                  void (*drop)(void*)) {
+  const size_t length = message == nullptr ? 0 : std::strlen(message) + 1;
+  auto* cause = static_cast<Cause*>(allocate(sizeof(Cause) + length));
+  if (cause == nullptr) return nullptr;
+  char* text = reinterpret_cast<char*>(cause + 1);
+  if (message != nullptr) std::memcpy(text, message, length);
+  return ::new (cause) Cause{stamp::make(stamp::kCause),
+                             1,
+                             code,
+                             message != nullptr ? text : error_text(code),
+                             key,
+                             data,
+                             drop};
+}
+
+const Cause* plain_cause(int error) {
+  return error == kDeadlineExceeded ? &deadline_exceeded : &canceled;
+}
+
+const Cause* ref(const Cause* cause) {
+  if (cause != nullptr && !is_plain(cause)) cause->refs.fetch_add(1, std::memory_order_relaxed);
+  return cause;
+}
+
+void unref(const Cause* cause) {
+  if (cause == nullptr || is_plain(cause)) return;
+  // One that was made before a fork belongs to the parent process: it is never freed here.
+  if (stamp::check(cause->stamp, stamp::kCause) != 0) return;
+  // acq_rel: all uses of the cause come before its destruction.
+  if (cause->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (cause->drop != nullptr) cause->drop(cause->data);
+  deallocate(const_cast<Cause*>(cause));
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// A node's children: arrays of pointers, each child knowing its place, in one shard or in many.
+//
+// A child is listed from its birth until it is freed. Removal moves the last child into the gap, so
+// both ends are O(1), and a walk over the array prefetches, which a linked list cannot.
+//
+// Invariants
+//  1. shard.slots()[child.slot] is child, for the shard that child.home_shard names.
+//  2. All of a shard is guarded by its lock; so are `error`, `cause` and `flags` of the nodes that it
+//     lists, for writing.
+//  3. A capacity of 1 is the pointer inside the shard itself: a chain allocates no arrays.
+//  4. `more` goes from null to an array once, under the first shard's lock, when two threads have met
+//     at that lock. From then on children are added only there, in the shard of their processor, so
+//     that threads on different processors write no common cache line.
+//
+// Lock order: a shard of a parent before any shard of its child.
+#ifndef CTX_CORE_CHILDREN_H
+#define CTX_CORE_CHILDREN_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/lock.h"
+
+namespace ctxcore {
+
+struct Node;
+
+struct Shard {
+  Node** slots() CTX_REQUIRES(lock) { return capacity == 1 ? &place.one : place.many; }
+
+  int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM
+  void remove(Node* child) CTX_REQUIRES(lock);
+  void free_slots();  // with nobody left to share it
+
+  Lock lock;
+  uint32_t count CTX_GUARDED_BY(lock) = 0;
+  union {
+    Node* one;
+    Node** many;
+  } place CTX_GUARDED_BY(lock) = {nullptr};
+  uint32_t capacity CTX_GUARDED_BY(lock) = 1;
+};
+
+struct Children {
+  static constexpr uint32_t kMore = 16;
+  struct alignas(64) PaddedShard : Shard {};
+
+  Shard& at(uint8_t index) {
+    return index == 0 ? first : more.load(std::memory_order_acquire)[index - 1];
+  }
+
+  // The shard that this thread should add to, locked; its index in *index.
+  Shard& lock_for_adding(uint8_t* index) CTX_UNCHECKED_LOCKING;
+
+  // How many shards there are. Exact for a caller that holds first.lock, or has held it since the time
+  // it cares about.
+  uint32_t shards() const { return more.load(std::memory_order_acquire) == nullptr ? 1 : 1 + kMore; }
+
+  // All locks at once, to decide whether any child is left.
+  void lock_all() CTX_UNCHECKED_LOCKING;
+  void unlock_all() CTX_UNCHECKED_LOCKING;
+  bool empty() CTX_UNCHECKED_LOCKING;  // under lock_all()
+
+  void free_all();
+
+  Shard first;
+  std::atomic<PaddedShard*> more{nullptr};
+};
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// What a handle points to. Two shapes stand behind it:
+//
+//   Node     takes part in the cancel tree: it has an error word, a parent, children, observers.
+//            The roots, and what ctx_with_cancel and the deadlines make.
+//   Carrier  takes no part: it carries a value, or cuts the tie to the ancestors' ends, and has the
+//            error, deadline and observers of the node it hangs on.
+//
+// Invariants
+//  1. parent, values, kind and a carrier's node never change.
+//  2. refs counts handles, armed watches, carriers and nodes that hang on a carrier, and pins. A node's
+//     children keep it in memory without being counted (node.h).
+//  3. `values` is the nearest context at or above this one that carries a value.
+#ifndef CTX_CORE_CONTEXT_H
+#define CTX_CORE_CONTEXT_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/handle.h"
+
+namespace ctxcore {
+
+struct Node;
+struct Value;
+
+enum class Kind : uint8_t { background, todo, cancel, deadline, value, string, detached };
+
+constexpr uint8_t kNoWheel = 255;
+
+struct Context {
+  constexpr Context(Kind which, Context* above, Value* nearest, uint8_t initial_flags = 0)
+      : parent(above), values(nearest), kind(which), flags(initial_flags) {}
+
+  uint32_t stamp = 0;
+  std::atomic<uint32_t> refs{1};
+  Context* const parent;  // nullptr for a root
+  Value* values;
+  const Kind kind;
+
+  // The four that follow are a node's; they stand here so that what pollers and a cancel's walk read
+  // lies within one cache line.
+  std::atomic<uint8_t> flags;  // guarded for writing by the lock of the home shard
+  uint8_t home_shard = 0;         // which of the parent's shards lists this node
+  std::atomic<uint8_t> wheel{kNoWheel};  // which of the loop's wheels may hold its timer
+  std::atomic<int32_t> error{0};  // written once, under the lock of the home shard
+};
+
+struct Carrier : Context {
+  constexpr Carrier(Kind which, Context* above, Value* nearest, Node* where)
+      : Context(which, above, nearest), node(where) {}
+
+  Node* const node;
+};
+
+struct Value : Carrier {
+  constexpr Value(Kind which, Context* above, Node* where, const void* k, void* v, void (*d)(void*))
+      : Carrier(which, above, this, where), key(k), value(v), drop(d) {}
+
+  const void* key;  // a Key, or the name of a string
+  void* value;
+  void (*drop)(void*);
+};
+
+// What a public ctx_key_t is.
+struct Key {
+  const char* name;
+};
+
+inline bool is_carrier(const Context* context) { return context->kind >= Kind::value; }
+
+// The node whose end is this context's end.
+inline Node* node_of(const Context* context);
+
+inline int check(const Context* context) {
+  return context == nullptr ? -EINVAL : stamp::check(context->stamp, stamp::kContext);
+}
+
+// As check(), for what may also be done with a context from before a fork.
+inline int check_readable(const Context* context) {
+  const int result = check(context);
+  return result == -ECHILD ? 0 : result;
+}
+
+inline void add_ref(Context* context) { context->refs.fetch_add(1, std::memory_order_relaxed); }
+
+// Gives a reference back. The last one frees the context and, upwards and without recursion, every
+// ancestor that only its descendants still kept. Runs users' drop functions: hold no lock.
+void release(Context* context);
+
+}  // namespace ctxcore
+
+#include "core/node.h"
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// The one file that uses fmt: integers and text, compiled formats, into a buffer of the caller's.
+//
+// The text runs from the root to the context, and the tree is linked the other way. So the length is
+// found first, and the parts are then written from the last to the first, each at its own place.
+#include "core/describe.h"
+
+#include <algorithm>
+#include <fmt/compile.h>
+#include <fmt/format.h>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/loop.h"
+
+namespace ctxcore {
+
+namespace {
+
+// A piece of text that is cut at `room` and counted whole.
+struct Part {
+  char* at;
+  size_t room;
+  size_t length = 0;
+
+  template <typename Format, typename... Args>
+  void add(const Format& format, const Args&... args) {
+    const size_t written = std::min(length, room);
+    length += fmt::format_to_n(at + written, room - written, format, args...).size;
+  }
+};
+
+struct Digits {
+  char text[24];
+  size_t size;
+};
+
+// whole.fraction with `places` decimals, less the zeros at its end.
+Digits decimal(uint64_t whole, uint64_t fraction, unsigned places) {
+  Digits digits{};
+  auto* end = fmt::format_to(digits.text, FMT_COMPILE("{}"), whole);
+  if (fraction != 0) {
+    *end++ = '.';
+    for (unsigned i = places; i-- > 0; fraction /= 10) {
+      end[i] = static_cast<char>('0' + fraction % 10);
+    }
+    end += places;
+    while (end[-1] == '0') --end;
+  }
+  digits.size = static_cast<size_t>(end - digits.text);
+  return digits;
+}
+
+void add_decimal(Part& part, uint64_t value, uint64_t unit, unsigned places,
+                 std::string_view name) {
+  const Digits digits = decimal(value / unit, value % unit, places);
+  part.add(FMT_COMPILE("{}{}"), std::string_view(digits.text, digits.size), name);
+}
+
+// As Go prints a duration: 1h2m3.5s, 1.2s, 20ms, 1.5µs, 7ns, 0s.
+void add_duration(Part& part, int64_t ns) {
+  constexpr uint64_t kMinute = 60 * uint64_t{kSecond};
+  const uint64_t size = ns < 0 ? 0 - static_cast<uint64_t>(ns) : static_cast<uint64_t>(ns);
+  if (ns < 0) part.add(FMT_COMPILE("{}"), std::string_view("-"));
+  if (size == 0) return add_decimal(part, 0, 1, 0, "s");
+  if (size < 1'000) return add_decimal(part, size, 1, 0, "ns");
+  if (size < 1'000'000) return add_decimal(part, size, 1'000, 3, "\u00b5s");
+  if (size < kSecond) return add_decimal(part, size, 1'000'000, 6, "ms");
+  const uint64_t minutes = size / kMinute;
+  if (minutes >= 60) part.add(FMT_COMPILE("{}{}"), minutes / 60, std::string_view("h"));
+  if (minutes > 0) part.add(FMT_COMPILE("{}{}"), minutes % 60, std::string_view("m"));
+  add_decimal(part, size % kMinute, kSecond, 9, "s");
+}
+
+void add_deadline(Part& part, int64_t deadline, int64_t now) {
+  part.add(FMT_COMPILE("{}"), std::string_view(".WithDeadline("));
+  if (deadline < 0) part.add(FMT_COMPILE("{}"), std::string_view("-"));
+  const uint64_t size =
+      deadline < 0 ? 0 - static_cast<uint64_t>(deadline) : static_cast<uint64_t>(deadline);
+  part.add(FMT_COMPILE("{}.{:09}s ["), size / kSecond, size % kSecond);
+  add_duration(part, saturating_sub(deadline, now));
+  part.add(FMT_COMPILE("{}"), std::string_view("])"));
+}
+
+void add_named(Part& part, std::string_view call, const char* name) {
+  part.add(FMT_COMPILE("{}{}{}"), call, std::string_view(name != nullptr ? name : "unnamed"),
+           std::string_view(")"));
+}
+
+// What this context adds to its parent's text.
+size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
+  Part part{at, room};
+  switch (context->kind) {
+    case Kind::background:
+      part.add(FMT_COMPILE("{}"), std::string_view("context.Background"));
+      break;
+    case Kind::todo:
+      part.add(FMT_COMPILE("{}"), std::string_view("context.TODO"));
+      break;
+    case Kind::cancel:
+      part.add(FMT_COMPILE("{}"), std::string_view(".WithCancel"));
+      break;
+    case Kind::deadline:
+      add_deadline(part, static_cast<const Node*>(context)->deadline, now);
+      break;
+    case Kind::value:
+      add_named(part, ".WithValue(",
+                static_cast<const Key*>(static_cast<const Value*>(context)->key)->name);
+      break;
+    case Kind::string:
+      add_named(part, ".WithString(",
+                static_cast<const char*>(static_cast<const Value*>(context)->key));
+      break;
+    case Kind::detached:
+      part.add(FMT_COMPILE("{}"), std::string_view(".WithoutCancel"));
+      break;
+  }
+  return part.length;
+}
+
+}  // namespace
+
+size_t describe(const Context* context, char* buffer, size_t size) {
+  const int64_t now = node_of(context)->loop->now();  // once, so that both rounds agree
+  size_t total = 0;
+  for (const Context* c = context; c != nullptr; c = c->parent) {
+    total += write_part(c, now, nullptr, 0);
+  }
+  if (size == 0) return total;
+  const size_t last = size - 1;
+  size_t start = total;
+  for (const Context* c = context; c != nullptr; c = c->parent) {
+    start -= write_part(c, now, nullptr, 0);
+    if (start < last) write_part(c, now, buffer + start, last - start);
+  }
+  buffer[std::min(total, last)] = '\0';
+  return total;
+}
+
+}  // namespace ctxcore

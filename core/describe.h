@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// How a context came to be, as text.
+#ifndef CTX_CORE_DESCRIBE_H
+#define CTX_CORE_DESCRIBE_H
+
+#include <cstddef>
+
+#include "core/context.h"
+
+namespace ctxcore {
+
+// As snprintf: writes at most size - 1 characters and a NUL, returns the length of the whole.
+size_t describe(const Context* context, char* buffer, size_t size);
+
+}  // namespace ctxcore
+
+#endif

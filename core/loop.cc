@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "core/loop.h"
+
+#include <algorithm>
+#include <sched.h>
+
+#include "core/error.h"
+#include "core/node.h"
+#include "core/walk.h"
+
+namespace ctxcore {
+
+namespace {
+
+// Takes the earlier of two sorted chains' first links each time. Chains here are joined by `next` and
+// end in nullptr.
+Link* merge(Link* a, Link* b) {
+  Link* first = nullptr;
+  Link** tail = &first;
+  while (a != nullptr && b != nullptr) {
+    Link*& earlier =
+        static_cast<TimerNode*>(b)->deadline < static_cast<TimerNode*>(a)->deadline ? b : a;
+    *tail = earlier;
+    tail = &earlier->next;
+    earlier = earlier->next;
+  }
+  *tail = a != nullptr ? a : b;
+  return first;
+}
+
+// Sorts a ring by deadline into such a chain: a merge sort without recursion. sorted[i] holds 2^i
+// links or none.
+Link* sort_by_deadline(Link*& ring) {
+  Link* sorted[32] = {};
+  while (Link* link = pop_front(ring)) {
+    Link* chain = link;
+    unsigned i = 0;
+    for (; sorted[i] != nullptr && i < 31; ++i) {
+      chain = merge(sorted[i], chain);
+      sorted[i] = nullptr;
+    }
+    sorted[i] = merge(sorted[i], chain);
+  }
+  Link* all = nullptr;
+  for (Link* chain : sorted) all = merge(chain, all);
+  return all;
+}
+
+}  // namespace
+
+uint8_t Loop::pick_wheel() {
+  const int processor = sched_getcpu();
+  return processor < 0 ? 0 : static_cast<uint8_t>(processor % kWheels);
+}
+
+int Loop::start() {
+  if (started_.load(std::memory_order_acquire)) return 0;
+  Guard guard(start_lock_);
+  if (started_.load(std::memory_order_relaxed)) return 0;
+  int result = poller_.open();
+  if (result < 0) return result;
+  result = calls_.start();
+  if (result == 0) {
+    result = start_thread("ctx-loop", run, this, &thread_);
+    if (result < 0) calls_.stop();
+  }
+  if (result < 0) {
+    poller_.close();
+    return result;
+  }
+  started_.store(true, std::memory_order_release);
+  return 0;
+}
+
+void Loop::arm(TimerNode* node, int64_t now) {
+  const uint8_t wheel = node->wheel.load(std::memory_order_relaxed);
+  const int64_t when = wheels_[wheel].insert(node, now);
+  if (when < alarm_.load(std::memory_order_relaxed)) set_alarm_by(when);
+}
+
+void Loop::disarm(TimerNode* node) {
+  const uint8_t wheel = node->wheel.load(std::memory_order_acquire);
+  if (wheel != kNoWheel) wheels_[wheel].remove(node);
+}
+
+bool Loop::disarm_last(TimerNode* node) {
+  const uint8_t wheel = node->wheel.load(std::memory_order_acquire);
+  if (wheel != kNoWheel) return wheels_[wheel].remove_last(node);
+  // Taken out to fire: the pin that came with it shows in the count.
+  return node->refs.load(std::memory_order_acquire) == 1;
+}
+
+void Loop::set_alarm_by(int64_t when) {
+  Guard guard(alarm_lock_);
+  if (when >= alarm_.load(std::memory_order_relaxed)) return;
+  alarm_.store(when, std::memory_order_relaxed);
+  poller_.set_alarm(when);
+}
+
+void Loop::forget_alarm() {
+  Guard guard(alarm_lock_);
+  alarm_.store(kForever, std::memory_order_relaxed);
+}
+
+int64_t Loop::next() {
+  int64_t earliest = kForever;
+  for (unsigned i = 0; i < kWheels; ++i) earliest = std::min(earliest, wheels_[i].next());
+  return earliest;
+}
+
+void Loop::fire_due() {
+  const int64_t time = now();
+  Link* due = nullptr;
+  for (unsigned i = 0; i < kWheels; ++i) wheels_[i].expire(time, due);
+  for (Link* link = sort_by_deadline(due); link != nullptr;) {
+    auto* node = static_cast<TimerNode*>(link);
+    Link* const following = link->next;
+    end(node, kDeadlineExceeded, node->deadline_cause, Callbacks::queued);
+    release_later(node);
+    link = following;
+  }
+}
+
+void Loop::release_later(Node* node) {
+  if (!release_unless_last(node)) calls_.push_release(node);
+}
+
+void* Loop::run(void* self) {
+  auto* loop = static_cast<Loop*>(self);
+  for (;;) {
+    loop->forget_alarm();
+    loop->fire_due();
+    loop->set_alarm_by(loop->next());
+    loop->poller_.sleep();
+  }
+}
+
+void Loop::abandon() { poller_.close(); }
+
+}  // namespace ctxcore

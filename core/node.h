@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// A node of the cancel tree.
+//
+// Invariants
+//  1. A node is listed by its parent's node from birth until it is freed, done or not. So a parent's
+//     memory outlives its children's, and with it everything that a child borrows from above.
+//  2. error goes from 0 to an error once. cause is set before it, and both under the lock of the home
+//     shard, where the parent lists this node: the first end wins, error and cause together.
+//  3. Who ended this node: itself, if its cause is a Cause; else the ancestor that its cause names,
+//     which was ended by the same call. That one's phase tells how far the call has come.
+//  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So
+//     whoever sets error sees under the same lock whether anyone may be there; and whoever came later
+//     sees the error.
+//  5. refs becomes 0 only under the home shard's and all own shards' locks, while there are children.
+//     It becomes 1 again when a walk pins the node, or when the last child of a shard goes: that child's
+//     release then carries on here.
+//  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
+//     of a walk it belongs to a walk from above that met it. (walk.h)
+//
+// Lock order: home shard, own shards, then the loop's wheel or queue of calls. Two nodes' shards are
+// locked together only in the order parent, child.
+#ifndef CTX_CORE_NODE_H
+#define CTX_CORE_NODE_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/cause.h"
+#include "core/children.h"
+#include "core/context.h"
+#include "core/list.h"
+#include "core/phase.h"
+
+namespace ctxcore {
+
+class Loop;
+
+struct Node : Context {
+  static constexpr uint8_t kFamily = 1;
+
+  constexpr Node(Kind which, Context* above, Value* nearest, Loop* runner, int64_t when,
+                 uint8_t initial_flags = 0)
+      : Context(which, above, nearest, initial_flags), deadline(when), loop(runner) {}
+
+  std::atomic<uintptr_t> cause{0};  // a Cause, or the address of the ending node plus 1
+  const int64_t deadline;           // the effective one; kForever for none
+  Loop* const loop;                 // one for the whole family
+  Phase phase;                      // its address is the canceler's handle
+  uint32_t slot = 0;                // place in the home shard; guarded by its lock
+  Children children;
+  Link* observers CTX_GUARDED_BY(children.first.lock) = nullptr;  // observer.h
+  Node* next = nullptr;
+};
+
+// A node with a deadline of its own. As a Link it is in a wheel, or in a list of what is due.
+struct TimerNode : Node, Link {
+  TimerNode(Context* above, Value* nearest, Loop* runner, int64_t when, const Cause* why)
+      : Node(Kind::deadline, above, nearest, runner, when), deadline_cause(why) {}
+
+  const Cause* const deadline_cause;  // a reference, or nullptr; the node's for life
+};
+
+// glibc's chunks for these are 128 and 144 bytes: what TARGETS.md allows.
+static_assert(sizeof(void*) != 8 || sizeof(Node) <= 120);
+static_assert(sizeof(void*) != 8 || sizeof(TimerNode) <= 136);
+
+inline Node* node_of(const Context* context) {
+  return is_carrier(context) ? static_cast<const Carrier*>(context)->node
+                             : const_cast<Node*>(static_cast<const Node*>(context));
+}
+
+inline bool is_root(const Node* node) { return node->parent == nullptr; }
+
+// False for ever once the timer has been taken out to fire.
+inline bool has_timer(const Node* node) {
+  return node->wheel.load(std::memory_order_acquire) != kNoWheel;
+}
+
+// The shard whose lock guards this node's end; not for a root, which has none.
+inline Shard& home(Node* node) { return node_of(node->parent)->children.at(node->home_shard); }
+
+inline Lock& observers_lock(Node* node) { return node->children.first.lock; }
+
+// 0 while live. The acquire pairs with the release in mark(): who sees the error sees its cause.
+inline int error_of(const Node* node) { return node->error.load(std::memory_order_acquire); }
+
+// For a node that is done: the node whose cancel ended it, possibly itself.
+inline Node* ender_of(const Node* node) {
+  const uintptr_t word = node->cause.load(std::memory_order_relaxed);
+  return (word & 1) != 0 ? reinterpret_cast<Node*>(word - 1) : const_cast<Node*>(node);
+}
+
+inline const Cause* cause_of(const Node* node) {
+  if (error_of(node) == 0) return nullptr;
+  return reinterpret_cast<const Cause*>(ender_of(node)->cause.load(std::memory_order_relaxed));
+}
+
+// Under the home shard's lock, for a live node: ends it on behalf of a node above, whose cause it
+// borrows.
+inline void mark(Node* node, int error, const Node* ender) {
+  node->cause.store(reinterpret_cast<uintptr_t>(ender) + 1, std::memory_order_relaxed);
+  node->error.store(error, std::memory_order_release);
+}
+
+inline bool has_family(const Node* node) {
+  return (node->flags.load(std::memory_order_acquire) & Node::kFamily) != 0;
+}
+
+// Before the first child or observer is added. The acquire in has_family() pairs with the release
+// here, so that who finds the flag set by another thread sees an error set before it, too.
+inline void set_family(Node* node) {
+  if (has_family(node)) return;
+  Guard guard(home(node).lock);
+  node->flags.store(Node::kFamily, std::memory_order_release);
+}
+
+// Waits until every context below the cancel that ended this node is marked, or also woken.
+inline void await(const Node* node, Phase::Step step) { ender_of(node)->phase.await(step); }
+
+}  // namespace ctxcore
+
+#endif

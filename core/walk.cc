@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+#include "core/walk.h"
+
+#include <algorithm>
+
+#include "core/descriptor.h"
+#include "core/loop.h"
+#include "core/observer.h"
+#include "core/wait.h"
+#include "core/watch.h"
+
+namespace ctxcore {
+
+namespace {
+
+class Walk {
+ public:
+  Walk(Node* root, int error, Callbacks callbacks)
+      : root_(root), error_(error), callbacks_(callbacks) {}
+
+  void run() {
+    mark_all();
+    await_met();
+    root_->phase.advance(Phase::kMarked);
+    for_each([](Node* node) { wake(node); });
+    root_->phase.advance(Phase::kWoken);
+    for_each([this](Node* node) { call_back(node, callbacks_); });
+    unpin(first_);
+    unpin(met_);
+  }
+
+ private:
+  static constexpr uint32_t kChunk = 256;
+  static constexpr uint32_t kAhead = 12;  // how many children the prefetch runs ahead
+
+  template <typename Action>
+  void for_each(Action action) {
+    action(root_);
+    for (Node* node = first_; node != nullptr; node = node->next) action(node);
+  }
+
+  // The chain grows at its end while this loop runs over it.
+  void mark_all() {
+    for_each([this](Node* node) {
+      if (!has_family(node)) return;
+      mark_children(node->children.first);
+      // Only now: a shard made later is filled under its lock by threads that see the error.
+      for (uint32_t i = 1; i < node->children.shards(); ++i) {
+        mark_children(node->children.at(static_cast<uint8_t>(i)));
+      }
+    });
+  }
+
+  void mark_children(Shard& shard) {
+    uint32_t cursor = UINT32_MAX;
+    do {
+      Guard guard(shard.lock);
+      Node** const slots = shard.slots();
+      cursor = std::min(cursor, shard.count);
+      const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
+      while (cursor > stop) {
+        --cursor;
+        if (cursor >= kAhead) __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
+        visit(slots[cursor]);
+      }
+    } while (cursor > 0);
+  }
+
+  // Under the lock of the child's home shard.
+  void visit(Node* child) {
+    if (child->error.load(std::memory_order_relaxed) == 0) {
+      mark(child, error_, root_);
+      if (has_family(child) || has_timer(child)) append(child);
+      return;
+    }
+    Node* const ender = ender_of(child);
+    if (ender != root_ && !ender->phase.marked()) {
+      add_ref(child);
+      child->next = met_;
+      met_ = child;
+    }
+  }
+
+  void append(Node* node) {
+    add_ref(node);
+    node->next = nullptr;
+    (last_ == nullptr ? first_ : last_->next) = node;
+    last_ = node;
+  }
+
+  void await_met() {
+    for (Node* node = met_; node != nullptr; node = node->next) await(node, Phase::kMarked);
+  }
+
+  static void wake(Node* node) {
+    if (has_timer(node)) node->loop->disarm(static_cast<TimerNode*>(node));
+    Guard guard(observers_lock(node));
+    if (node->observers == nullptr) return;
+    Link* const last = node->observers->prev;
+    Link* link = node->observers;
+    for (bool more = true; more;) {
+      more = link != last;
+      Link* const following = link->next;
+      auto* observer = static_cast<Observer*>(link);
+      switch (observer->type) {
+        case Observer::Type::descriptor:
+          static_cast<Descriptor*>(observer)->signal();
+          break;
+        case Observer::Type::waiter:
+          unlink(node->observers, observer);
+          static_cast<WaitEntry*>(observer)->waiter->wake();
+          break;
+        case Observer::Type::watch:
+          break;  // its turn comes when everything is woken
+      }
+      link = following;
+    }
+  }
+
+  void unpin(Node* node) {
+    while (node != nullptr) {
+      Node* const next = node->next;
+      if (callbacks_ == Callbacks::here) {
+        release(node);
+      } else {
+        node->loop->release_later(node);
+      }
+      node = next;
+    }
+  }
+
+  Node* const root_;
+  const int error_;
+  const Callbacks callbacks_;
+  Node* first_ = nullptr;  // what must be visited again, ancestors first
+  Node* last_ = nullptr;
+  Node* met_ = nullptr;  // roots of other walks whose marking was not complete
+};
+
+}  // namespace
+
+bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) {
+  const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
+  bool won = false;
+  bool family = false;
+  {
+    Guard guard(home(node).lock);
+    if (node->error.load(std::memory_order_relaxed) == 0) {
+      won = true;
+      family = has_family(node);
+      // Without family there is nobody to mark or to wake.
+      node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
+      node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
+      node->error.store(error, std::memory_order_release);
+    }
+  }
+  if (!won) {
+    unref(own);
+    await(node, Phase::kWoken);
+    return false;
+  }
+  if (!family) {
+    if (has_timer(node)) node->loop->disarm(static_cast<TimerNode*>(node));
+    return true;
+  }
+  add_ref(node);  // a callback may give back every handle there is
+  Walk(node, error, callbacks).run();
+  if (callbacks == Callbacks::here) {
+    release(node);
+  } else {
+    node->loop->release_later(node);
+  }
+  return true;
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Cancel: ends a node and everything below it.
+//
+// One call of end() that wins is one walk, in three steps: mark, wake, call back. What it needs to
+// remember lies in the nodes themselves, so it allocates nothing and does not recurse.
+//
+// Invariants
+//  1. A node's children are visited only by the walk that ended the node. So a child that was ended by
+//     another walk is the root of that walk (anything between would have been ended first), and is met
+//     by at most one walk from above.
+//  2. A walk marks its whole subtree before it waits for anybody. It waits only for walks it met, which
+//     are below it: waiting goes down the tree and so ends.
+//  3. Its root's phase is `marked` once everything below the root is done, whoever ended it, and
+//     `woken` once every observer below that waits has been told.
+//  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first. The root is
+//     not in that chain: its `next` may be in use by a walk from above (node.h, 6).
+//  5. Locks are held for at most kChunk children at a time. Children are visited from the last to the
+//     first: a removal moves only visited ones into the gap, and one that is added is done at birth.
+#ifndef CTX_CORE_WALK_H
+#define CTX_CORE_WALK_H
+
+#include "core/cause.h"
+#include "core/node.h"
+
+namespace ctxcore {
+
+enum class Callbacks { here, queued };  // on this thread, or left to the loop's callback thread
+
+// True if this call ended the node. If not, returns when whoever did has marked and woken. The node
+// must be held by the caller; the cause is borrowed, nullptr for the plain one.
+bool end(Node* node, int error, const Cause* cause, Callbacks callbacks);
+
+}  // namespace ctxcore
+
+#endif

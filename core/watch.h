@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// A callback armed on a context.
+//
+// Invariants
+//  1. state goes idle -> busy or armed -> (queued ->) busy, then -> finished. Who makes it busy, by
+//     compare-and-swap, is the only one to run fn or drop, and then finishes it.
+//  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
+//     Queued: linked among the loop's calls. Both changes are made under the lock of the list.
+//  3. While armed, queued or busy it holds a reference to its context and one to itself.
+//  4. Idle is a watch on a context that can never be done: in no list, holding nothing.
+//
+// No lock is held while fn or drop runs.
+#ifndef CTX_CORE_WATCH_H
+#define CTX_CORE_WATCH_H
+
+#include <atomic>
+#include <cstdint>
+#include <pthread.h>
+
+#include "core/observer.h"
+#include "core/walk.h"
+
+struct ctx;  // the public name of a context; a user's function takes it
+
+namespace ctxcore {
+
+struct Watch : Observer {
+  using Function = void (*)(::ctx*, void*);
+  using Drop = void (*)(void*);
+  enum State : uint32_t { idle, armed, queued, busy, finished };
+
+  Watch(Function function, void* argument, Drop dropper, bool defer)
+      : Observer(Type::watch), fn(function), arg(argument), drop(dropper), deferred(defer) {}
+
+  bool claim(State from) {
+    uint32_t expected = from;
+    return state.compare_exchange_strong(expected, busy, std::memory_order_acq_rel);
+  }
+
+  uint32_t stamp = 0;
+  std::atomic<uint32_t> refs{1};
+  std::atomic<uint32_t> state{idle};
+  std::atomic<pthread_t> runner{};  // who made it busy
+  Context* context = nullptr;
+  const Function fn;
+  void* const arg;
+  const Drop drop;
+  const bool deferred;
+};
+
+// Arms a callback. 0: armed; 1: it ran, or with `defer` will; else a negative errno. If `ret` is not
+// null it receives the watch, with a reference, before fn may run.
+int after_func(Context* context, Watch::Function fn, void* arg, Watch::Drop drop, bool defer,
+               Watch** ret);
+
+bool stop(Watch* watch);       // true if this call prevented fn
+bool stop_wait(Watch* watch);  // the same, and neither fn nor drop runs any more
+void release(Watch* watch);
+
+// For a claimed watch: calls fn and drop, finishes it and gives its references back.
+void run_claimed(Watch* watch);
+
+// Takes the callbacks of a node that is done off its list, in order: those for this thread run here,
+// the others go to the loop's calls.
+void call_back(Node* node, Callbacks callbacks);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "core/wheel.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/clock.h"
+#include "core/node.h"
+
+namespace ctxcore {
+
+uint64_t Wheel::tick_of(int64_t deadline) {
+  return (static_cast<uint64_t>(deadline) + (uint64_t{1} << kShift) - 1) >> kShift;
+}
+
+unsigned Wheel::lowest_level() const {
+  unsigned level = 0;
+  while (level < kLevels && occupied_[level] == 0) ++level;
+  return level;
+}
+
+void Wheel::place(TimerNode* node, uint64_t tick) {
+  tick = std::max(tick, elapsed_ + 1);
+  const unsigned level =
+      (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
+  const unsigned slot = (tick >> (level * kDigit)) & (kSlots - 1);
+  Link& head = slots_[level][slot];
+  const uint64_t bit = uint64_t{1} << slot;
+  if ((occupied_[level] & bit) == 0) {
+    occupied_[level] |= bit;
+    head.next = head.prev = &head;
+  }
+  Link* const link = node;
+  link->next = &head;
+  link->prev = head.prev;
+  head.prev->next = link;
+  head.prev = link;
+}
+
+void Wheel::take_out(TimerNode* node) {
+  Link* const link = node;
+  Link* const after = link->next;
+  after->prev = link->prev;
+  link->prev->next = after;
+  link->next = link->prev = nullptr;
+  if (after->next == after) {  // the head alone is left
+    const auto index = static_cast<unsigned>(after - &slots_[0][0]);
+    occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
+  }
+}
+
+int64_t Wheel::insert(TimerNode* node, int64_t now) {
+  Guard guard(lock_);
+  // The walk that ended it has been here, or will find it unlinked.
+  if (error_of(node) != 0) return kForever;
+  // An idle wheel stands still: bring it up to date, or what follows would be put too high.
+  if (lowest_level() == kLevels) {
+    elapsed_ = std::max(elapsed_, static_cast<uint64_t>(now) >> kShift);
+  }
+  const uint64_t tick = std::max(tick_of(node->deadline), elapsed_ + 1);
+  place(node, tick);
+  return static_cast<int64_t>(tick << kShift);
+}
+
+void Wheel::remove(TimerNode* node) {
+  Guard guard(lock_);
+  if (has_timer(node) && node->linked()) take_out(node);
+}
+
+bool Wheel::remove_last(TimerNode* node) {
+  Guard guard(lock_);
+  if (node->refs.load(std::memory_order_acquire) != 1) return false;
+  if (has_timer(node) && node->linked()) take_out(node);
+  return true;
+}
+
+uint64_t Wheel::next_tick() const {
+  const unsigned level = lowest_level();
+  if (level == kLevels) return UINT64_MAX;
+  const auto slot = static_cast<uint64_t>(std::countr_zero(occupied_[level]));
+  const unsigned above = (level + 1) * kDigit;
+  const uint64_t base = above >= 64 ? 0 : elapsed_ >> above << above;
+  return base | slot << (level * kDigit);
+}
+
+int64_t Wheel::next() {
+  Guard guard(lock_);
+  const uint64_t tick = next_tick();
+  return tick > static_cast<uint64_t>(kForever >> kShift) ? kForever
+                                                          : static_cast<int64_t>(tick << kShift);
+}
+
+// Handles the first occupied slot if it begins by `until`; false if there is none.
+bool Wheel::expire_slot(uint64_t until, Link*& due) {
+  Guard guard(lock_);
+  const uint64_t tick = next_tick();
+  if (tick > until) {
+    elapsed_ = std::max(elapsed_, until);
+    return false;
+  }
+  elapsed_ = tick;
+  const unsigned level = lowest_level();
+  Link& head = slots_[level][std::countr_zero(occupied_[level])];
+  bool more = true;
+  while (more) {
+    auto* node = static_cast<TimerNode*>(head.next);
+    more = static_cast<Link*>(node)->next != &head;
+    take_out(node);
+    const uint64_t when = tick_of(node->deadline);
+    if (when > elapsed_) {
+      place(node, when);
+    } else {
+      add_ref(node);
+      node->wheel.store(kNoWheel, std::memory_order_release);  // after the pin: release.cc relies on it
+      push_back(due, node);
+    }
+  }
+  return true;
+}
+
+void Wheel::expire(int64_t now, Link*& due) {
+  while (expire_slot(static_cast<uint64_t>(now) >> kShift, due)) {
+  }
+}
+
+}  // namespace ctxcore

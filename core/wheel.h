@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Timers that have not fired, in a hierarchical timing wheel: insert and unlink are O(1), a timer moves
+// at most once a level before it fires. (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels",
+// 1987.)
+//
+// Time is counted in ticks of 2^shift nanoseconds; a deadline belongs to the first tick that begins at
+// or after it, and fires when that tick begins: never early, and at most a tick late.
+//
+// Invariants (all under lock)
+//  1. Every timer's tick is later than `elapsed_`, and agrees with it in all digits of base 64 above
+//     the timer's level; at its level its digit, which is its slot, is greater. So the first timers to
+//     fire are in the first occupied slot of the lowest occupied level.
+//  2. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
+//  3. A node's `wheel` names this one from before the node is in the tree; it becomes kNoWheel, under
+//     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
+//  4. A node that was ended leaves the wheel before the call that ended it returns.
+//
+// Lock order: a leaf; taken with tree locks held (node.h).
+#ifndef CTX_CORE_WHEEL_H
+#define CTX_CORE_WHEEL_H
+
+#include <cstdint>
+
+#include "core/list.h"
+#include "core/lock.h"
+
+namespace ctxcore {
+
+struct TimerNode;
+
+class Wheel {
+ public:
+  constexpr Wheel() = default;
+
+  // Inserts unless the node is done already. Returns when it will fire, in nanoseconds; kForever if
+  // it was not inserted. `now` is a recent reading of the clock.
+  int64_t insert(TimerNode* node, int64_t now);
+
+  void remove(TimerNode* node);       // does nothing if it is not in the wheel
+  bool remove_last(TimerNode* node);  // the same if only one reference is left; else returns false
+
+  // Takes everything that is due at `now` out, pinned, and appends it to `due`.
+  void expire(int64_t now, Link*& due);
+
+  int64_t next();  // when expire() is wanted next; kForever: not at all
+
+ private:
+  static constexpr unsigned kShift = 16;  // a tick of 65.5 microseconds
+  static constexpr unsigned kDigit = 6;
+  static constexpr unsigned kSlots = 1u << kDigit;
+  static constexpr unsigned kLevels = (63 - kShift + kDigit - 1) / kDigit + 1;
+
+  static uint64_t tick_of(int64_t deadline);
+  void place(TimerNode* node, uint64_t tick) CTX_REQUIRES(lock_);
+  void take_out(TimerNode* node) CTX_REQUIRES(lock_);
+  uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: the wheel is empty
+  bool expire_slot(uint64_t until, Link*& due);
+  unsigned lowest_level() const CTX_REQUIRES(lock_);
+
+  Lock lock_;
+  uint64_t elapsed_ CTX_GUARDED_BY(lock_) = 0;
+  uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};  // a bit a slot
+  Link slots_[kLevels][kSlots] CTX_GUARDED_BY(lock_) = {}; // heads of rings
+};
+
+}  // namespace ctxcore
+
+#endif

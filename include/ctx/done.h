@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctx/done.h - every way to learn that a context is done: a descriptor for event loops, waits for
+ * threads, callbacks for everything else.
+ *
+ * Nobody sees a descriptor readable, a wait return 1 or a callback run while ctx_err() of its
+ * context is 0, and whoever was woken sees every descendant done as well. The general rules are in
+ * ctx/ctx.h.
+ */
+#ifndef CTX_DONE_H
+#define CTX_DONE_H
+
+#include <ctx/types.h>
+#include <poll.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * A descriptor that polls readable for ever once the context is done. It is made when first asked
+ * for, and one context has one: later calls give the same number, and so do contexts that
+ * ctx_with_value() or ctx_with_string() derived from it. Adding that number twice to one epoll set is
+ * therefore EEXIST: use ctx_done_fd_dup(). A level-triggered loop reports it until it is removed.
+ * It is non-blocking and close-on-exec. Do not read, write or close it; a stray read takes nothing
+ * from anyone.
+ * @return the descriptor, borrowed: valid while the caller holds ctx. -ENOTSUP for a context that can
+ *         never be done (poll(2) ignores a negative descriptor, and so waits for ever, which is right);
+ *         -EINVAL; -EMFILE, -ENFILE; -ENOMEM; -ECHILD; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_done_fd(ctx_t *ctx);
+
+/**
+ * As ctx_done_fd(), but a descriptor of the caller's own, close-on-exec, to be closed by the caller,
+ * which may outlive the context's handles: should the context be freed before it is done, this
+ * descriptor never becomes readable.
+ */
+CTX_API int ctx_done_fd_dup(ctx_t *ctx);
+
+/**
+ * Blocks until the context is done.
+ * @param timeout_ns limit in real time; CTX_FOREVER for none; 0 only looks; negative is -EINVAL.
+ * @return 1: done; 0: timed out; -EINTR: a signal handler ran on this thread meanwhile; -EINVAL;
+ *         -ECHILD; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_wait(ctx_t *ctx, int64_t timeout_ns);
+
+/**
+ * Blocks until any of n contexts is done.
+ * @param n         at least 1, else -EINVAL.
+ * @param ret_index receives the index of one that is done; the lowest, if several were done when the
+ *                  call looked. May be NULL.
+ * @return as ctx_wait(), and -ENOMEM. Since 0.1.
+ */
+CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_t *ret_index);
+
+/**
+ * poll(2) that the context ends: waits for any of the descriptors, the context or the time limit.
+ * @param fds as poll(2) takes them; revents are written. May be NULL if nfds is 0.
+ * @return how many descriptors are ready; 0: timed out; CTX_CANCELED or CTX_DEADLINE_EXCEEDED: the
+ *         context is done, which wins over ready descriptors (revents are then unspecified); -EINTR;
+ *         -EINVAL; -ENOMEM; and the errors of ctx_done_fd() but -ENOTSUP. Since 0.1.
+ */
+CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeout_ns);
+
+/** Flag of ctx_after_func(): always run on the callback thread, never inside a call of another's. */
+#define CTX_DEFER UINT32_C(1)
+
+/**
+ * Arms a callback: fn(ctx, arg) runs once, when the context is done, and drop(arg) after it; or
+ * drop(arg) alone after a stop that prevented it.
+ *
+ * With flags 0 fn runs on the thread whose call ended the context, before that call returns; if a
+ * deadline ended it, on the library's thread `ctx-calls`. On a context that is done already it runs
+ * here, before this function returns 1. With CTX_DEFER it always runs on `ctx-calls`, for callers who
+ * hold a lock that fn takes. One callback that blocks holds up others, but no deadline.
+ *
+ * An armed callback holds a reference to ctx until it has run or was stopped. On a context that can
+ * never be done nothing is armed: stop answers 1, and drop runs when the watch is stopped or given
+ * back (without a ret: at once).
+ *
+ * @param fn    not NULL.
+ * @param drop  NULL for none.
+ * @param flags 0 or CTX_DEFER, else -EINVAL.
+ * @param ret   receives the watch, owned by the caller, before fn runs; may be NULL.
+ * @return 0: armed; 1: fn has run already, or with CTX_DEFER is on its way; -EINVAL; -ENOMEM; -EAGAIN,
+ *         -EMFILE or -ENFILE if the callback thread could not be started; -ECHILD; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_after_func(ctx_t *ctx, ctx_fn fn, void *arg, ctx_drop_fn drop, uint32_t flags,
+                           ctx_watch_t **ret);
+
+/**
+ * Prevents a callback that has not begun, and runs its drop on this thread. Does not wait for one that
+ * runs.
+ * @return 1: it will not run, thanks to this call; 0: it ran, runs or was stopped before; -EINVAL;
+ *         -ECHILD; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_watch_stop(ctx_watch_t *watch);
+
+/**
+ * As ctx_watch_stop(), and on return neither fn nor drop is running any more. From inside that very fn
+ * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever.
+ */
+CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);
+
+/** Forgets the handle; what it armed stays armed. @return NULL, always. Since 0.1. */
+CTX_API ctx_watch_t *ctx_watch_unref(ctx_watch_t *watch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

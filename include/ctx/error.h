@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctx/error.h - the two errors of a context. They are plain negative errnos, so that
+ * `if ((r = ctx_err(ctx)) < 0) return r;` is the whole idiom.
+ */
+#ifndef CTX_ERROR_H
+#define CTX_ERROR_H
+
+#include <ctx/types.h>
+#include <errno.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The context was cancelled. */
+#define CTX_CANCELED (-ECANCELED)
+
+/** The context's deadline passed. */
+#define CTX_DEADLINE_EXCEEDED (-ETIMEDOUT)
+
+/**
+ * The text of an error: "context canceled" and "context deadline exceeded" for the two errors of a
+ * context, otherwise what the system calls that errno, in English; for a number it does not know,
+ * "unknown error". A positive errno reads as its negative.
+ * @return static text, never NULL; safe from any thread, and in a signal handler. Since 0.1.
+ */
+CTX_API const char *ctx_strerror(int err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

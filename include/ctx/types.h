@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctx/types.h - the types and constants that every other header of libctx uses.
+ *
+ * All objects are opaque: a program holds pointers to them and never looks inside. The one public
+ * struct here is ctx_key_t.
+ */
+#ifndef CTX_TYPES_H
+#define CTX_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CTX_API __attribute__((visibility("default")))
+#else
+#define CTX_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A context: read it, wait for it, derive from it. Whoever holds only this cannot cancel it. */
+typedef struct ctx ctx_t;
+
+/** The right to cancel one context. It is never the same address as the context's own handle. */
+typedef struct ctx_canceler ctx_canceler_t;
+
+/**
+ * Why a context was cancelled: a code, a message and, where wanted, data. Immutable. (The tag is not
+ * ctx_cause, since in C++ a function of that name would hide it.)
+ */
+typedef struct ctx_cause_object ctx_cause_t;
+
+/** Something armed on a context, such as a callback. */
+typedef struct ctx_watch ctx_watch_t;
+
+/**
+ * A key of ctx_with_value() and ctx_cause_new_data(). Two keys are the same when their addresses
+ * are: define one static key for each kind of value. The name is for ctx_describe() alone and may
+ * be NULL; the key must outlive every context and cause made with it.
+ */
+typedef struct ctx_key {
+  const char *name;
+} ctx_key_t;
+
+/** A callback of ctx_after_func(). The context is borrowed for the length of the call. */
+typedef void (*ctx_fn)(ctx_t *ctx, void *arg);
+
+/** A user's destructor: receives the pointer that was handed over, once. */
+typedef void (*ctx_drop_fn)(void *ptr);
+
+/** No deadline, and no limit of a wait: the largest time there is. */
+#define CTX_FOREVER INT64_MAX
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
