@@ -26,11 +26,7 @@ void Calls::wake() {
 void Calls::push(Watch* watch) {
   {
     Guard guard(lock_);
-    uint32_t expected = Watch::armed;
-    if (!watch->state.compare_exchange_strong(expected, Watch::queued,
-                                              std::memory_order_acq_rel)) {
-      return;
-    }
+    if (!watch->change(Watch::armed, Watch::queued)) return;
     push_back(watches_, watch);
   }
   wake();

@@ -23,17 +23,28 @@ Children::PaddedShard* make_shards() {
 
 }  // namespace
 
+bool Shard::grow() {
+  if (capacity >= kLargest) return false;
+  const uint32_t larger = capacity == 1 ? kFirstArray : capacity * 2;
+  void* const old = capacity == 1 ? nullptr : place.many;
+  auto** const array = static_cast<Node**>(reallocate(old, larger * sizeof(Node*)));
+  if (array == nullptr) return false;
+  if (capacity == 1) array[0] = place.one;
+  place.many = array;
+  capacity = larger;
+  return true;
+}
+
+void Shard::shrink() {
+  // An array that cannot be shrunk stays as it is.
+  void* const smaller = reallocate(place.many, capacity / 2 * sizeof(Node*));
+  if (smaller == nullptr) return;
+  place.many = static_cast<Node**>(smaller);
+  capacity /= 2;
+}
+
 int Shard::add(Node* child) {
-  if (count == capacity) {
-    if (capacity >= kLargest) return -ENOMEM;
-    const uint32_t larger = capacity == 1 ? kFirstArray : capacity * 2;
-    void* old = capacity == 1 ? nullptr : place.many;
-    auto** array = static_cast<Node**>(reallocate(old, larger * sizeof(Node*)));
-    if (array == nullptr) return -ENOMEM;
-    if (capacity == 1) array[0] = place.one;
-    place.many = array;
-    capacity = larger;
-  }
+  if (count == capacity && !grow()) return -ENOMEM;
   slots()[count] = child;
   child->slot = count++;
   return 0;
@@ -44,13 +55,7 @@ void Shard::remove(Node* child) {
   Node* const last = array[--count];
   array[child->slot] = last;
   last->slot = child->slot;
-  if (capacity > kSmallArray && count < capacity / 4) {
-    // An array that cannot be shrunk stays as it is.
-    void* smaller = reallocate(place.many, capacity / 2 * sizeof(Node*));
-    if (smaller == nullptr) return;
-    place.many = static_cast<Node**>(smaller);
-    capacity /= 2;
-  }
+  if (count < capacity / 4 && capacity > kSmallArray) shrink();
 }
 
 void Shard::free_slots() CTX_UNCHECKED_LOCKING {

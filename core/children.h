@@ -31,6 +31,8 @@ struct Shard {
 
   int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM
   void remove(Node* child) CTX_REQUIRES(lock);
+  bool grow() CTX_REQUIRES(lock);
+  void shrink() CTX_REQUIRES(lock);
   void free_slots();  // with nobody left to share it
 
   Lock lock;

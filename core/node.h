@@ -90,9 +90,14 @@ inline Node* ender_of(const Node* node) {
   return (word & 1) != 0 ? reinterpret_cast<Node*>(word - 1) : const_cast<Node*>(node);
 }
 
+// The cause that this node was ended with itself; nullptr if it is live or was ended from above.
+inline const Cause* own_cause(const Node* node) {
+  const uintptr_t word = node->cause.load(std::memory_order_relaxed);
+  return (word & 1) != 0 ? nullptr : reinterpret_cast<const Cause*>(word);
+}
+
 inline const Cause* cause_of(const Node* node) {
-  if (error_of(node) == 0) return nullptr;
-  return reinterpret_cast<const Cause*>(ender_of(node)->cause.load(std::memory_order_relaxed));
+  return error_of(node) == 0 ? nullptr : own_cause(ender_of(node));
 }
 
 // Under the home shard's lock, for a live node: ends it on behalf of a node above, whose cause it

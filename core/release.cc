@@ -18,9 +18,11 @@ namespace ctxcore {
 namespace {
 
 void destroy(Node* node) {
-  free_descriptor(node);
-  if (error_of(node) != 0 && ender_of(node) == node) unref(cause_of(node));
-  node->children.free_all();
+  if (has_family(node)) {
+    free_descriptor(node);
+    node->children.free_all();
+  }
+  if (const Cause* cause = own_cause(node); cause != nullptr) unref(cause);
   if (node->kind == Kind::deadline) unref(static_cast<TimerNode*>(node)->deadline_cause);
   deallocate(node);
 }
@@ -80,7 +82,7 @@ Context* release_node(Node* node) {
     }
     break;
   }
-  if (node->parent != above) next = node->parent;  // a carrier, which this node held by a reference
+  if (is_carrier(node->parent)) next = node->parent;  // which this node held by a reference
   destroy(node);
   return next;
 }

@@ -14,8 +14,9 @@ namespace {
 void finish(Watch* watch) {
   if (watch->drop != nullptr) watch->drop(watch->arg);
   Context* const context = watch->context;
-  watch->state.store(Watch::finished, std::memory_order_release);
-  futex_wake(&watch->state, INT_MAX);
+  if (watch->state.exchange(Watch::finished, std::memory_order_acq_rel) == Watch::awaited) {
+    futex_wake(&watch->state, INT_MAX);
+  }
   if (context != nullptr) {
     release(context);
     release(watch);  // what being armed held
@@ -132,11 +133,15 @@ bool stop(Watch* watch) {
 bool stop_wait(Watch* watch) {
   if (stop(watch)) return true;
   if (watch->runner.load(std::memory_order_relaxed) == pthread_self()) return false;
-  for (;;) {
-    const uint32_t state = watch->state.load(std::memory_order_acquire);
-    if (state == Watch::finished) return false;
-    futex_wait(watch->state, state, kForever);
+  uint32_t state = watch->state.load(std::memory_order_acquire);
+  while (state != Watch::finished) {
+    // Who waits says so, for finish() to wake it.
+    if (state == Watch::awaited || watch->change(state, Watch::awaited)) {
+      futex_wait(watch->state, Watch::awaited, kForever);
+    }
+    state = watch->state.load(std::memory_order_acquire);
   }
+  return false;
 }
 
 void release(Watch* watch) {

@@ -2,8 +2,9 @@
 // A callback armed on a context.
 //
 // Invariants
-//  1. state goes idle -> busy or armed -> (queued ->) busy, then -> finished. Who makes it busy, by
-//     compare-and-swap, is the only one to run fn or drop, and then finishes it.
+//  1. state goes idle -> busy or armed -> (queued ->) busy, then (-> awaited) -> finished. Who makes it
+//     busy, by compare-and-swap, is the only one to run fn or drop, and then finishes it; awaited is
+//     busy with a thread that waits for the end.
 //  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
 //     Queued: linked among the loop's calls. Both changes are made under the lock of the list.
 //  3. While armed, queued or busy it holds a reference to its context and one to itself.
@@ -27,15 +28,15 @@ namespace ctxcore {
 struct Watch : Observer {
   using Function = void (*)(::ctx*, void*);
   using Drop = void (*)(void*);
-  enum State : uint32_t { idle, armed, queued, busy, finished };
+  enum State : uint32_t { idle, armed, queued, busy, awaited, finished };
 
   Watch(Function function, void* argument, Drop dropper, bool defer)
       : Observer(Type::watch), fn(function), arg(argument), drop(dropper), deferred(defer) {}
 
-  bool claim(State from) {
-    uint32_t expected = from;
-    return state.compare_exchange_strong(expected, busy, std::memory_order_acq_rel);
+  bool change(uint32_t from, State to) {
+    return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);
   }
+  bool claim(State from) { return change(from, busy); }
 
   uint32_t stamp = 0;
   std::atomic<uint32_t> refs{1};
