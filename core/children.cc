@@ -62,15 +62,12 @@ void Shard::free_slots() CTX_UNCHECKED_LOCKING {
   if (capacity != 1) deallocate(place.many);
 }
 
-Shard& Children::lock_for_adding(uint8_t* index) {
-  PaddedShard* shards = more.load(std::memory_order_acquire);
+Shard& Children::lock_contended(uint8_t* index) {
+  PaddedShard* const shards = more.load(std::memory_order_acquire);
   if (shards == nullptr) {
-    *index = 0;
-    if (!first.lock.try_lock()) {
-      first.lock.lock();
-      if (more.load(std::memory_order_relaxed) == nullptr) {
-        more.store(make_shards(), std::memory_order_release);  // pairs with the acquire above
-      }
+    first.lock.lock();
+    if (more.load(std::memory_order_relaxed) == nullptr) {
+      more.store(make_shards(), std::memory_order_release);  // pairs with the acquire above
     }
     return first;
   }

@@ -31,8 +31,8 @@ struct Shard {
 
   int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM
   void remove(Node* child) CTX_REQUIRES(lock);
-  bool grow() CTX_REQUIRES(lock);
-  void shrink() CTX_REQUIRES(lock);
+  [[gnu::cold]] bool grow() CTX_REQUIRES(lock);
+  [[gnu::cold]] void shrink() CTX_REQUIRES(lock);
   void free_slots();  // with nobody left to share it
 
   Lock lock;
@@ -53,7 +53,11 @@ struct Children {
   }
 
   // The shard that this thread should add to, locked; its index in *index.
-  Shard& lock_for_adding(uint8_t* index) CTX_UNCHECKED_LOCKING;
+  Shard& lock_for_adding(uint8_t* index) CTX_UNCHECKED_LOCKING {
+    *index = 0;
+    if (more.load(std::memory_order_acquire) == nullptr && first.lock.try_lock()) return first;
+    return lock_contended(index);
+  }
 
   // How many shards there are. Exact for a caller that holds first.lock, or has held it since the time
   // it cares about.
@@ -68,6 +72,9 @@ struct Children {
 
   Shard first;
   std::atomic<PaddedShard*> more{nullptr};
+
+ private:
+  Shard& lock_contended(uint8_t* index) CTX_UNCHECKED_LOCKING;
 };
 
 }  // namespace ctxcore

@@ -15,6 +15,12 @@
 
 namespace ctxcore {
 
+// Once in the life of a parent.
+[[gnu::noinline]] void start_family(Node* node) {
+  Guard guard(home(node).lock);
+  node->flags.store(Node::kFamily, std::memory_order_release);
+}
+
 namespace {
 
 // Lists the node below its parent's, and ends it there if the parent is done. 0 or -ENOMEM.
@@ -36,7 +42,7 @@ void hold(Context* parent) {
   if (is_carrier(parent) || !is_root(static_cast<Node*>(parent))) add_ref(parent);
 }
 
-int finish_node(Context* parent, Node* node, uint32_t refs, Node** ret) {
+inline int finish_node(Context* parent, Node* node, uint32_t refs, Node** ret) {
   node->stamp = stamp::make(stamp::kContext);
   node->refs.store(refs, std::memory_order_relaxed);
   if (const int result = adopt(node_of(parent), node); result < 0) return result;

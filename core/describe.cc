@@ -13,6 +13,34 @@
 #include "core/clock.h"
 #include "core/loop.h"
 
+// What fmt's templates would take from libfmt and libstdc++, which this library does not link. None of it
+// can be reached from here: no format is parsed at run time, no buffer grows, nothing is printed with
+// a locale or escaped. Where the optimizer drops the references by itself, the linker drops these
+// answers; in other builds they stand in, hidden, and trap.
+#define CTX_ANSWER(name, symbol)                    \
+  extern "C" [[noreturn]] void name() __asm__(symbol); \
+  extern "C" void name() { __builtin_trap(); }
+
+#if FMT_VERSION < 100000
+#define CTX_FMT "_ZN3fmt2v9"
+#elif FMT_VERSION < 110000
+#define CTX_FMT "_ZN3fmt3v10"
+#else
+#define CTX_FMT "_ZN3fmt3v11"
+#endif
+
+CTX_ANSWER(ctx_no_assert, CTX_FMT "6detail11assert_failEPKciS3_")
+CTX_ANSWER(ctx_no_escape, CTX_FMT "6detail12is_printableEj")
+CTX_ANSWER(ctx_no_format_error, CTX_FMT "6detail18throw_format_errorEPKc")
+CTX_ANSWER(ctx_no_locale, CTX_FMT
+           "6detail18thousands_sep_implIcEENS1_20thousands_sep_resultIT_EENS1_10locale_refE")
+CTX_ANSWER(ctx_no_bad_alloc, "_ZSt17__throw_bad_allocv")
+CTX_ANSWER(ctx_no_length_error, "_ZSt20__throw_length_errorPKc")
+CTX_ANSWER(ctx_no_bad_length, "_ZSt28__throw_bad_array_new_lengthv")
+CTX_ANSWER(ctx_no_new, "_Znwm")
+CTX_ANSWER(ctx_no_delete, "_ZdlPv")
+CTX_ANSWER(ctx_no_sized_delete, "_ZdlPvm")
+
 namespace ctxcore {
 
 namespace {

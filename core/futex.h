@@ -15,7 +15,7 @@ int futex_wait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t unt
 
 // Wakes up to `count` sleepers. Uses the address alone: the word may be gone by now, and whoever owns
 // that memory then sees at worst a wake-up for nothing, which every sleeper on a futex must expect.
-void futex_wake(const std::atomic<uint32_t>* word, int count);
+[[gnu::cold]] void futex_wake(const std::atomic<uint32_t>* word, int count);
 
 }  // namespace ctxcore
 

@@ -49,7 +49,7 @@ class CTX_CAPABILITY("lock") Lock {
   }
 
  private:
-  void lock_slowly();
+  [[gnu::cold]] void lock_slowly();
 
   std::atomic<uint32_t> word_{0};
 };

@@ -79,7 +79,9 @@ inline bool has_timer(const Node* node) {
 // The shard whose lock guards this node's end; not for a root, which has none.
 inline Shard& home(Node* node) { return node_of(node->parent)->children.at(node->home_shard); }
 
-inline Lock& observers_lock(Node* node) { return node->children.first.lock; }
+inline Lock& observers_lock(Node* node) CTX_LOCK_RETURNED(node->children.first.lock) {
+  return node->children.first.lock;
+}
 
 // 0 while live. The acquire pairs with the release in mark(): who sees the error sees its cause.
 inline int error_of(const Node* node) { return node->error.load(std::memory_order_acquire); }
@@ -113,10 +115,9 @@ inline bool has_family(const Node* node) {
 
 // Before the first child or observer is added. The acquire in has_family() pairs with the release
 // here, so that who finds the flag set by another thread sees an error set before it, too.
+void start_family(Node* node);
 inline void set_family(Node* node) {
-  if (has_family(node)) return;
-  Guard guard(home(node).lock);
-  node->flags.store(Node::kFamily, std::memory_order_release);
+  if (!has_family(node)) [[unlikely]] start_family(node);
 }
 
 // Waits until every context below the cancel that ended this node is marked, or also woken.

@@ -137,6 +137,17 @@ class Walk {
   Node* met_ = nullptr;  // roots of other walks whose marking was not complete
 };
 
+// Of a node that has family: what is left to do once its own error is set.
+[[gnu::noinline]] void walk(Node* node, int error, Callbacks callbacks) {
+  add_ref(node);  // a callback may give back every handle there is
+  Walk(node, error, callbacks).run();
+  if (callbacks == Callbacks::here) {
+    release(node);
+  } else {
+    node->loop->release_later(node);
+  }
+}
+
 }  // namespace
 
 bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) {
@@ -157,20 +168,12 @@ bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) {
   if (!won) {
     unref(own);
     await(node, Phase::kWoken);
-    return false;
+  } else if (family) {
+    walk(node, error, callbacks);
+  } else if (has_timer(node)) {
+    node->loop->disarm(static_cast<TimerNode*>(node));
   }
-  if (!family) {
-    if (has_timer(node)) node->loop->disarm(static_cast<TimerNode*>(node));
-    return true;
-  }
-  add_ref(node);  // a callback may give back every handle there is
-  Walk(node, error, callbacks).run();
-  if (callbacks == Callbacks::here) {
-    release(node);
-  } else {
-    node->loop->release_later(node);
-  }
-  return true;
+  return won;
 }
 
 }  // namespace ctxcore
