@@ -13,6 +13,13 @@ target_compile_options(ctx PRIVATE
   -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
   $<$<CONFIG:Release>:-O2>)
 
+# Across the files of the library, where it is optimised for users: a fifth of the time of a derivation.
+include(CheckIPOSupported)
+check_ipo_supported(RESULT ctx_has_lto LANGUAGES CXX)
+if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set_target_properties(ctx PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE ON)
+endif()
+
 # The C driver links no libstdc++ and no libgcc_s, if CMake does not add them on its own account.
 set(CMAKE_CXX_IMPLICIT_LINK_LIBRARIES "")
 set_target_properties(ctx PROPERTIES

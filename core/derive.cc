@@ -106,7 +106,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   ref(cause);
   if (timed) {
     above->loop->arm(node, now);
-  } else {
+  } else if (error_of(node) == 0) {
     end(node, kDeadlineExceeded, cause, Callbacks::here);
   }
   return 0;

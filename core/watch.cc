@@ -46,22 +46,25 @@ bool take_callback(Node* node, Callbacks callbacks, Watch** ret) {
   return true;
 }
 
-// True if the watch is armed now, false if the node is done.
-bool enlist(Node* node, Watch* watch) {
+void publish(Watch* watch, Watch** ret) {
+  if (ret != nullptr) *ret = watch;
+}
+
+// True if the watch is armed now, false if the node is done. The handle is handed out under the lock:
+// fn cannot run before it, and who stops the watch at once finds it linked.
+bool enlist(Node* node, Watch* watch, Watch** ret) {
   set_family(node);
   Guard guard(observers_lock(node));
   if (error_of(node) != 0) return false;
   push_back(node->observers, watch);
+  publish(watch, ret);
   return true;
 }
 
 // On a context that can never be done: nothing to arm, nothing to hold.
 int leave_idle(Watch* watch, Watch** ret) {
-  if (ret != nullptr) {
-    *ret = watch;
-  } else {
-    release(watch);
-  }
+  publish(watch, ret);
+  if (ret == nullptr) release(watch);
   return 0;
 }
 
@@ -83,15 +86,18 @@ int after_func(Context* context, Watch::Function fn, void* arg, Watch::Drop drop
   add_ref(context);
   watch->context = context;
   watch->state.store(Watch::armed, std::memory_order_relaxed);
-  if (ret != nullptr) {
-    watch->refs.store(2, std::memory_order_relaxed);
-    *ret = watch;
-  }
-  if (enlist(node, watch)) return 0;
+  if (ret != nullptr) watch->refs.store(2, std::memory_order_relaxed);
+  if (enlist(node, watch, ret)) return 0;
+
   await(node, Phase::kMarked);
   if (defer) {
+    watch->refs.fetch_add(1, std::memory_order_relaxed);  // it may be stopped before it is pushed
+    publish(watch, ret);
     node->loop->calls().push(watch);
-  } else if (watch->claim(Watch::armed)) {
+    release(watch);
+  } else {
+    watch->state.store(Watch::busy, std::memory_order_relaxed);
+    publish(watch, ret);
     run_claimed(watch);
   }
   return 1;
