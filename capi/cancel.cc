@@ -8,7 +8,8 @@
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 
 int ctx_cancel(ctx_canceler_t* canceler) {
-  return ctx_cancel_with(canceler, ctxcore::kCanceled, nullptr);
+  if (const int result = check(canceler); result < 0) return result;
+  return ctxcore::end(from(canceler), ctxcore::kCanceled, nullptr, ctxcore::Callbacks::here);
 }
 
 int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
@@ -17,7 +18,7 @@ int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause)
   if (cause != nullptr) {
     if (const int result = check_readable(cause); result < 0) return result;
   }
-  return ctxcore::end(from(canceler), err, from(cause), ctxcore::Callbacks::here) ? 1 : 0;
+  return ctxcore::end(from(canceler), err, from(cause), ctxcore::Callbacks::here);
 }
 
 ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {

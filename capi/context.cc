@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <climits>
 #include <ctx/context.h>
+
+#include <climits>
 
 #include "capi/handles.h"
 #include "core/derive.h"
@@ -85,8 +86,8 @@ int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_
   return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
 }
 
-int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause,
-                           ctx_t** ret, ctx_canceler_t** ret_canceler) {
+int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
+                           ctx_canceler_t** ret_canceler) {
   if (const int result = check_derive(parent, ret); result < 0) return result;
   if (const int result = check_cause(cause); result < 0) return result;
   const int64_t now = node_of(from(parent))->loop->now();
@@ -103,7 +104,8 @@ int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
 }
 
 int ctx_err(const ctx_t* ctx) {
-  if (const int result = check_readable(ctx); result < 0) [[unlikely]] return result;
+  if (const int result = check_readable(ctx); result < 0) [[unlikely]]
+    return result;
   return error_of(node_of(from(ctx)));
 }
 

@@ -14,9 +14,8 @@ using ctxcore::node_of;
 namespace {
 
 int check_watch(ctx_watch_t* watch) {
-  return watch == nullptr
-             ? -EINVAL
-             : ctxcore::stamp::check(from(watch)->stamp, ctxcore::stamp::kWatch);
+  return watch == nullptr ? -EINVAL
+                          : ctxcore::stamp::check(from(watch)->stamp, ctxcore::stamp::kWatch);
 }
 
 int64_t until(int64_t timeout_ns) {
@@ -37,9 +36,7 @@ int ctx_done_fd_dup(ctx_t* ctx) {
   return copy < 0 ? -errno : copy;
 }
 
-int ctx_wait(ctx_t* ctx, int64_t timeout_ns) {
-  return ctx_wait_any(&ctx, 1, timeout_ns, nullptr);
-}
+int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return ctx_wait_any(&ctx, 1, timeout_ns, nullptr); }
 
 int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index) {
   if (ctxs == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
@@ -47,8 +44,8 @@ int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_i
     if (const int result = check(ctxs[i]); result < 0) return result;
   }
   size_t index = 0;
-  const int result = ctxcore::wait_any(reinterpret_cast<Context* const*>(ctxs), n,
-                                       until(timeout_ns), &index);
+  const int result =
+      ctxcore::wait_any(reinterpret_cast<Context* const*>(ctxs), n, until(timeout_ns), &index);
   if (result == 1 && ret_index != nullptr) *ret_index = index;
   return result;
 }

@@ -15,9 +15,7 @@ ptrdiff_t phase_offset() {
 
 }  // namespace
 
-ctx_canceler_t* to_canceler(Node* node) {
-  return reinterpret_cast<ctx_canceler_t*>(&node->phase);
-}
+ctx_canceler_t* to_canceler(Node* node) { return reinterpret_cast<ctx_canceler_t*>(&node->phase); }
 
 Node* from(ctx_canceler_t* handle) {
   return reinterpret_cast<Node*>(reinterpret_cast<unsigned char*>(handle) - phase_offset());

@@ -4,9 +4,10 @@
 #ifndef CTX_CAPI_HANDLES_H
 #define CTX_CAPI_HANDLES_H
 
+#include <ctx/types.h>
+
 #include <cerrno>
 #include <cstddef>
-#include <ctx/types.h>
 
 #include "core/cause.h"
 #include "core/node.h"
@@ -36,9 +37,8 @@ inline const ctx_cause_t* to_handle(const Cause* cause) {
 // 0 if the object can be used for anything, else a negative errno.
 inline int check(const ctx_t* handle) { return ctxcore::check(from(handle)); }
 inline int check(const ctx_cause_t* handle) {
-  return handle == nullptr
-             ? -EINVAL
-             : ctxcore::stamp::check(from(handle)->stamp, ctxcore::stamp::kCause);
+  return handle == nullptr ? -EINVAL
+                           : ctxcore::stamp::check(from(handle)->stamp, ctxcore::stamp::kCause);
 }
 
 // 0 if the object can be read: also one made before a fork.

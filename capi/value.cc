@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "core/value.h"
+
 #include <ctx/value.h>
 
 #include "capi/handles.h"
 #include "core/derive.h"
-#include "core/value.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 

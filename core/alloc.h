@@ -9,6 +9,13 @@
 
 namespace ctxcore {
 
+// Whether freed objects may be kept for the next one: not where that would hide a use after free.
+#if defined(CTX_CHECKED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kKeepSpares = false;
+#else
+constexpr bool kKeepSpares = true;
+#endif
+
 void* allocate(size_t size);
 void* allocate_lines(size_t size);  // whole cache lines: a multiple of 64 bytes
 void* reallocate(void* memory, size_t size);

@@ -11,19 +11,16 @@ namespace ctxcore {
 namespace {
 
 constinit Cause canceled{0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr};
-constinit Cause deadline_exceeded{0,       1,       kDeadlineExceeded, "context deadline exceeded",
-                                  nullptr, nullptr, nullptr};
+constinit Cause deadline_exceeded{
+    0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr};
 
 bool is_plain(const Cause* cause) { return cause == &canceled || cause == &deadline_exceeded; }
 
 }  // namespace
 
-void stamp_plain_causes() {
-  canceled.stamp = deadline_exceeded.stamp = stamp::make(stamp::kCause);
-}
+void stamp_plain_causes() { canceled.stamp = deadline_exceeded.stamp = stamp::make(stamp::kCause); }
 
-Cause* make_cause(int code, const char* message, const void* key, void* data,
-                  void (*drop)(void*)) {
+Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*)) {
   const size_t length = message == nullptr ? 0 : std::strlen(message) + 1;
   auto* cause = static_cast<Cause*>(allocate(sizeof(Cause) + length));
   if (cause == nullptr) return nullptr;

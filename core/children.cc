@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "core/children.h"
 
-#include <cerrno>
 #include <sched.h>
+
+#include <cerrno>
 
 #include "core/alloc.h"
 #include "core/node.h"
@@ -11,9 +12,9 @@ namespace ctxcore {
 
 namespace {
 
-constexpr uint32_t kFirstArray = 4;     // the capacity after 1
-constexpr uint32_t kSmallArray = 64;    // never shrunk below: growing again would cost more
-constexpr uint32_t kLargest = 1u << 31;
+constexpr uint32_t kFirstArray = 2;  // size classes: room for 4 after room for 1,
+constexpr uint32_t kSmallArray = 6;  // never shrunk below 64, since growing again would cost more,
+constexpr uint32_t kLargest = 26;    // and at most 67 million children in a shard
 
 // nullptr without memory: then all stays in one shard, slower but right.
 Children::PaddedShard* make_shards() {
@@ -24,27 +25,27 @@ Children::PaddedShard* make_shards() {
 }  // namespace
 
 bool Shard::grow() {
-  if (capacity >= kLargest) return false;
-  const uint32_t larger = capacity == 1 ? kFirstArray : capacity * 2;
-  void* const old = capacity == 1 ? nullptr : place.many;
-  auto** const array = static_cast<Node**>(reallocate(old, larger * sizeof(Node*)));
+  if (size_class == kLargest) return false;
+  const uint32_t larger = size_class == 0 ? kFirstArray : size_class + 1;
+  void* const old = size_class == 0 ? nullptr : place.many;
+  auto** const array = static_cast<Node**>(reallocate(old, sizeof(Node*) << larger));
   if (array == nullptr) return false;
-  if (capacity == 1) array[0] = place.one;
+  if (size_class == 0) array[0] = place.one;
   place.many = array;
-  capacity = larger;
+  size_class = larger & 31;
   return true;
 }
 
 void Shard::shrink() {
   // An array that cannot be shrunk stays as it is.
-  void* const smaller = reallocate(place.many, capacity / 2 * sizeof(Node*));
+  void* const smaller = reallocate(place.many, sizeof(Node*) << (size_class - 1));
   if (smaller == nullptr) return;
   place.many = static_cast<Node**>(smaller);
-  capacity /= 2;
+  --size_class;
 }
 
 int Shard::add(Node* child) {
-  if (count == capacity && !grow()) return -ENOMEM;
+  if (count == 1u << size_class && !grow()) return -ENOMEM;
   slots()[count] = child;
   child->slot = count++;
   return 0;
@@ -55,11 +56,12 @@ void Shard::remove(Node* child) {
   Node* const last = array[--count];
   array[child->slot] = last;
   last->slot = child->slot;
-  if (count < capacity / 4 && capacity > kSmallArray) shrink();
+  if (count < 1u << size_class >> 2 && size_class > kSmallArray) shrink();
 }
 
-void Shard::free_slots() CTX_UNCHECKED_LOCKING {
-  if (capacity != 1) deallocate(place.many);
+void Shard::free_all() CTX_UNCHECKED_LOCKING {
+  if (size_class != 0) deallocate(place.many);
+  deallocate(spare.load(std::memory_order_relaxed));
 }
 
 Shard& Children::lock_contended(uint8_t* index) {
@@ -95,7 +97,7 @@ bool Children::empty() {
 }
 
 void Children::free_all() {
-  for (uint32_t i = 0; i < shards(); ++i) at(static_cast<uint8_t>(i)).free_slots();
+  for (uint32_t i = 0; i < shards(); ++i) at(static_cast<uint8_t>(i)).free_all();
   deallocate(more.load(std::memory_order_relaxed));
 }
 

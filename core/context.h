@@ -40,10 +40,10 @@ struct Context {
 
   // The four that follow are a node's; they stand here so that what pollers and a cancel's walk read
   // lies within one cache line.
-  std::atomic<uint8_t> flags;  // guarded for writing by the lock of the home shard
-  uint8_t home_shard = 0;         // which of the parent's shards lists this node
+  std::atomic<uint8_t> flags;            // guarded for writing by the lock of the home shard
+  uint8_t home_shard = 0;                // which of the parent's shards lists this node
   std::atomic<uint8_t> wheel{kNoWheel};  // which of the loop's wheels may hold its timer
-  std::atomic<int32_t> error{0};  // written once, under the lock of the home shard
+  std::atomic<int32_t> error{0};         // written once, under the lock of the home shard
 };
 
 struct Carrier : Context {
@@ -84,9 +84,26 @@ inline int check_readable(const Context* context) {
 
 inline void add_ref(Context* context) { context->refs.fetch_add(1, std::memory_order_relaxed); }
 
-// Gives a reference back. The last one frees the context and, upwards and without recursion, every
-// ancestor that only its descendants still kept. Runs users' drop functions: hold no lock.
-void release(Context* context);
+// Gives a reference back if it is not the last one, and tells whether it did. acq_rel: all uses of the
+// context come before its destruction.
+inline bool release_shared(Context* context) {
+  uint32_t refs = context->refs.load(std::memory_order_acquire);
+  while (refs > 1) {
+    if (context->refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel,
+                                            std::memory_order_acquire)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Frees the context and, upwards and without recursion, every ancestor that only its descendants still
+// kept. Runs users' drop functions: hold no lock. Does nothing to a root.
+void release_last(Context* context);
+
+inline void release(Context* context) {
+  if (!release_shared(context)) release_last(context);
+}
 
 }  // namespace ctxcore
 

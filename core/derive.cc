@@ -23,32 +23,56 @@ namespace ctxcore {
 
 namespace {
 
-// Lists the node below its parent's, and ends it there if the parent is done. 0 or -ENOMEM.
-int adopt(Node* above, Node* node) CTX_UNCHECKED_LOCKING {
+// The spare memory of a shard, if it is of a T.
+template <typename T>
+void* take_spare(Shard& shard, Kind kind) CTX_REQUIRES(shard.lock) {
+  Node* const spare = shard.spare.load(std::memory_order_relaxed);
+  if (spare == nullptr || spare->kind != kind) return nullptr;
+  shard.spare.store(nullptr, std::memory_order_relaxed);
+  return spare;
+}
+
+// Makes a node and lists it below its parent's; ended at once if the parent is done. 0 or -ENOMEM.
+template <typename T, typename... Args>
+int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
+              Args... args) CTX_UNCHECKED_LOCKING {
+  Node* const above = node_of(parent);
   set_family(above);
-  Shard& shard = above->children.lock_for_adding(&node->home_shard);
-  const int result = shard.add(node);
+  uint8_t index = 0;
+  void* memory = nullptr;
+  Shard* shard = nullptr;
+  if (above->children.may_have_spare()) {
+    shard = &above->children.lock_for_adding(&index);
+    memory = take_spare<T>(*shard, kind);
+    if (memory == nullptr) shard->lock.unlock();
+  }
+  if (memory == nullptr) {
+    memory = allocate(sizeof(T));
+    if (memory == nullptr) return -ENOMEM;
+    shard = &above->children.lock_for_adding(&index);
+  }
+  T* const node = ::new (memory) T(parent, parent->values, above->loop, args...);
+  node->stamp = stamp::make(stamp::kContext);
+  node->refs.store(refs, std::memory_order_relaxed);
+  node->home_shard = index;
+  const int result = shard->add(node);
   // The walk that ends the parent comes to this shard after it has set the error: it finds the node,
   // or the node finds the error.
-  if (const int error = error_of(above); result == 0 && error != 0) {
-    mark(node, error, ender_of(above));
+  const int error = error_of(above);
+  if (error != 0) mark(node, error, ender_of(above));
+  shard->lock.unlock();
+  if (result < 0) {
+    deallocate(memory);
+    return result;
   }
-  shard.lock.unlock();
-  return result;
+  if (is_carrier(parent)) add_ref(parent);
+  *ret = node;
+  return 0;
 }
 
 // What every new context holds of its parent.
 void hold(Context* parent) {
   if (is_carrier(parent) || !is_root(static_cast<Node*>(parent))) add_ref(parent);
-}
-
-inline int finish_node(Context* parent, Node* node, uint32_t refs, Node** ret) {
-  node->stamp = stamp::make(stamp::kContext);
-  node->refs.store(refs, std::memory_order_relaxed);
-  if (const int result = adopt(node_of(parent), node); result < 0) return result;
-  if (is_carrier(parent)) add_ref(parent);
-  *ret = node;
-  return 0;
 }
 
 // The cause of the deadline that a node has from an ancestor.
@@ -73,12 +97,7 @@ int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
 }  // namespace
 
 int derive_cancel(Context* parent, uint32_t refs, Node** ret) {
-  const Node* above = node_of(parent);
-  auto* node = make<Node>(0, Kind::cancel, parent, parent->values, above->loop, above->deadline);
-  if (node == nullptr) return -ENOMEM;
-  const int result = finish_node(parent, node, refs, ret);
-  if (result < 0) deallocate(node);
-  return result;
+  return make_node<Node>(parent, Kind::cancel, refs, ret, node_of(parent)->deadline);
 }
 
 int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause* cause,
@@ -93,22 +112,24 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
     return result;
   }
   const bool timed = deadline > now && error_of(above) == 0;
+  uint8_t wheel = kNoWheel;
   if (timed) {
     if (const int result = above->loop->start(); result < 0) return result;
+    wheel = Loop::pick_wheel();
   }
-  auto* node = make<TimerNode>(0, parent, parent->values, above->loop, deadline, cause);
-  if (node == nullptr) return -ENOMEM;
-  if (timed) node->wheel.store(Loop::pick_wheel(), std::memory_order_relaxed);
-  if (const int result = finish_node(parent, node, refs, ret); result < 0) {
-    deallocate(node);
+  TimerNode* node = nullptr;
+  if (const int result =
+          make_node(parent, Kind::deadline, refs, &node, deadline, ref(cause), wheel);
+      result < 0) {
+    unref(cause);
     return result;
   }
-  ref(cause);
   if (timed) {
     above->loop->arm(node, now);
   } else if (error_of(node) == 0) {
     end(node, kDeadlineExceeded, cause, Callbacks::here);
   }
+  *ret = node;
   return 0;
 }
 
@@ -119,8 +140,7 @@ int derive_detached(Context* parent, Context** ret) {
   return carrier == nullptr ? -ENOMEM : finish_carrier(parent, carrier, ret);
 }
 
-int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*),
-                 Context** ret) {
+int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret) {
   auto* carrier = make<Value>(0, Kind::value, parent, node_of(parent), key, value, drop);
   return carrier == nullptr ? -ENOMEM : finish_carrier(parent, carrier, ret);
 }

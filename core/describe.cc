@@ -5,9 +5,10 @@
 // found first, and the parts are then written from the last to the first, each at its own place.
 #include "core/describe.h"
 
-#include <algorithm>
 #include <fmt/compile.h>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <string_view>
 
 #include "core/clock.h"
@@ -17,7 +18,7 @@
 // can be reached from here: no format is parsed at run time, no buffer grows, nothing is printed with
 // a locale or escaped. Where the optimizer drops the references by itself, the linker drops these
 // answers; in other builds they stand in, hidden, and trap.
-#define CTX_ANSWER(name, symbol)                    \
+#define CTX_ANSWER(name, symbol)                       \
   extern "C" [[noreturn]] void name() __asm__(symbol); \
   extern "C" void name() { __builtin_trap(); }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <cerrno>
-#include <cstdint>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
 
 #include "core/done_signal.h"
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <cerrno>
-#include <climits>
-#include <ctime>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
 
 #include "core/clock.h"
 #include "core/futex.h"

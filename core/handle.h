@@ -32,7 +32,8 @@ inline uint32_t make(uint32_t type) { return type | current.load(std::memory_ord
 // another copy of the library) or -EINVAL.
 inline int check(uint32_t stamp, uint32_t type) {
   const uint32_t wanted = make(type);
-  if (stamp == wanted) [[likely]] return 0;
+  if (stamp == wanted) [[likely]]
+    return 0;
   const uint32_t difference = stamp ^ wanted;
   if ((difference & kTypeBits) != 0) return -EINVAL;
   return (difference & kCopyBits) != 0 ? -EREMOTE : -ECHILD;

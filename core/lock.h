@@ -33,7 +33,8 @@ class CTX_CAPABILITY("lock") Lock {
   Lock& operator=(const Lock&) = delete;
 
   void lock() CTX_ACQUIRE() {
-    if (!try_lock()) [[unlikely]] lock_slowly();
+    if (!try_lock()) [[unlikely]]
+      lock_slowly();
   }
 
   bool try_lock() CTX_TRY_ACQUIRE(true) {
@@ -45,7 +46,8 @@ class CTX_CAPABILITY("lock") Lock {
   void unlock() CTX_RELEASE() {
     const uint32_t seen = word_.load(std::memory_order_relaxed);
     word_.store(0, std::memory_order_release);  // pairs with the acquire of the next holder
-    if (seen == 2) [[unlikely]] futex_wake(&word_, 1);
+    if (seen == 2) [[unlikely]]
+      futex_wake(&word_, 1);
   }
 
  private:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "core/loop.h"
 
-#include <algorithm>
 #include <sched.h>
+
+#include <algorithm>
 
 #include "core/error.h"
 #include "core/node.h"
@@ -122,7 +123,7 @@ void Loop::fire_due() {
 }
 
 void Loop::release_later(Node* node) {
-  if (!release_unless_last(node)) calls_.push_release(node);
+  if (!release_shared(node)) calls_.push_release(node);
 }
 
 void* Loop::run(void* self) {

@@ -75,9 +75,6 @@ class Loop {
   pthread_t thread_{};
 };
 
-// Of a node whose reference may be given back anywhere: false if it is the last.
-bool release_unless_last(Node* node);
-
 }  // namespace ctxcore
 
 #endif

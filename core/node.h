@@ -38,8 +38,8 @@ class Loop;
 struct Node : Context {
   static constexpr uint8_t kFamily = 1;
 
-  constexpr Node(Kind which, Context* above, Value* nearest, Loop* runner, int64_t when,
-                 uint8_t initial_flags = 0)
+  constexpr Node(Context* above, Value* nearest, Loop* runner, int64_t when,
+                 Kind which = Kind::cancel, uint8_t initial_flags = 0)
       : Context(which, above, nearest, initial_flags), deadline(when), loop(runner) {}
 
   std::atomic<uintptr_t> cause{0};  // a Cause, or the address of the ending node plus 1
@@ -54,8 +54,11 @@ struct Node : Context {
 
 // A node with a deadline of its own. As a Link it is in a wheel, or in a list of what is due.
 struct TimerNode : Node, Link {
-  TimerNode(Context* above, Value* nearest, Loop* runner, int64_t when, const Cause* why)
-      : Node(Kind::deadline, above, nearest, runner, when), deadline_cause(why) {}
+  TimerNode(Context* above, Value* nearest, Loop* runner, int64_t when, const Cause* why,
+            uint8_t which_wheel)
+      : Node(above, nearest, runner, when, Kind::deadline), deadline_cause(why) {
+    wheel.store(which_wheel, std::memory_order_relaxed);
+  }
 
   const Cause* const deadline_cause;  // a reference, or nullptr; the node's for life
 };
@@ -117,7 +120,8 @@ inline bool has_family(const Node* node) {
 // here, so that who finds the flag set by another thread sees an error set before it, too.
 void start_family(Node* node);
 inline void set_family(Node* node) {
-  if (!has_family(node)) [[unlikely]] start_family(node);
+  if (!has_family(node)) [[unlikely]]
+    start_family(node);
 }
 
 // Waits until every context below the cancel that ended this node is marked, or also woken.

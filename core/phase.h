@@ -32,9 +32,7 @@ class Phase {
 
   constexpr Phase() = default;
 
-  bool is_canceler() const {
-    return (word_.load(std::memory_order_relaxed) & 0xFFFFFF00) == kMark;
-  }
+  bool is_canceler() const { return (word_.load(std::memory_order_relaxed) & 0xFFFFFF00) == kMark; }
   bool marked() const { return step(load()) >= kMarked; }
 
   // For the ending call, before the node's error is visible to anyone.

@@ -3,8 +3,9 @@
 #ifndef CTX_CORE_POLL_H
 #define CTX_CORE_POLL_H
 
-#include <cstdint>
 #include <poll.h>
+
+#include <cstdint>
 
 #include "core/node.h"
 

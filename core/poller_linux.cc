@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // By epoll, with a timerfd in it. The alarm can be set earlier without waking the sleeper, and a
 // sleeping loop is woken by nothing but what it sleeps for.
-#include <cerrno>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "core/clock.h"
 #include "core/poller.h"

@@ -13,7 +13,7 @@ namespace {
 
 struct alignas(64) Root : Node {
   constexpr Root(Kind which, Loop* runner)
-      : Node(which, nullptr, nullptr, runner, kForever, kFamily) {}
+      : Node(nullptr, nullptr, runner, kForever, which, kFamily) {}
 };
 
 extern Root background_root;

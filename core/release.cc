@@ -17,15 +17,35 @@ namespace ctxcore {
 
 namespace {
 
-void destroy(Node* node) {
-  if (has_family(node)) {
-    free_descriptor(node);
-    node->children.free_all();
+// What is left of a node that was taken out of the tree, to be given back with no lock held.
+class Remains {
+ public:
+  // Under the home shard's lock, which may keep the memory in place of an older one.
+  Remains(Node* node, Shard& home) : memory_(node), own_(own_cause(node)) {
+    if (node->kind == Kind::deadline) deadline_ = static_cast<TimerNode*>(node)->deadline_cause;
+    family_ = has_family(node);
+    if (kKeepSpares && !family_) {
+      memory_ = home.spare.load(std::memory_order_relaxed);
+      home.spare.store(node, std::memory_order_relaxed);
+    }
   }
-  if (const Cause* cause = own_cause(node); cause != nullptr) unref(cause);
-  if (node->kind == Kind::deadline) unref(static_cast<TimerNode*>(node)->deadline_cause);
-  deallocate(node);
-}
+
+  void dispose() {
+    if (family_) {
+      free_descriptor(memory_);
+      memory_->children.free_all();
+    }
+    unref(own_);
+    unref(deadline_);
+    deallocate(memory_);
+  }
+
+ private:
+  Node* memory_;
+  const Cause* own_;
+  const Cause* deadline_ = nullptr;
+  bool family_;
+};
 
 // Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
 // it is in no wheel now. If children keep it, its last reference is given up here.
@@ -43,53 +63,46 @@ Fate decide(Node* node) {
     children.unlock_all();
     if (!empty) return last ? Fate::kept : Fate::pinned;
   }
-  if (node->kind == Kind::deadline &&
-      !node->loop->disarm_last(static_cast<TimerNode*>(node))) {
+  if (node->kind == Kind::deadline && !node->loop->disarm_last(static_cast<TimerNode*>(node))) {
     return Fate::pinned;
   }
   return Fate::free;
 }
 
-// Gives up the last reference but one if there are more, and tells whether it did.
-bool give_up_shared(Node* node) {
-  uint32_t refs = node->refs.load(std::memory_order_acquire);
-  while (refs > 1) {
-    if (node->refs.compare_exchange_weak(refs, refs - 1, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-      return true;
-    }
-  }
-  return false;
+// Under the home shard's lock, for a node that is nobody's any more. Returns whose reference must be
+// given back next, or nullptr.
+Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
+  Context* const parent = node->parent;
+  Node* const above = node_of(parent);
+  shard.remove(node);
+  if (is_carrier(parent)) return parent;  // which this node held by a reference
+  // A parent that has lost its last handle before goes with its last child.
+  if (shard.count != 0 || above->refs.load(std::memory_order_relaxed) != 0) return nullptr;
+  add_ref(above);
+  return above;
 }
 
-// Returns whose reference must be given back next, or nullptr.
-Context* release_node(Node* node) {
-  Node* const above = node_of(node->parent);
-  Context* next = nullptr;
-  for (;;) {
-    if (give_up_shared(node)) return nullptr;
+Context* release_last_of(Node* node) {
+  if (is_root(node)) return nullptr;
+  do {
     Shard& shard = home(node);
-    Guard guard(shard.lock);
-    if (node->refs.load(std::memory_order_acquire) != 1) continue;
-    const Fate fate = decide(node);
-    if (fate == Fate::kept) return nullptr;
-    if (fate == Fate::pinned) continue;
-    shard.remove(node);
-    // A parent that has lost its last handle before goes with its last child.
-    if (shard.count == 0 && above->refs.load(std::memory_order_relaxed) == 0) {
-      add_ref(above);
-      next = above;
+    shard.lock.lock();
+    const bool last = node->refs.load(std::memory_order_acquire) == 1;
+    const Fate fate = last ? decide(node) : Fate::pinned;
+    if (fate == Fate::free) {
+      Context* const next = take_out(node, shard);
+      Remains remains(node, shard);
+      shard.lock.unlock();
+      remains.dispose();
+      return next;
     }
-    break;
-  }
-  if (is_carrier(node->parent)) next = node->parent;  // which this node held by a reference
-  destroy(node);
-  return next;
+    shard.lock.unlock();
+    if (fate == Fate::kept) return nullptr;
+  } while (!release_shared(node));  // a walk or the loop had pinned it
+  return nullptr;
 }
 
-Context* release_carrier(Carrier* carrier) {
-  // acq_rel: all uses of the carrier come before its destruction.
-  if (carrier->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return nullptr;
+Context* release_last_of(Carrier* carrier) {
   Context* const next = carrier->parent;
   if (carrier->kind == Kind::value) {
     auto* value = static_cast<Value*>(carrier);
@@ -101,18 +114,11 @@ Context* release_carrier(Carrier* carrier) {
 
 }  // namespace
 
-void release(Context* context) {
-  while (context != nullptr) {
-    if (is_carrier(context)) {
-      context = release_carrier(static_cast<Carrier*>(context));
-    } else if (is_root(static_cast<Node*>(context))) {
-      context = nullptr;
-    } else {
-      context = release_node(static_cast<Node*>(context));
-    }
-  }
+void release_last(Context* context) {
+  do {
+    context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
+                                  : release_last_of(static_cast<Node*>(context));
+  } while (context != nullptr && !release_shared(context));
 }
-
-bool release_unless_last(Node* node) { return is_root(node) || give_up_shared(node); }
 
 }  // namespace ctxcore

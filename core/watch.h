@@ -14,9 +14,10 @@
 #ifndef CTX_CORE_WATCH_H
 #define CTX_CORE_WATCH_H
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdint>
-#include <pthread.h>
 
 #include "core/observer.h"
 #include "core/walk.h"

@@ -21,8 +21,7 @@ unsigned Wheel::lowest_level() const {
 
 void Wheel::place(TimerNode* node, uint64_t tick) {
   tick = std::max(tick, elapsed_ + 1);
-  const unsigned level =
-      (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
+  const unsigned level = (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
   const unsigned slot = (tick >> (level * kDigit)) & (kSlots - 1);
   Link& head = slots_[level][slot];
   const uint64_t bit = uint64_t{1} << slot;
@@ -111,7 +110,8 @@ bool Wheel::expire_slot(uint64_t until, Link*& due) {
       place(node, when);
     } else {
       add_ref(node);
-      node->wheel.store(kNoWheel, std::memory_order_release);  // after the pin: release.cc relies on it
+      node->wheel.store(kNoWheel,
+                        std::memory_order_release);  // after the pin: release.cc relies on it
       push_back(due, node);
     }
   }

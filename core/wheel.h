@@ -59,8 +59,8 @@ class Wheel {
 
   Lock lock_;
   uint64_t elapsed_ CTX_GUARDED_BY(lock_) = 0;
-  uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};  // a bit a slot
-  Link slots_[kLevels][kSlots] CTX_GUARDED_BY(lock_) = {}; // heads of rings
+  uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};   // a bit a slot
+  Link slots_[kLevels][kSlots] CTX_GUARDED_BY(lock_) = {};  // heads of rings
 };
 
 }  // namespace ctxcore

@@ -16,8 +16,9 @@ extern "C" {
 #define CTX_VERSION_PATCH 0
 
 /** The version of these headers: major, minor and patch, each in one byte from bit 16 down. */
-#define CTX_VERSION                                                                                \
-  ((uint32_t)CTX_VERSION_MAJOR << 16 | (uint32_t)CTX_VERSION_MINOR << 8 | (uint32_t)CTX_VERSION_PATCH)
+#define CTX_VERSION                                                       \
+  ((uint32_t)CTX_VERSION_MAJOR << 16 | (uint32_t)CTX_VERSION_MINOR << 8 | \
+   (uint32_t)CTX_VERSION_PATCH)
 
 /** The version of the library that is running, as CTX_VERSION. Since 0.1. */
 CTX_API uint32_t ctx_version(void);
