@@ -9,6 +9,7 @@
 //     it. Nobody can add a child to it any more, since nobody has a handle.
 //  3. Memory is freed, descriptors closed and users' functions called with no lock held.
 #include "core/alloc.h"
+#include "core/check.h"
 #include "core/context.h"
 #include "core/descriptor.h"
 #include "core/loop.h"
@@ -24,6 +25,7 @@ class Remains {
   Remains(Node* node, Shard& home) : memory_(node), own_(own_cause(node)) {
     if (node->kind == Kind::deadline) deadline_ = static_cast<TimerNode*>(node)->deadline_cause;
     family_ = has_family(node);
+    node->stamp = 0;  // a stale handle is told while the memory lasts
     if (kKeepSpares && !family_) {
       memory_ = home.spare.load(std::memory_order_relaxed);
       home.spare.store(node, std::memory_order_relaxed);
@@ -74,6 +76,7 @@ Fate decide(Node* node) {
 Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
   Context* const parent = node->parent;
   Node* const above = node_of(parent);
+  CTX_ASSERT(shard.slots()[node->slot] == node);
   shard.remove(node);
   if (is_carrier(parent)) return parent;  // which this node held by a reference
   // A parent that has lost its last handle before goes with its last child.

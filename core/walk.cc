@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/check.h"
 #include "core/descriptor.h"
 #include "core/loop.h"
 #include "core/observer.h"
@@ -74,6 +75,7 @@ class Walk {
       return;
     }
     Node* const ender = ender_of(child);
+    CTX_ASSERT(ender == root_ || ender == child);  // invariant 1
     if (ender != root_ && !ender->phase.marked()) {
       add_ref(child);
       child->next = met_;

@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "core/alloc.h"
+#include "core/check.h"
 #include "core/loop.h"
 
 namespace ctxcore {
@@ -36,6 +37,7 @@ bool take_callback(Node* node, Callbacks callbacks, Watch** ret) {
     link = link->next;
     if (link == node->observers) return false;
   }
+  CTX_ASSERT(static_cast<Observer*>(link)->type == Observer::Type::watch);
   auto* watch = static_cast<Watch*>(static_cast<Observer*>(link));
   unlink(node->observers, watch);
   if (callbacks == Callbacks::queued || watch->deferred) {

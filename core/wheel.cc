@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/check.h"
 #include "core/clock.h"
 #include "core/node.h"
 
@@ -23,6 +24,7 @@ void Wheel::place(TimerNode* node, uint64_t tick) {
   tick = std::max(tick, elapsed_ + 1);
   const unsigned level = (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
   const unsigned slot = (tick >> (level * kDigit)) & (kSlots - 1);
+  CTX_ASSERT(level < kLevels && !node->linked());
   Link& head = slots_[level][slot];
   const uint64_t bit = uint64_t{1} << slot;
   if ((occupied_[level] & bit) == 0) {

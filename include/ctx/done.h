@@ -31,9 +31,9 @@ extern "C" {
 CTX_API int ctx_done_fd(ctx_t *ctx);
 
 /**
- * As ctx_done_fd(), but a descriptor of the caller's own, close-on-exec, to be closed by the caller,
- * which may outlive the context's handles: should the context be freed before it is done, this
- * descriptor never becomes readable.
+ * As ctx_done_fd(), but a descriptor of the caller's own, close-on-exec, to be closed by the caller;
+ * for instance to add it to a second epoll set. Hold the context for as long as it is polled: what it
+ * shows once the context was freed, live or done, means nothing.
  */
 CTX_API int ctx_done_fd_dup(ctx_t *ctx);
 

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# demo.sh - runs the examples one after the other and says what there is to see. `./dev demo` calls it
+# with CTX_BUILD (the absolute build folder) and CTX_ROOT (the source tree) set.
+#
+#     demo.sh [part...]      all parts, or those named: handle_request tickers trace_id epoll_server
+#                            from_python from_rust
+#
+# Exits 0 only if every part kept its promise. Leaves no process behind, however it ends.
+
+set -uo pipefail
+export LC_ALL=C
+: "${CTX_BUILD:?must name the build folder}" "${CTX_ROOT:?must name the source tree}"
+readonly watchdog=60 # seconds of silence after which a program is taken to hang
+
+bold='' dim='' green='' red='' plain=''
+if [[ -t 1 && -z ${NO_COLOR-} && ${TERM-dumb} != dumb ]]; then
+  bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+fi
+
+# --- programs: in the background, their output shown line by line as it comes -----------------------
+
+tmp=$(mktemp -d) && mkfifo "$tmp/output" || exit 1
+groups=() # of all processes started by the part that runs now
+
+end_programs() {
+  local group
+  for group in "${groups[@]}"; do kill -KILL -- "-$group"; done 2>/dev/null
+  for group in "${groups[@]}"; do wait "$group"; done 2>/dev/null
+  groups=()
+}
+trap 'end_programs; rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# Job control is on while a program is started: that gives it a process group, so that it can be ended
+# together with all that it has started.
+
+# start <command...>: its output comes on descriptor 3; its process is $program.
+start() {
+  printf '\n  %s$ %s%s\n' "$bold" "${*//"$CTX_ROOT/"/}" "$plain"
+  set -m
+  "$@" </dev/null >"$tmp/output" 2>&1 &
+  set +m
+  program=$!
+  groups+=("$program")
+  exec 3<"$tmp/output"
+}
+
+# show [<text>]: shows the output until a line, kept in $line, has the text; without a text, all of it.
+show() {
+  local status us
+  while true; do
+    IFS= read -r -t $watchdog -u 3 line
+    status=$?
+    ((status > 128)) && fail "no output for $watchdog s" && return 1
+    ((status == 0)) || break
+    us=$((${EPOCHREALTIME/./} - part_began)) # without $(now): a fork would hold up the next line
+    printf '  %s%2d.%02d s |%s %s\n' "$dim" $((us / 1000000)) $((us / 10000 % 100)) "$plain" "$line"
+    [[ $# == 1 && $line == *"$1"* ]] && return 0
+  done
+  (($# == 0)) || { fail "the program ended before it said: $1" && return 1; }
+}
+
+# finish: shows what is left of the output; fails if the program did.
+finish() {
+  show || return 1
+  wait "$program"
+  local status=$?
+  ((status == 0)) || fail "exit status $status"
+  return $status
+}
+
+now() { echo "${EPOCHREALTIME/./}"; } # in microseconds
+seconds() { printf '%d.%02d s' $(($1 / 1000000)) $(($1 / 10000 % 100)); }
+say() { printf '  %s\n' "$@"; }
+remark() { printf '\n  %s\n' "$1"; }
+fail() { printf '  %sFAILED: %s%s\n' "$red" "$*" "$plain"; }
+
+# --- the parts --------------------------------------------------------------------------------------
+
+title_handle_request="A deadline"
+about_handle_request="A request may take 1 s. Its handler needs 500 ms and is in time; then the deadline passes."
+part_handle_request() { start "$CTX_BUILD/examples/handle_request" && finish; }
+
+title_tickers="One cancel for a family"
+about_tickers="Two threads tick once a second, until after 3 s their parent context is cancelled."
+part_tickers() { start "$CTX_BUILD/examples/tickers" && finish; }
+
+title_trace_id="Values that travel along"
+about_trace_id="Two requests at once; every layer, in any thread, knows the trace id and user of its own."
+part_trace_id() { start "$CTX_BUILD/examples/trace_id" && finish; }
+
+title_epoll_server="Contexts in an epoll loop"
+about_epoll_server="An HTTP server in one thread: sockets and done descriptors in one epoll, asked by curl."
+part_epoll_server() {
+  start "$CTX_BUILD/examples/epoll_server" && show "listening on " || return
+  url=${line##* }
+  asked=0
+
+  remark "The work takes 20 ms of the 700 ms that it may take:"
+  ask /fast && show "#1 GET /fast: 200" && answer 1 200 "here is your answer" || return
+
+  remark "The work would take a minute. After 700 ms the deadline ends it:"
+  ask /slow && show "#2 GET /slow: 504" && answer 2 504 "context deadline exceeded" || return
+
+  remark "Two requests that may take two minutes. One SIGTERM cancels the server's context:"
+  ask /long && show "#3 GET /long: accepted" && ask /long && show "#4 GET /long: accepted" || return
+  printf '  %s$ kill -TERM <server>%s\n' "$bold" "$plain"
+  kill -TERM "$program" && finish || return
+  answer 3 503 "the server is shutting down" && answer 4 503 "the server is shutting down" || return
+  say "The server ended by itself, with exit status 0."
+}
+
+# ask <path>: starts the next curl.
+ask() {
+  local n=$((++asked))
+  printf '  %s$ curl %s%s\n' "$bold" "$url$1" "$plain"
+  set -m
+  curl -sS -m $watchdog --noproxy '*' -w '%{http_code}' "http://$url$1" </dev/null \
+    >"$tmp/answer$n" 2>&1 &
+  set +m
+  curls[n]=$!
+  groups+=("$!")
+}
+
+# answer <n> <status> <text>: waits for the nth curl, which must have received just that.
+answer() {
+  local received
+  wait "${curls[$1]}"
+  received=$(<"$tmp/answer$1")
+  printf '  %9s %scurl #%d received: %s%s\n' "" "$green" "$1" "${received##*$'\n'} ${received%$'\n'*}" "$plain"
+  [[ $received == "$3"$'\n'"$2" ]] || { fail "expected: $2 $3" && return 1; }
+}
+
+title_from_python="From Python"
+about_from_python="The same library by ctypes: a thread cancels; poll, and then asyncio, see the descriptor."
+part_from_python() {
+  start python3 "$CTX_ROOT/examples/from_python.py" "$CTX_BUILD/libctx.so" && finish
+}
+
+title_from_rust="From Rust"
+about_from_rust="The same library by extern \"C\": a thread cancels, and poll sees the descriptor."
+part_from_rust() {
+  CTX_LIB_DIR=$CTX_BUILD CARGO_TARGET_DIR=$CTX_BUILD/examples/from_rust CARGO_TERM_COLOR=never \
+    start cargo run --offline --locked --manifest-path "$CTX_ROOT/examples/from_rust/Cargo.toml" &&
+    finish
+}
+
+# --- the show ---------------------------------------------------------------------------------------
+
+parts=("$@")
+(($#)) || parts=(handle_request tickers trace_id epoll_server from_python from_rust)
+for part in "${parts[@]}"; do
+  declare -F "part_$part" >/dev/null || { echo "demo.sh: no part '$part'" >&2 && exit 2; }
+done
+
+began=$(now) number=0 failed=0 table=()
+printf '\n%slibctx: one tree of cancellation, deadlines and values for a whole process%s\n' "$bold" "$plain"
+for part in "${parts[@]}"; do
+  title=title_$part about=about_$part part_began=$(now)
+  printf '\n%s%d/%d  %s%s\n' "$bold" $((++number)) ${#parts[@]} "${!title}" "$plain"
+  say "${!about}"
+  verdict="${green}ok$plain"
+  "part_$part" || { verdict="${red}FAILED$plain" && ((++failed)); }
+  end_programs
+  table+=("$(printf '%-16s %-28s %8s  %s' "$part" "${!title}" "$(seconds $(($(now) - part_began)))" "$verdict")")
+done
+
+printf '\n%sWhat you have seen%s\n' "$bold" "$plain"
+say "${table[@]}" "$(printf '%-45s %8s' "total" "$(seconds $(($(now) - began)))")"
+((failed == 0)) || { fail "$failed of ${#parts[@]} parts" && exit 1; }
+remark "The programs are in examples/, each short enough to read at one sitting."

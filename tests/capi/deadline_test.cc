@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: MIT
+//
+// Rules 12 to 17 and 40: which deadline counts, what a context says of it, when it fires, and that
+// a cancelled one is gone.
+#include <time.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/process.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+const ctx_key_t kKey = {"key"};
+
+int64_t Now() { return ctx_now(ctx_background()); }
+
+// The deadline that ctx_deadline reports, or CTX_FOREVER if it says that there is none.
+int64_t DeadlineOf(ctx_t* ctx) {
+  int64_t deadline = CTX_FOREVER;
+  const int has_one = ctx_deadline(ctx, &deadline);
+  EXPECT_EQ(has_one, deadline == CTX_FOREVER ? 0 : 1);
+  return deadline;
+}
+
+TEST(Deadline, Rule12_EarlierDeadlineWins) {
+  const int64_t now = Now();
+  const int64_t near = now + kHour, far = now + 2 * kHour;
+  const Scope early = WithDeadline(ctx_background(), near),
+              late = WithDeadline(ctx_background(), far);
+  EXPECT_EQ(DeadlineOf(WithDeadline(late, near)), near) << "the own one is earlier";
+  EXPECT_EQ(DeadlineOf(WithDeadline(early, far)), near) << "the parent's is earlier";
+  EXPECT_EQ(DeadlineOf(WithDeadline(early, near)), near);
+}
+
+TEST(Deadline, Rule12_TheDeadlineComesDownThroughEveryKindOfContext) {
+  const int64_t deadline = Now() + kHour;
+  const Scope timed = WithDeadline(ctx_background(), deadline);
+  const Scope cancel = WithCancel(timed);
+  const Ctx value = WithValue(cancel, &kKey, nullptr);
+  const Ctx text = WithString(value, "name", "text");
+  const Scope later = WithDeadline(text, deadline + kSecond);
+  const Scope never = WithDeadline(later, CTX_FOREVER);
+  for (ctx_t* ctx : {timed.ctx.get(), cancel.ctx.get(), value.get(), text.get(), later.ctx.get(),
+                     never.ctx.get()}) {
+    EXPECT_EQ(DeadlineOf(ctx), deadline);
+  }
+  EXPECT_EQ(DeadlineOf(WithDeadline(never, deadline - 1)), deadline - 1);
+}
+
+// The minimum rule, by what fires and not by what is reported.
+TEST(Deadline, Rule12_TheChildsEarlierDeadlineFiresAndLeavesTheParentLive) {
+  const Scope parent = WithTimeout(ctx_background(), kHour);
+  const Scope child = WithTimeout(parent, 5 * kMillisecond);
+  ASSERT_TRUE(Done(child));
+  EXPECT_EQ(ctx_err(child), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(parent), 0);
+}
+
+TEST(Deadline, Rule12_TheParentsEarlierDeadlineEndsTheChildToo) {
+  const Scope parent = WithTimeout(ctx_background(), 5 * kMillisecond);
+  const Scope child = WithTimeout(parent, kHour);
+  const Scope grandchild = WithTimeout(child, 2 * kHour);
+  ASSERT_TRUE(Done(grandchild));
+  EXPECT_EQ(ctx_err(child), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED);
+}
+
+TEST(Deadline, Rule12_OfEqualDeadlinesTheParentsCounts) {
+  const int64_t deadline = Now() + 10 * kMillisecond;
+  const Cause parents = NewCause(1, "the parent's"), childs = NewCause(2, "the child's");
+  const Scope parent = WithDeadline(ctx_background(), deadline, parents);
+  const Scope child = WithDeadline(parent, deadline, childs);
+  ASSERT_TRUE(Done(child));
+  EXPECT_EQ(ctx_cause(child), parents.get());
+  EXPECT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED);
+}
+
+TEST(Deadline, Rule12_IsReportedForEverAlsoAfterTheEnd) {
+  const int64_t deadline = Now() + kHour, soon = Now() + kMillisecond;
+  const Scope cancelled = WithDeadline(ctx_background(), deadline);
+  const Scope below = WithDeadline(cancelled, deadline + kHour);
+  const Scope fired = WithDeadline(ctx_background(), soon);
+  ASSERT_EQ(cancelled.Cancel(), 1);
+  ASSERT_TRUE(Done(fired));
+  EXPECT_EQ(DeadlineOf(cancelled), deadline);
+  EXPECT_EQ(DeadlineOf(below), deadline);
+  EXPECT_EQ(DeadlineOf(fired), soon);
+  EXPECT_EQ(DeadlineOf(WithCancel(fired)), soon) << "derived from one that is done";
+  EXPECT_EQ(DeadlineOf(WithDeadline(cancelled, deadline - kSecond)), deadline - kSecond);
+}
+
+TEST(Deadline, Rule12_TheCancelerMayBeLeftOut) {
+  Ctx ctx;
+  ASSERT_EQ(ctx_with_timeout(ctx_background(), kMillisecond, ctx.out(), nullptr), 0);
+  EXPECT_TRUE(Done(ctx));
+  ASSERT_EQ(ctx_with_deadline(ctx_background(), Now() + kMillisecond, ctx.out(), nullptr), 0);
+  EXPECT_TRUE(Done(ctx));
+  EXPECT_EQ(ctx_err(ctx), CTX_DEADLINE_EXCEEDED);
+}
+
+TEST(Deadline, Rule13_NowOrPastIsDoneOnReturn) {
+  const Scope parent = WithCancel(ctx_background());
+  for (int64_t deadline :
+       {INT64_MIN, INT64_MIN + 1, int64_t{-1}, int64_t{0}, int64_t{1}, Now() - 1, Now()}) {
+    const Scope late = WithDeadline(parent, deadline);
+    EXPECT_EQ(ctx_err(late), CTX_DEADLINE_EXCEEDED) << deadline;
+    EXPECT_EQ(ctx_cause_code(ctx_cause(late)), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(DeadlineOf(late), deadline);
+    EXPECT_TRUE(Readable(ctx_done_fd(late)));
+    EXPECT_EQ(ctx_wait(late, 0), 1);
+    EXPECT_EQ(late.Cancel(), 0);
+    EXPECT_EQ(ctx_err(late), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(ctx_err(WithCancel(late)), CTX_DEADLINE_EXCEEDED);
+  }
+  EXPECT_EQ(ctx_err(parent), 0);
+}
+
+TEST(Deadline, Rule13_AZeroOrNegativeTimeoutIsDoneOnReturn) {
+  for (int64_t timeout : {int64_t{0}, int64_t{-1}, -kHour, INT64_MIN + 1, INT64_MIN}) {
+    const Scope late = WithTimeout(ctx_background(), timeout);
+    EXPECT_EQ(ctx_err(late), CTX_DEADLINE_EXCEEDED) << timeout;
+    EXPECT_EQ(late.Cancel(), 0);
+    EXPECT_LE(ctx_remaining(late), 0);
+  }
+}
+
+TEST(Deadline, Rule13_HasItsCause) {
+  const Cause cause = NewCause(13, "too late");
+  const Scope late = WithDeadline(ctx_background(), 0, cause);
+  EXPECT_EQ(ctx_cause(late), cause.get());
+  const Scope timed = WithTimeout(WithTimeout(ctx_background(), kHour), -1, cause);
+  EXPECT_EQ(ctx_cause(timed), cause.get());
+  EXPECT_EQ(ctx_cancel_with(timed.canceler, CTX_CANCELED, nullptr), 0);
+  EXPECT_EQ(ctx_cause(timed), cause.get());
+}
+
+TEST(Deadline, Rule14_CancelledBeforeExpiryItIsCanceledWithThatCancelsCause) {
+  const Cause deadlines = NewCause(1, "the deadline's"), cancels = NewCause(2, "the cancel's");
+  const Scope plain = CancelledInTime(ctx_background(), deadlines, nullptr);
+  const Scope given = CancelledInTime(ctx_background(), deadlines, cancels);
+  PassDeadlineOf(plain);
+  PassDeadlineOf(given);
+  EXPECT_EQ(ctx_err(plain), CTX_CANCELED);
+  EXPECT_EQ(ctx_cause_code(ctx_cause(plain)), CTX_CANCELED);
+  EXPECT_STREQ(ctx_cause_message(ctx_cause(plain)), "context canceled");
+  EXPECT_EQ(ctx_err(given), CTX_CANCELED);
+  EXPECT_EQ(ctx_cause(given), cancels.get());
+}
+
+TEST(Deadline, Rule14_NothingIsCalledAgainAtTheDeadlineOfACancelledContext) {
+  const Scope timed = CancelledInTime(ctx_background(), nullptr, nullptr);
+  const Scope below = WithTimeout(timed, 5 * kMillisecond);
+  Callback on_timed, on_below;
+  EXPECT_EQ(on_timed.Arm(timed), 1);
+  EXPECT_EQ(on_below.Arm(below), 1);
+  PassDeadlineOf(timed);
+  EXPECT_EQ(on_timed.runs(), 1);
+  EXPECT_EQ(on_below.runs(), 1);
+  EXPECT_EQ(ctx_err(below), CTX_CANCELED);
+}
+
+// A timer that were left running would keep its context, and so what is above it, until it fires.
+TEST(Deadline, Rule14_ACancelledDeadlineKeepsNothingAlive) {
+  Drop drop;
+  Ctx watched = Watched(ctx_background(), &drop);
+  Scope timed = WithTimeout(watched, kHour);
+  watched.reset();
+  EXPECT_EQ(timed.Cancel(), 1);
+  EXPECT_EQ(drop.count(), 0);
+  timed.reset();
+  EXPECT_EQ(drop.count(), 1);
+}
+
+TEST(Deadline, Rule14_ADeadlineCancelledByItsAncestorKeepsNothingAlive) {
+  Drop drop;
+  const Scope top = WithTimeout(ctx_background(), 2 * kHour);
+  Ctx watched = Watched(top, &drop);
+  Scope between = WithCancel(watched);
+  Scope timed = WithTimeout(between, kHour);
+  watched.reset();
+  between.reset();
+  EXPECT_EQ(top.Cancel(), 1);
+  EXPECT_EQ(ctx_err(timed), CTX_CANCELED);
+  timed.reset();
+  EXPECT_EQ(drop.count(), 1);
+}
+
+TEST(Deadline, Rule14_ALiveDeadlineGivenBackKeepsNothingAlive) {
+  Drop drop;
+  {
+    const Ctx watched = Watched(ctx_background(), &drop);
+    const Scope timed = WithTimeout(watched, kHour);
+    const Scope below = WithTimeout(timed, kSecond);
+  }
+  EXPECT_EQ(drop.count(), 1);
+}
+
+// 400 deadlines one millisecond apart, all cancelled but held: a loop whose timers are gone sleeps
+// through them; one that kept them wakes for each.
+TEST(Deadline, Rule14_ACancelledDeadlineNeverWakesTheLoop) {
+  constexpr int kTimers = 400;
+  const int64_t first = Now() + 20 * kMillisecond;
+  std::vector<Scope> timers;
+  for (int i = 0; i < kTimers; ++i) {
+    timers.push_back(WithDeadline(ctx_background(), first + i * kMillisecond));
+  }
+  const Scope last = WithDeadline(ctx_background(), first + (kTimers + 20) * kMillisecond);
+  int won = 0;
+  for (const Scope& timer : timers) won += timer.Cancel();
+  const auto before = Tasks("ctx-loop");
+  ASSERT_EQ(before.size(), 1u);
+  ASSERT_TRUE(Done(last));
+  const auto after = Tasks("ctx-loop");
+  ASSERT_EQ(after.size(), 1u);
+  const auto too_late_to_cancel = static_cast<unsigned>(kTimers - won);
+  EXPECT_LT(after[0].voluntary_switches - before[0].voluntary_switches,
+            too_late_to_cancel + kTimers / 4u);
+}
+
+TEST(Deadline, Rule15_TheCauseIsThatOfTheDeadlineWhichFired) {
+  const Cause own = NewCause(15, "own"), above = NewCause(16, "above");
+  const Scope parent = WithTimeout(ctx_background(), kHour, above);
+  const Scope child = WithTimeout(parent, 5 * kMillisecond, own);
+  const Scope below = WithCancel(child);
+  ASSERT_TRUE(Done(below));
+  EXPECT_EQ(ctx_cause(child), own.get());
+  EXPECT_EQ(ctx_cause(below), own.get());
+  EXPECT_EQ(ctx_cause(parent), nullptr);
+}
+
+TEST(Deadline, Rule15_AnAncestorsDeadlineGivesTheAncestorsCause) {
+  const Cause own = NewCause(15, "own"), above = NewCause(16, "above");
+  const Scope parent = WithTimeout(ctx_background(), 5 * kMillisecond, above);
+  const Scope middle = WithCancel(parent);
+  const Scope child = WithTimeout(middle, kHour, own);
+  ASSERT_TRUE(Done(child));
+  EXPECT_EQ(ctx_cause(child), above.get());
+  EXPECT_EQ(ctx_cause(middle), above.get());
+  EXPECT_EQ(ctx_cause(parent), above.get());
+}
+
+TEST(Deadline, Rule15_WithoutACauseItIsThePlainOne) {
+  const Scope timed = WithTimeout(ctx_background(), kMillisecond);
+  const Scope below = WithTimeout(timed, kHour, NewCause(1, "never fires"));
+  ASSERT_TRUE(Done(below));
+  for (ctx_t* ctx : {timed.ctx.get(), below.ctx.get()}) {
+    EXPECT_EQ(ctx_cause_code(ctx_cause(ctx)), CTX_DEADLINE_EXCEEDED);
+    EXPECT_STREQ(ctx_cause_message(ctx_cause(ctx)), "context deadline exceeded");
+  }
+}
+
+TEST(Deadline, Rule15_TheContextKeepsTheCauseAndLetsItGo) {
+  Drop drop;
+  ctx_cause_t* cause = nullptr;
+  ASSERT_EQ(ctx_cause_new_data(3, "kept", &kKey, &drop, Drop::Run, &cause), 0);
+  Scope timed = WithTimeout(ctx_background(), kMillisecond, cause);
+  Scope cancelled = WithTimeout(ctx_background(), kHour, cause);
+  ctx_cause_unref(cause);
+  ASSERT_TRUE(Done(timed));
+  EXPECT_STREQ(ctx_cause_message(ctx_cause(timed)), "kept");
+  EXPECT_EQ(ctx_cause_data(ctx_cause(timed), &kKey), &drop);
+  EXPECT_EQ(cancelled.Cancel(), 1);
+  cancelled.reset();
+  EXPECT_EQ(drop.count(), 0);
+  timed.reset();
+  EXPECT_TRUE(drop.Wait()) << "the loop may hold it for a moment longer";
+}
+
+TEST(Deadline, Rule16_NeverEarly_Waits) {
+  for (int64_t timeout = 1; timeout < 20 * kMillisecond; timeout = timeout * 3 + 17) {
+    const Scope timed = WithTimeout(ctx_background(), timeout);
+    const int64_t deadline = DeadlineOf(timed);
+    ASSERT_TRUE(Done(timed));
+    EXPECT_GE(Now(), deadline) << timeout;
+  }
+}
+
+TEST(Deadline, Rule16_NeverEarly_ErrorsDescriptorsAndCallbacks) {
+  constexpr int kTimers = 200;
+  std::atomic<int> early{0};
+  std::vector<Scope> timers;
+  std::vector<std::unique_ptr<Callback>> callbacks;
+  const int64_t base = Now() + 2 * kMillisecond;
+  for (int i = 0; i < kTimers; ++i) {
+    timers.push_back(WithDeadline(ctx_background(), base + i * 137 * kMicrosecond));
+    callbacks.push_back(std::make_unique<Callback>([&early](ctx_t* ctx) {
+      early += ctx_now(ctx) < DeadlineOf(ctx) || ctx_remaining(ctx) > 0;
+    }));
+    ASSERT_GE(callbacks.back()->Arm(timers.back()), 0);
+  }
+  const Scope& spun = timers[kTimers / 3];
+  while (ctx_err(spun) == 0) {
+  }
+  early += Now() < DeadlineOf(spun);
+  const Scope& polled = timers[2 * kTimers / 3];
+  ASSERT_TRUE(Readable(ctx_done_fd(polled), static_cast<int>(kLimit / kMillisecond)));
+  early += Now() < DeadlineOf(polled);
+  for (const auto& callback : callbacks) ASSERT_TRUE(callback->WaitDrop());
+  EXPECT_EQ(early, 0);
+}
+
+// An earlier deadline that comes later moves the loop's wake-up forward, and a cancelled one that
+// was next does not hold up the others.
+TEST(Deadline, Rule16_ANewEarlierDeadlineIsNotHeldUpByALaterOne) {
+  const Scope late = WithTimeout(ctx_background(), kHour);
+  const Scope cancelled = WithTimeout(ctx_background(), kMillisecond);
+  const Scope early = WithTimeout(ctx_background(), 10 * kMillisecond);
+  cancelled.Cancel();
+  ASSERT_TRUE(Done(early));
+  EXPECT_EQ(ctx_err(early), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(late), 0);
+}
+
+// Deadlines five milliseconds apart, made in another order than they are due, and the order in which
+// their callbacks ran. Empty if the first of them was due before the last was made.
+std::vector<int64_t> OrderOfFiring(int64_t first_in) {
+  constexpr int64_t kTimers = 24;
+  const int64_t first = Now() + first_in;
+  std::mutex mutex;
+  std::vector<int64_t> order;
+  std::vector<Scope> timers;
+  std::vector<std::unique_ptr<Callback>> callbacks;
+  for (int64_t i = 0; i < kTimers; ++i) {
+    const int64_t slot = i * 7 % kTimers;
+    timers.push_back(WithDeadline(ctx_background(), first + slot * 5 * kMillisecond));
+    callbacks.push_back(std::make_unique<Callback>([&mutex, &order, slot](ctx_t*) {
+      std::lock_guard<std::mutex> lock(mutex);
+      order.push_back(slot);
+    }));
+    callbacks.back()->Arm(timers.back(), i % 2 == 0 ? 0 : CTX_DEFER);
+  }
+  const bool in_time = Now() < first;
+  for (const auto& callback : callbacks) EXPECT_TRUE(callback->WaitDrop());
+  return in_time ? order : std::vector<int64_t>();
+}
+
+TEST(Deadline, Rule17_DeadlinesFireInTheirOrder) {
+  std::vector<int64_t> order;
+  for (int64_t in = 20 * kMillisecond; order.empty() && in < kLimit; in *= 2) {
+    order = OrderOfFiring(in);
+  }
+  ASSERT_FALSE(order.empty());
+  std::vector<int64_t> expected(order.size());
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(order, expected);
+}
+
+TEST(Deadline, Rule40_ForeverIsNoDeadline) {
+  const Scope never = WithDeadline(ctx_background(), CTX_FOREVER);
+  int64_t untouched = 40;
+  EXPECT_EQ(ctx_deadline(never, &untouched), 0);
+  EXPECT_EQ(untouched, 40);
+  EXPECT_EQ(ctx_remaining(never), CTX_FOREVER);
+  EXPECT_EQ(ctx_err(never), 0);
+  EXPECT_EQ(never.Cancel(), 1);
+  EXPECT_EQ(ctx_remaining(never), CTX_FOREVER);
+}
+
+// Hard case 13: sums beyond the end of time are the end of time.
+TEST(Deadline, Rule40_TimeoutsNearTheEndOfTimeAreForever) {
+  for (int64_t timeout : {CTX_FOREVER, CTX_FOREVER - 1, CTX_FOREVER - 1000}) {
+    const Scope never = WithTimeout(ctx_background(), timeout);
+    EXPECT_EQ(ctx_err(never), 0);
+    EXPECT_EQ(DeadlineOf(never), CTX_FOREVER);
+    EXPECT_EQ(ctx_remaining(never), CTX_FOREVER);
+  }
+}
+
+TEST(Deadline, Rule40_TheLatestDeadlineThatIsOneIsKept) {
+  const Scope far = WithDeadline(ctx_background(), CTX_FOREVER - 1);
+  const Scope soon = WithTimeout(ctx_background(), kMillisecond);
+  EXPECT_EQ(DeadlineOf(far), CTX_FOREVER - 1);
+  ASSERT_TRUE(Done(soon));
+  EXPECT_EQ(ctx_err(far), 0);
+  EXPECT_GT(ctx_remaining(far), kHour);
+}
+
+TEST(Deadline, Rule40_RemainingCountsDownAndGoesNegative) {
+  const Scope timed = WithTimeout(ctx_background(), kHour);
+  const int64_t remaining = ctx_remaining(timed);
+  EXPECT_GT(remaining, 0);
+  EXPECT_LE(remaining, kHour);
+  const Scope past = WithDeadline(ctx_background(), Now() - kSecond);
+  EXPECT_LE(ctx_remaining(past), -kSecond);
+  const Scope ancient = WithDeadline(ctx_background(), INT64_MIN);
+  EXPECT_LT(ctx_remaining(ancient), 0);
+  const Scope fired = WithTimeout(ctx_background(), kMicrosecond);
+  ASSERT_TRUE(Done(fired));
+  EXPECT_LE(ctx_remaining(fired), 0);
+}
+
+TEST(Deadline, NowIsTheMonotonicClock) {
+  timespec before{}, after{};
+  const Scope timed = WithTimeout(ctx_background(), kHour);
+  clock_gettime(CLOCK_MONOTONIC, &before);
+  const int64_t now = ctx_now(timed);
+  clock_gettime(CLOCK_MONOTONIC, &after);
+  EXPECT_GE(now, before.tv_sec * kSecond + before.tv_nsec);
+  EXPECT_LE(now, after.tv_sec * kSecond + after.tv_nsec);
+}
+
+}  // namespace
+}  // namespace ctxtest

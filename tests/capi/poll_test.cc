@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx_poll: poll(2) that the context ends, with every outcome it has.
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/process.h"
+#include "support/signals.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+// A pipe whose read end is polled.
+class Pipe {
+ public:
+  Pipe() { EXPECT_EQ(pipe2(ends_.data(), O_CLOEXEC), 0); }
+  Pipe(const Pipe&) = delete;
+  ~Pipe() {
+    close(ends_[0]);
+    close(ends_[1]);
+  }
+  void Fill() { EXPECT_EQ(write(ends_[1], "x", 1), 1); }
+  pollfd ForRead() const { return {ends_[0], POLLIN, 0}; }
+  pollfd ForWrite() const { return {ends_[1], POLLOUT, 0}; }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+TEST(Poll, TellsHowManyDescriptorsAreReady) {
+  const Scope scope = WithCancel(ctx_background());
+  Pipe ready, idle;
+  ready.Fill();
+  std::array<pollfd, 3> fds = {idle.ForRead(), ready.ForRead(), ready.ForWrite()};
+  EXPECT_EQ(ctx_poll(scope, fds.data(), 3, kLimit), 2);
+  EXPECT_EQ(fds[0].revents, 0);
+  EXPECT_EQ(fds[1].revents, POLLIN);
+  EXPECT_EQ(fds[2].revents, POLLOUT);
+  EXPECT_EQ(ctx_poll(scope, fds.data(), 3, 0), 2);
+}
+
+TEST(Poll, LeavesTheArrayAsItWasButForRevents) {
+  const Scope scope = WithCancel(ctx_background());
+  Pipe pipe;
+  pipe.Fill();
+  std::array<pollfd, 2> fds = {pipe.ForRead(), pollfd{-1, POLLOUT, 77}};
+  const int fd = fds[0].fd;
+  EXPECT_EQ(ctx_poll(scope, fds.data(), 2, 0), 1);
+  EXPECT_EQ(fds[0].fd, fd);
+  EXPECT_EQ(fds[0].events, POLLIN);
+  EXPECT_EQ(fds[1].fd, -1);
+  EXPECT_EQ(fds[1].events, POLLOUT);
+  EXPECT_EQ(fds[1].revents, 0) << "a negative descriptor is ignored";
+}
+
+TEST(Poll, Returns0WhenTheTimeIsOver) {
+  const Scope scope = WithCancel(ctx_background());
+  const Pipe idle;
+  pollfd fd = idle.ForRead();
+  EXPECT_EQ(ctx_poll(scope, &fd, 1, 0), 0);
+  EXPECT_EQ(ctx_poll(scope, &fd, 1, 2 * kMillisecond), 0);
+  EXPECT_EQ(ctx_poll(scope, nullptr, 0, kMillisecond), 0);
+}
+
+TEST(Poll, ADoneContextWinsOverReadyDescriptors) {
+  const Scope canceled = WithCancel(ctx_background()), late = WithTimeout(ctx_background(), 0);
+  canceled.Cancel();
+  Pipe ready;
+  ready.Fill();
+  pollfd fd = ready.ForRead();
+  EXPECT_EQ(ctx_poll(canceled, &fd, 1, kLimit), CTX_CANCELED);
+  EXPECT_EQ(ctx_poll(canceled, &fd, 1, 0), CTX_CANCELED);
+  EXPECT_EQ(ctx_poll(late, &fd, 1, kLimit), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_poll(late, nullptr, 0, 0), CTX_DEADLINE_EXCEEDED);
+}
+
+TEST(Poll, ACancelMeanwhileEndsIt) {
+  Scope scope;
+  const Pipe idle;
+  std::atomic<int> wrong{0};
+  Race(
+      kSanitized ? 200 : 1000, [&] { scope = WithCancel(ctx_background()); },
+      {[&] { scope.Cancel(); },
+       [&] {
+         pollfd fd = idle.ForRead();
+         wrong += ctx_poll(scope, &fd, 1, CTX_FOREVER) != CTX_CANCELED;
+       }},
+      [] {});
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Poll, ADeadlineMeanwhileEndsIt) {
+  const Scope timed = WithTimeout(ctx_background(), 3 * kMillisecond);
+  const Pipe idle;
+  pollfd fd = idle.ForRead();
+  EXPECT_EQ(ctx_poll(timed, &fd, 1, CTX_FOREVER), CTX_DEADLINE_EXCEEDED);
+}
+
+TEST(Poll, ADescriptorThatBecomesReadyMeanwhileEndsIt) {
+  const Scope scope = WithCancel(ctx_background());
+  Pipe pipe;
+  pollfd fd = pipe.ForRead();
+  std::thread writer([&] { pipe.Fill(); });
+  EXPECT_EQ(ctx_poll(scope, &fd, 1, CTX_FOREVER), 1);
+  EXPECT_EQ(fd.revents, POLLIN);
+  writer.join();
+}
+
+TEST(Poll, OnWhatIsNeverDoneItIsPollAlone) {
+  Pipe ready, idle;
+  ready.Fill();
+  for (ctx_t* ctx : {ctx_background(), ctx_todo()}) {
+    pollfd fd = ready.ForRead();
+    EXPECT_EQ(ctx_poll(ctx, &fd, 1, CTX_FOREVER), 1);
+    fd = idle.ForRead();
+    EXPECT_EQ(ctx_poll(ctx, &fd, 1, kMillisecond), 0);
+    EXPECT_EQ(ctx_poll(ctx, nullptr, 0, 0), 0);
+  }
+}
+
+TEST(Poll, AClosedDescriptorIsReportedAsPollDoes) {
+  const Scope scope = WithCancel(ctx_background());
+  pollfd fd = {1 << 20, POLLIN, 0};
+  EXPECT_EQ(ctx_poll(scope, &fd, 1, kLimit), 1);
+  EXPECT_EQ(fd.revents, POLLNVAL);
+}
+
+TEST(Poll, ManyDescriptors) {
+  const Scope scope = WithCancel(ctx_background());
+  Pipe ready, idle;
+  ready.Fill();
+  std::vector<pollfd> fds(700, idle.ForRead());
+  EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), 0), 0);
+  fds.back() = ready.ForRead();
+  fds[13] = ready.ForRead();
+  EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), kLimit), 2);
+  EXPECT_EQ(fds[13].revents, POLLIN);
+  EXPECT_EQ(fds.back().revents, POLLIN);
+  std::fill(fds.begin(), fds.end(), idle.ForRead());
+  std::thread canceller([&] { scope.Cancel(); });
+  EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), CTX_FOREVER), CTX_CANCELED);
+  canceller.join();
+}
+
+TEST(Poll, BadArgumentsAreEINVAL) {
+  const Scope live = WithCancel(ctx_background()), done = WithTimeout(ctx_background(), 0);
+  const Pipe idle;
+  pollfd fd = idle.ForRead();
+  fd.revents = 42;
+  for (ctx_t* ctx : {live.ctx.get(), done.ctx.get(), ctx_background()}) {
+    EXPECT_EQ(ctx_poll(ctx, nullptr, 1, 0), -EINVAL);
+    EXPECT_EQ(ctx_poll(ctx, &fd, 1, -1), -EINVAL);
+  }
+  EXPECT_EQ(ctx_poll(nullptr, &fd, 1, 0), -EINVAL);
+  EXPECT_EQ(fd.revents, 42);
+}
+
+TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
+  const Scope scope = WithCancel(ctx_background());
+  const Pipe idle;
+  pollfd fd = idle.ForRead();
+  for (nfds_t n : {~nfds_t{0}, ~nfds_t{0} / sizeof(pollfd), ~nfds_t{0} / 2}) {
+    for (ctx_t* ctx : {scope.ctx.get(), ctx_background()}) {
+      const int result = ctx_poll(ctx, &fd, n, 0);
+      EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
+    }
+  }
+}
+
+TEST(Poll, ASignalHandlerEndsIt) {
+  const Scope scope = WithCancel(ctx_background());
+  const Pipe idle;
+  pollfd fd = idle.ForRead();
+  for (int flags : {0, SA_RESTART}) {
+    EXPECT_EQ(Interrupted(flags, [&] { return ctx_poll(scope, &fd, 1, CTX_FOREVER); }), -EINTR);
+    EXPECT_EQ(Interrupted(flags, [&] { return ctx_poll(scope, nullptr, 0, kLimit); }), -EINTR);
+    EXPECT_EQ(Interrupted(flags, [&] { return ctx_poll(ctx_background(), &fd, 1, CTX_FOREVER); }),
+              -EINTR);
+  }
+}
+
+TEST(Poll, LeavesNothingBehind) {
+  Drop drop;
+  const size_t before = OpenDescriptors();
+  {
+    const Scope scope = WithCancel(Watched(ctx_background(), &drop));
+    const Pipe idle;
+    pollfd fd = idle.ForRead();
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(ctx_poll(scope, &fd, 1, 0), 0);
+  }
+  EXPECT_EQ(drop.count(), 1);
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+}  // namespace
+}  // namespace ctxtest

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//
+// Rules 32, 33 and 44: what contexts and errors read as.
+#include <climits>
+#include <cstring>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "support/handles.h"
+#include "support/process.h"
+
+namespace ctxtest {
+namespace {
+
+const ctx_key_t kUser = {"user"}, kNoName = {nullptr}, kEmptyName = {""};
+
+std::string Describe(ctx_t* ctx) {
+  std::vector<char> buf(4096);
+  const int length = ctx_describe(ctx, buf.data(), buf.size());
+  EXPECT_GE(length, 0);
+  EXPECT_LT(length, static_cast<int>(buf.size()));
+  EXPECT_EQ(strlen(buf.data()), static_cast<size_t>(length));
+  return buf.data();
+}
+
+bool Matches(const std::string& text, const char* pattern) {
+  return std::regex_match(text, std::regex(pattern));
+}
+
+TEST(Text, Rule32_Roots) {
+  EXPECT_EQ(Describe(ctx_background()), "context.Background");
+  EXPECT_EQ(Describe(ctx_todo()), "context.TODO");
+}
+
+TEST(Text, Rule32_HowAContextCameToBe) {
+  const Scope cancel = WithCancel(ctx_background());
+  EXPECT_EQ(Describe(cancel), "context.Background.WithCancel");
+  const Ctx value = WithValue(cancel, &kUser, nullptr);
+  EXPECT_EQ(Describe(value), "context.Background.WithCancel.WithValue(user)");
+  const Ctx detached = WithoutCancel(value);
+  EXPECT_EQ(Describe(detached), "context.Background.WithCancel.WithValue(user).WithoutCancel");
+  const Scope again = WithCancel(WithCancel(detached));
+  EXPECT_EQ(Describe(again),
+            "context.Background.WithCancel.WithValue(user).WithoutCancel.WithCancel.WithCancel");
+}
+
+TEST(Text, Rule32_ADeadlineAndWhatRemains) {
+  const Scope timed = WithDeadline(WithCancel(ctx_background()), 8123500000000);
+  EXPECT_TRUE(Matches(
+      Describe(timed),
+      R"(context\.Background\.WithCancel\.WithDeadline\(8123\.500000000s \[-?[0-9hms.nu]+\]\))"))
+      << Describe(timed);
+  const Scope below = WithCancel(WithValue(timed, &kUser, nullptr));
+  EXPECT_TRUE(Matches(Describe(below), R"(.*\.WithDeadline\(8123\.500000000s \[.*\]\))"
+                                       R"(\.WithValue\(user\)\.WithCancel)"))
+      << Describe(below);
+  const Scope timeout = WithTimeout(ctx_background(), kHour);
+  EXPECT_TRUE(Matches(Describe(timeout),
+                      R"(context\.Background\.WithDeadline\([0-9]+\.[0-9]{9}s \[.*\]\))"))
+      << Describe(timeout);
+}
+
+TEST(Text, Rule32_EachDeadlineIsTold) {
+  const Scope timed = WithDeadline(WithDeadline(ctx_background(), 3), 2000000005);
+  EXPECT_TRUE(
+      Matches(Describe(timed),
+              R"(context\.Background\.WithDeadline\(0\.000000003s \[-.*\]\)\.WithDeadline\(.*\))"))
+      << Describe(timed);
+}
+
+TEST(Text, Rule32_AnyDeadlineCanBeTold) {
+  for (int64_t deadline : {INT64_MIN, int64_t{-1}, int64_t{0}, CTX_FOREVER - 1, CTX_FOREVER}) {
+    const Scope timed = WithDeadline(ctx_background(), deadline);
+    EXPECT_EQ(Describe(timed).find("context.Background.With"), 0u);
+  }
+}
+
+TEST(Text, Rule32_KeysWithoutANameAndStrings) {
+  EXPECT_EQ(Describe(WithValue(ctx_background(), &kNoName, nullptr))
+                .find("context.Background.WithValue("),
+            0u);
+  EXPECT_EQ(Describe(WithValue(ctx_background(), &kEmptyName, nullptr)),
+            "context.Background.WithValue()");
+  const std::string text = Describe(WithString(ctx_background(), "trace", "abc"));
+  EXPECT_EQ(text.find("context.Background.With"), 0u);
+  EXPECT_NE(text.find("trace"), std::string::npos);
+}
+
+TEST(Text, Rule32_NamesAreNotFormats) {
+  const ctx_key_t odd = {"%s%n{}{0}"};
+  EXPECT_EQ(Describe(WithValue(ctx_background(), &odd, nullptr)),
+            "context.Background.WithValue(%s%n{}{0})");
+}
+
+TEST(Text, Rule32_StaysTheSameOnceDone) {
+  const Scope scope = WithCancel(ctx_background());
+  scope.Cancel();
+  EXPECT_EQ(Describe(scope), "context.Background.WithCancel");
+}
+
+TEST(Text, Rule32_WorksAsSnprintf) {
+  const Scope scope = WithCancel(ctx_background());
+  const std::string whole = Describe(scope);
+  const int length = static_cast<int>(whole.size());
+  EXPECT_EQ(ctx_describe(scope, nullptr, 0), length);
+  for (size_t size = 0; size <= whole.size() + 2; ++size) {
+    std::string buf(whole.size() + 8, '#');
+    EXPECT_EQ(ctx_describe(scope, buf.data(), size), length);
+    const size_t written = size == 0 ? 0 : std::min(size - 1, whole.size());
+    EXPECT_EQ(buf.substr(0, written), whole.substr(0, written));
+    if (size > 0) {
+      EXPECT_EQ(buf[written], '\0');
+    }
+    const size_t touched = size == 0 ? 0 : written + 1;
+    EXPECT_EQ(buf.substr(touched), std::string(buf.size() - touched, '#')) << "of size " << size;
+  }
+}
+
+TEST(Text, Rule32_ASizeMayBeLargerThanAnything) {
+  char buf[64];
+  EXPECT_EQ(ctx_describe(ctx_background(), buf, SIZE_MAX), 18);
+  EXPECT_STREQ(buf, "context.Background");
+}
+
+TEST(Text, Rule32_ANullBufferWithASizeIsEINVAL) {
+  EXPECT_EQ(ctx_describe(ctx_background(), nullptr, 1), -EINVAL);
+  EXPECT_EQ(ctx_describe(nullptr, nullptr, 0), -EINVAL);
+}
+
+TEST(Text, Rule32_BeyondIntMaxIsEOVERFLOW) {
+  const std::string name(size_t{32} << 20, 'n');
+  const ctx_key_t key = {name.c_str()};
+  Ctx ctx(ctx_ref(ctx_background()));
+  for (int i = 0; i < 63; ++i) ctx = WithValue(ctx, &key, nullptr);
+  char buf[32];
+  EXPECT_GT(ctx_describe(ctx, buf, sizeof buf), INT_MAX - (64 << 20));
+  EXPECT_STREQ(buf, "context.Background.WithValue(nn");
+  ctx = WithValue(ctx, &key, nullptr);
+  EXPECT_EQ(ctx_describe(ctx, buf, sizeof buf), -EOVERFLOW);
+  EXPECT_EQ(ctx_describe(ctx, nullptr, 0), -EOVERFLOW);
+}
+
+TEST(Text, Rule44_TheTextHasWhatRemainsSoItsLengthMayChange) {
+  const Scope timed = WithTimeout(ctx_background(), kHour);
+  const std::string first = Describe(timed);
+  while (Describe(timed) == first) {
+  }
+  SUCCEED() << "the remaining time was counted down";
+}
+
+TEST(Text, Rule33_TheTwoErrors) {
+  EXPECT_STREQ(ctx_strerror(CTX_CANCELED), "context canceled");
+  EXPECT_STREQ(ctx_strerror(CTX_DEADLINE_EXCEEDED), "context deadline exceeded");
+}
+
+TEST(Text, Rule33_APositiveErrnoReadsAsItsNegative) {
+  EXPECT_STREQ(ctx_strerror(ECANCELED), "context canceled");
+  EXPECT_STREQ(ctx_strerror(ETIMEDOUT), "context deadline exceeded");
+  EXPECT_STREQ(ctx_strerror(ENOENT), ctx_strerror(-ENOENT));
+}
+
+TEST(Text, OtherErrorsReadAsTheSystemsInEnglish) {
+  EXPECT_STREQ(ctx_strerror(-EINVAL), "Invalid argument");
+  EXPECT_STREQ(ctx_strerror(-ENOMEM), "Cannot allocate memory");
+  EXPECT_STREQ(ctx_strerror(-EMFILE), "Too many open files");
+  EXPECT_STREQ(ctx_strerror(-ENOENT), "No such file or directory");
+  EXPECT_STREQ(ctx_strerror(0), "Success");
+}
+
+TEST(Text, AnUnknownErrorIsTextToo) {
+  for (int err : {-4095, 4095, -100000, 100000, INT_MAX, INT_MIN, INT_MIN + 1}) {
+    EXPECT_STREQ(ctx_strerror(err), "unknown error") << err;
+  }
+}
+
+TEST(Text, EveryNumberHasAText) {
+  for (int err = -600; err <= 600; ++err) {
+    ASSERT_NE(ctx_strerror(err), nullptr);
+    EXPECT_NE(*ctx_strerror(err), '\0') << err;
+  }
+}
+
+}  // namespace
+}  // namespace ctxtest

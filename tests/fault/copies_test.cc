@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+//
+// A second copy of the library in one process, as one that is bundled beside the system's: each works
+// on its own, tells the other's handles from its own ones and refuses them. And a copy that is closed
+// with everything still alive in it.
+#include <ctx/ctx.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <string>
+
+#include "support/handles.h"
+#include "support/process.h"
+
+namespace ctxtest {
+namespace {
+
+constexpr ctx_key_t kKey = {"key"};
+
+// The file that this program is linked with, wherever it has been found.
+std::string LibraryFile() {
+  Dl_info info = {};
+  EXPECT_NE(dladdr(reinterpret_cast<void*>(&ctx_background), &info), 0);
+  return std::filesystem::canonical(info.dli_fname);
+}
+
+// A copy of the library under another name, loaded so that only who asks it gets its functions.
+class Copy {
+ public:
+  Copy() {
+    char folder[] = "/tmp/ctx-copy-XXXXXX";
+    EXPECT_NE(mkdtemp(folder), nullptr);
+    const std::string file = std::string(folder) + "/libother.so";
+    std::filesystem::copy_file(LibraryFile(), file);
+    library_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    EXPECT_NE(library_, nullptr) << dlerror();
+    std::filesystem::remove_all(folder);
+    Find(&background, "ctx_background");
+    Find(&with_cancel, "ctx_with_cancel");
+    Find(&with_timeout, "ctx_with_timeout");
+    Find(&without_cancel, "ctx_without_cancel");
+    Find(&with_value, "ctx_with_value");
+    Find(&with_string, "ctx_with_string");
+    Find(&cancel, "ctx_cancel");
+    Find(&cancel_with, "ctx_cancel_with");
+    Find(&err, "ctx_err");
+    Find(&unref, "ctx_unref");
+    Find(&canceler_unref, "ctx_canceler_unref");
+    Find(&done_fd, "ctx_done_fd");
+    Find(&done_fd_dup, "ctx_done_fd_dup");
+    Find(&wait, "ctx_wait");
+    Find(&wait_any, "ctx_wait_any");
+    Find(&poll, "ctx_poll");
+    Find(&after_func, "ctx_after_func");
+    Find(&watch_stop, "ctx_watch_stop");
+    Find(&watch_stop_wait, "ctx_watch_stop_wait");
+    Find(&watch_unref, "ctx_watch_unref");
+  }
+
+  int Close() { return dlclose(library_); }
+
+  decltype(&ctx_background) background;
+  decltype(&ctx_with_cancel) with_cancel;
+  decltype(&ctx_with_timeout) with_timeout;
+  decltype(&ctx_without_cancel) without_cancel;
+  decltype(&ctx_with_value) with_value;
+  decltype(&ctx_with_string) with_string;
+  decltype(&ctx_cancel) cancel;
+  decltype(&ctx_cancel_with) cancel_with;
+  decltype(&ctx_err) err;
+  decltype(&ctx_unref) unref;
+  decltype(&ctx_canceler_unref) canceler_unref;
+  decltype(&ctx_done_fd) done_fd;
+  decltype(&ctx_done_fd_dup) done_fd_dup;
+  decltype(&ctx_wait) wait;
+  decltype(&ctx_wait_any) wait_any;
+  decltype(&ctx_poll) poll;
+  decltype(&ctx_after_func) after_func;
+  decltype(&ctx_watch_stop) watch_stop;
+  decltype(&ctx_watch_stop_wait) watch_stop_wait;
+  decltype(&ctx_watch_unref) watch_unref;
+
+ private:
+  template <class Function>
+  void Find(Function* function, const char* name) {
+    *function = reinterpret_cast<Function>(dlsym(library_, name));
+    EXPECT_NE(*function, nullptr) << name;
+  }
+
+  void* library_;
+};
+
+// A context of the copy's own, with all that can hang on one.
+struct Foreign {
+  explicit Foreign(const Copy& copy_of) : copy(copy_of) {
+    EXPECT_EQ(copy.with_cancel(copy.background(), &ctx, &canceler), 0);
+    const auto count = [](ctx_t*, void* counted) { ++*static_cast<int*>(counted); };
+    EXPECT_EQ(copy.after_func(ctx, count, &runs, nullptr, 0, &watch), 0);
+  }
+  ~Foreign() {
+    copy.watch_unref(watch);
+    copy.canceler_unref(canceler);
+    copy.unref(ctx);
+  }
+
+  const Copy& copy;
+  ctx_t* ctx = nullptr;
+  ctx_canceler_t* canceler = nullptr;
+  ctx_watch_t* watch = nullptr;
+  int runs = 0;
+};
+
+class TwoCopies : public ::testing::Test {
+ protected:
+  TwoCopies() { EXPECT_NE(other.background, &ctx_background) << "it is no other copy"; }
+
+  Copy other;
+};
+
+TEST_F(TwoCopies, EachWorksOnItsOwn) {
+  EXPECT_NE(other.background(), ctx_background());
+  const Foreign foreign(other);
+  const Scope own = WithCancel(ctx_background());
+  const Ctx own_timed = WithTimeout(own, kMillisecond).ctx;
+  ctx_t* foreign_timed = nullptr;
+  ASSERT_EQ(other.with_timeout(foreign.ctx, kMillisecond, &foreign_timed, nullptr), 0);
+  EXPECT_TRUE(Done(own_timed));
+  EXPECT_EQ(other.wait(foreign_timed, kLimit), 1);
+  EXPECT_EQ(other.err(foreign_timed), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(Tasks("ctx-loop").size(), 2u);
+
+  EXPECT_EQ(own.Cancel(), 1);
+  EXPECT_EQ(other.err(foreign.ctx), 0);
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  EXPECT_EQ(foreign.runs, 1);
+  other.unref(foreign_timed);
+}
+
+TEST_F(TwoCopies, DerivingFromAForeignContextIsEremote) {
+  const Foreign foreign(other);
+  ctx_t* ret = nullptr;
+  ctx_canceler_t* canceler = nullptr;
+  for (ctx_t* const parent : {foreign.ctx, other.background()}) {
+    EXPECT_EQ(ctx_with_cancel(parent, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(ctx_with_deadline(parent, 1, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(ctx_with_timeout(parent, kHour, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(ctx_with_deadline_cause(parent, 1, nullptr, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(ctx_with_timeout_cause(parent, kHour, nullptr, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(ctx_without_cancel(parent, &ret), -EREMOTE);
+    EXPECT_EQ(ctx_with_value(parent, &kKey, nullptr, nullptr, &ret), -EREMOTE);
+    EXPECT_EQ(ctx_with_string(parent, "name", "value", &ret), -EREMOTE);
+  }
+  const Scope own = WithCancel(ctx_background());
+  for (ctx_t* const parent : {own.ctx.get(), ctx_background()}) {
+    EXPECT_EQ(other.with_cancel(parent, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(other.with_timeout(parent, kHour, &ret, &canceler), -EREMOTE);
+    EXPECT_EQ(other.without_cancel(parent, &ret), -EREMOTE);
+    EXPECT_EQ(other.with_value(parent, &kKey, nullptr, nullptr, &ret), -EREMOTE);
+    EXPECT_EQ(other.with_string(parent, "name", "value", &ret), -EREMOTE);
+  }
+  EXPECT_EQ(ret, nullptr);
+  EXPECT_EQ(canceler, nullptr);
+}
+
+TEST_F(TwoCopies, CancellingAForeignContextIsEremote) {
+  const Foreign foreign(other);
+  const Scope own = WithCancel(ctx_background());
+  EXPECT_EQ(ctx_cancel(foreign.canceler), -EREMOTE);
+  EXPECT_EQ(ctx_cancel_with(foreign.canceler, CTX_CANCELED, nullptr), -EREMOTE);
+  EXPECT_EQ(other.cancel(own.canceler), -EREMOTE);
+  EXPECT_EQ(other.cancel_with(own.canceler, CTX_CANCELED, nullptr), -EREMOTE);
+  EXPECT_EQ(other.err(foreign.ctx), 0);
+  EXPECT_EQ(ctx_err(own), 0);
+  EXPECT_EQ(foreign.runs, 0);
+}
+
+TEST_F(TwoCopies, WaitingForAForeignContextIsEremote) {
+  const Foreign foreign(other);
+  const Scope own = WithCancel(ctx_background());
+  ctx_t* const both[] = {own, foreign.ctx};
+  size_t index = 77;
+  ctx_watch_t* watch = nullptr;
+  const auto fn = [](ctx_t*, void*) { ADD_FAILURE() << "ran"; };
+  EXPECT_EQ(ctx_wait(foreign.ctx, kLimit), -EREMOTE);
+  EXPECT_EQ(ctx_wait_any(both, 2, kLimit, &index), -EREMOTE);
+  EXPECT_EQ(other.wait_any(both, 2, kLimit, &index), -EREMOTE);
+  EXPECT_EQ(ctx_poll(foreign.ctx, nullptr, 0, kLimit), -EREMOTE);
+  EXPECT_EQ(ctx_done_fd(foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_done_fd_dup(foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_after_func(foreign.ctx, fn, nullptr, nullptr, 0, &watch), -EREMOTE);
+  EXPECT_EQ(ctx_watch_stop(foreign.watch), -EREMOTE);
+  EXPECT_EQ(ctx_watch_stop_wait(foreign.watch), -EREMOTE);
+  EXPECT_EQ(index, 77u);
+  EXPECT_EQ(watch, nullptr);
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  EXPECT_EQ(foreign.runs, 1);  // the stops have stopped nothing
+}
+
+// A reference that is given back to the wrong copy is lost, and nothing else is.
+TEST_F(TwoCopies, ForeignUnrefsDoNothing) {
+  const Foreign foreign(other);
+  EXPECT_EQ(ctx_watch_unref(foreign.watch), nullptr);
+  EXPECT_EQ(ctx_canceler_unref(foreign.canceler), nullptr);
+  EXPECT_EQ(ctx_unref(foreign.ctx), nullptr);
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  EXPECT_EQ(foreign.runs, 1);
+}
+
+// The code stays where it is (-z nodelete), since threads of the library and the caller's handles
+// still need it.
+TEST_F(TwoCopies, ClosingOneWithEverythingAlive) {
+  const Foreign foreign(other);
+  ctx_t* timed = nullptr;
+  ASSERT_EQ(other.with_timeout(foreign.ctx, 20 * kMillisecond, &timed, nullptr), 0);
+  EXPECT_EQ(other.Close(), 0);
+  EXPECT_EQ(other.wait(timed, kLimit), 1);
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  EXPECT_EQ(foreign.runs, 1);
+  other.unref(timed);
+  EXPECT_TRUE(Done(WithTimeout(ctx_background(), kMillisecond)));
+}
+
+}  // namespace
+}  // namespace ctxtest

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+//
+// Owners for the handles of the C API, and derivations that report a failure to GoogleTest, so that
+// a test says what it is about and nothing else. Each owner converts to the raw handle.
+#ifndef CTX_TESTS_SUPPORT_HANDLES_H_
+#define CTX_TESTS_SUPPORT_HANDLES_H_
+
+#include <ctx/ctx.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+namespace ctxtest {
+
+inline constexpr int64_t kMicrosecond = 1'000;
+inline constexpr int64_t kMillisecond = 1'000'000;
+inline constexpr int64_t kSecond = 1'000'000'000;
+inline constexpr int64_t kHour = 3'600 * kSecond;
+
+// No test passes or fails by a time being short: every wait is for a condition, and this only ends
+// a run that has gone wrong.
+inline constexpr int64_t kLimit = 60 * kSecond;
+
+template <class T, T* (*Unref)(T*)>
+class Handle {
+ public:
+  Handle() = default;
+  explicit Handle(T* handle) : handle_(handle) {}
+  Handle(Handle&& other) noexcept : handle_(other.release()) {}
+  Handle& operator=(Handle&& other) noexcept {
+    if (this != &other) reset(other.release());
+    return *this;
+  }
+  ~Handle() { reset(); }
+
+  T* get() const { return handle_; }
+  operator T*() const { return handle_; }  // NOLINT: passes as the raw handle
+
+  T* release() { return std::exchange(handle_, nullptr); }
+  void reset(T* handle = nullptr) {
+    if (T* old = std::exchange(handle_, handle)) Unref(old);
+  }
+  // Where a constructor of the library stores what it hands out.
+  T** out() {
+    reset();
+    return &handle_;
+  }
+
+ private:
+  T* handle_ = nullptr;
+};
+
+using Ctx = Handle<ctx_t, ctx_unref>;
+using Canceler = Handle<ctx_canceler_t, ctx_canceler_unref>;
+using Cause = Handle<const ctx_cause_t, ctx_cause_unref>;
+using Watch = Handle<ctx_watch_t, ctx_watch_unref>;
+
+// A context with the right to cancel it.
+struct Scope {
+  Ctx ctx;
+  Canceler canceler;
+
+  operator ctx_t*() const { return ctx; }  // NOLINT: passes as the context
+  int Cancel() const { return ctx_cancel(canceler); }
+  void reset() {
+    ctx.reset();
+    canceler.reset();
+  }
+};
+
+inline Scope WithCancel(ctx_t* parent) {
+  Scope made;
+  EXPECT_EQ(ctx_with_cancel(parent, made.ctx.out(), made.canceler.out()), 0);
+  return made;
+}
+
+inline Scope WithDeadline(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause = nullptr) {
+  Scope made;
+  EXPECT_EQ(
+      ctx_with_deadline_cause(parent, deadline_ns, cause, made.ctx.out(), made.canceler.out()), 0);
+  return made;
+}
+
+inline Scope WithTimeout(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause = nullptr) {
+  Scope made;
+  EXPECT_EQ(ctx_with_timeout_cause(parent, timeout_ns, cause, made.ctx.out(), made.canceler.out()),
+            0);
+  return made;
+}
+
+inline Ctx WithoutCancel(ctx_t* parent) {
+  Ctx made;
+  EXPECT_EQ(ctx_without_cancel(parent, made.out()), 0);
+  return made;
+}
+
+inline Ctx WithValue(ctx_t* parent, const ctx_key_t* key, void* value, ctx_drop_fn drop = nullptr) {
+  Ctx made;
+  EXPECT_EQ(ctx_with_value(parent, key, value, drop, made.out()), 0);
+  return made;
+}
+
+inline Ctx WithString(ctx_t* parent, const char* name, const char* value) {
+  Ctx made;
+  EXPECT_EQ(ctx_with_string(parent, name, value, made.out()), 0);
+  return made;
+}
+
+inline Cause NewCause(int code, const char* message) {
+  ctx_cause_t* made = nullptr;
+  EXPECT_EQ(ctx_cause_new(code, message, &made), 0);
+  return Cause(made);
+}
+
+// Arms fn with the result that a live context gives (0), or a done one (1).
+inline Watch AfterFunc(ctx_t* ctx, ctx_fn fn, void* arg, uint32_t flags = 0,
+                       ctx_drop_fn drop = nullptr, int expected = 0) {
+  Watch made;
+  EXPECT_EQ(ctx_after_func(ctx, fn, arg, drop, flags, made.out()), expected);
+  return made;
+}
+
+// A context whose deadline is soon, cancelled before it: as soon as this machine, now, allows.
+inline Scope CancelledInTime(ctx_t* parent, const ctx_cause_t* deadline_cause,
+                             const ctx_cause_t* cancel_cause) {
+  for (int64_t timeout_ns = 10 * kMillisecond;; timeout_ns *= 2) {
+    Scope made = WithTimeout(parent, timeout_ns, deadline_cause);
+    if (ctx_cancel_with(made.canceler, CTX_CANCELED, cancel_cause) == 1) return made;
+    if (testing::Test::HasFailure()) return made;
+  }
+}
+
+// Comes back some time after the deadline of ctx has passed and its loop has looked at it.
+inline void PassDeadlineOf(ctx_t* ctx) {
+  int64_t deadline_ns = 0;
+  ASSERT_EQ(ctx_deadline(ctx, &deadline_ns), 1);
+  const Scope later = WithDeadline(ctx_background(), deadline_ns + 20 * kMillisecond);
+  ASSERT_EQ(ctx_wait(later, kLimit), 1);
+}
+
+// Waits until ctx is done; true if it is.
+inline bool Done(ctx_t* ctx) { return ctx_wait(ctx, kLimit) == 1; }
+
+}  // namespace ctxtest
+
+#endif  // CTX_TESTS_SUPPORT_HANDLES_H_

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+//
+// What tests of concurrency meet with: a gate that is opened once, a counter that is waited for, and
+// a line from which the threads of a race start together, round after round.
+#ifndef CTX_TESTS_SUPPORT_SYNC_H_
+#define CTX_TESTS_SUPPORT_SYNC_H_
+
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ctxtest {
+
+inline constexpr std::chrono::seconds kPatience{60};  // only ends a run that has gone wrong
+
+// Counts up; threads wait until it has reached a value.
+class Counter {
+ public:
+  void Add(int n = 1) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    count_ += n;
+    changed_.notify_all();
+  }
+  int Get() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return count_;
+  }
+  [[nodiscard]] bool WaitFor(int n) const {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return count_ >= n; });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  int count_ = 0;
+};
+
+// Opened once; who comes before that waits.
+class Gate {
+ public:
+  void Open() { counter_.Add(); }
+  bool IsOpen() const { return counter_.Get() > 0; }
+  [[nodiscard]] bool Wait() const { return counter_.WaitFor(1); }
+
+ private:
+  Counter counter_;
+};
+
+// Lets n threads go on only together. Spins, so that they leave within a few nanoseconds of each
+// other, and yields, for machines with fewer processors than threads.
+class StartLine {
+ public:
+  explicit StartLine(int n) : n_(n) {}
+  void Meet() {
+    const unsigned round = round_.load(std::memory_order_acquire);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == n_) {
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.fetch_add(1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+      if (spins > 200) sched_yield();
+    }
+  }
+
+ private:
+  const int n_;
+  std::atomic<int> arrived_{0};
+  std::atomic<unsigned> round_{0};
+};
+
+// Holds a thread up for a moment that changes from round to round, so that racers meet at different
+// points of each other's way.
+class Stagger {
+ public:
+  explicit Stagger(unsigned seed) : state_(seed) {}
+  void Pass(unsigned below = 256) {
+    state_ = state_ * 1664525u + 1013904223u;
+    for (unsigned i = (state_ >> 16) % below; i > 0; --i) {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+  }
+  bool Odd() const { return (state_ >> 16) % 2 != 0; }
+
+ private:
+  unsigned state_;
+};
+
+// Runs a race many times: in each round before(), then all runners at once, each on a thread of its
+// own that stays the same from round to round, then after(). The first runner, before() and after()
+// share the calling thread.
+inline void Race(int rounds, const std::function<void()>& before,
+                 const std::vector<std::function<void()>>& runners,
+                 const std::function<void()>& after) {
+  StartLine line(static_cast<int>(runners.size()));
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < runners.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < rounds; ++round) {
+        line.Meet();
+        runners[i]();
+        line.Meet();
+      }
+    });
+  }
+  for (int round = 0; round < rounds; ++round) {
+    before();
+    line.Meet();
+    runners[0]();
+    line.Meet();
+    after();
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace ctxtest
+
+#endif  // CTX_TESTS_SUPPORT_SYNC_H_
