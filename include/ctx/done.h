@@ -32,8 +32,8 @@ CTX_API int ctx_done_fd(ctx_t *ctx);
 
 /**
  * As ctx_done_fd(), but a descriptor of the caller's own, close-on-exec, to be closed by the caller;
- * for instance to add it to a second epoll set. Hold the context for as long as it is polled: what it
- * shows once the context was freed, live or done, means nothing.
+ * for instance to add it to a second epoll set. It stays readable when the context is freed after its
+ * end; of a context that was freed while live it shows nothing that means anything.
  */
 CTX_API int ctx_done_fd_dup(ctx_t *ctx);
 
