@@ -14,6 +14,12 @@ uint64_t Wheel::tick_of(int64_t deadline) {
   return (static_cast<uint64_t>(deadline) + (uint64_t{1} << kShift) - 1) >> kShift;
 }
 
+// When a tick begins; one beyond the last time there is never does.
+int64_t Wheel::time_of(uint64_t tick) {
+  constexpr uint64_t kLast = static_cast<uint64_t>(kForever) >> kShift;
+  return tick > kLast ? kForever : static_cast<int64_t>(tick << kShift);
+}
+
 unsigned Wheel::lowest_level() const {
   unsigned level = 0;
   while (level < kLevels && occupied_[level] == 0) ++level;
@@ -60,7 +66,7 @@ int64_t Wheel::insert(TimerNode* node, int64_t now) {
   }
   const uint64_t tick = std::max(tick_of(node->deadline), elapsed_ + 1);
   place(node, tick);
-  return static_cast<int64_t>(tick << kShift);
+  return time_of(tick);
 }
 
 void Wheel::remove(TimerNode* node) {
@@ -86,9 +92,7 @@ uint64_t Wheel::next_tick() const {
 
 int64_t Wheel::next() {
   Guard guard(lock_);
-  const uint64_t tick = next_tick();
-  return tick > static_cast<uint64_t>(kForever >> kShift) ? kForever
-                                                          : static_cast<int64_t>(tick << kShift);
+  return time_of(next_tick());
 }
 
 // Handles the first occupied slot if it begins by `until`; false if there is none.

@@ -51,6 +51,7 @@ class Wheel {
   static constexpr unsigned kLevels = (63 - kShift + kDigit - 1) / kDigit + 1;
 
   static uint64_t tick_of(int64_t deadline);
+  static int64_t time_of(uint64_t tick);
   void place(TimerNode* node, uint64_t tick) CTX_REQUIRES(lock_);
   void take_out(TimerNode* node) CTX_REQUIRES(lock_);
   uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: the wheel is empty
