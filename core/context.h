@@ -47,14 +47,14 @@ struct Context {
 };
 
 struct Carrier : Context {
-  constexpr Carrier(Kind which, Context* above, Value* nearest, Node* where)
-      : Context(which, above, nearest), node(where) {}
+  Carrier(Kind which, Context* above, Value* nearest, Node* where);
 
   Node* const node;
+  const uint32_t rank;  // how many carriers there are from the node to here
 };
 
 struct Value : Carrier {
-  constexpr Value(Kind which, Context* above, Node* where, const void* k, void* v, void (*d)(void*))
+  Value(Kind which, Context* above, Node* where, const void* k, void* v, void (*d)(void*))
       : Carrier(which, above, this, where), key(k), value(v), drop(d) {}
 
   const void* key;  // a Key, or the name of a string
@@ -68,6 +68,13 @@ struct Key {
 };
 
 inline bool is_carrier(const Context* context) { return context->kind >= Kind::value; }
+
+inline uint32_t rank_of(const Context* context) {
+  return is_carrier(context) ? static_cast<const Carrier*>(context)->rank : 0;
+}
+
+inline Carrier::Carrier(Kind which, Context* above, Value* nearest, Node* where)
+    : Context(which, above, nearest), node(where), rank(rank_of(above) + 1) {}
 
 // The node whose end is this context's end.
 inline Node* node_of(const Context* context);

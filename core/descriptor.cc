@@ -23,38 +23,46 @@ void discard(Descriptor* descriptor) {
 
 }  // namespace
 
-int descriptor_of(Node* node) {
-  if (is_root(node)) return -ENOTSUP;
+namespace {
+
+// The node's descriptor, made if need be; nullptr and a negative errno in *error if it is not to be had.
+Descriptor* find_or_make(Node* node, int* error) {
   {
     Guard guard(observers_lock(node));
-    if (const Descriptor* existing = find(node)) return existing->done.read_end;
+    if (Descriptor* existing = find(node)) return existing;
   }
   auto* made = make<Descriptor>(0);
-  if (made == nullptr) return -ENOMEM;
-  if (const int result = made->done.open(); result < 0) {
+  *error = made == nullptr ? -ENOMEM : made->done.open();
+  if (*error < 0) {
     deallocate(made);
-    return result;
+    return nullptr;
   }
   set_family(node);
   Descriptor* existing = nullptr;
-  bool done = false;
   {
     Guard guard(observers_lock(node));
     existing = find(node);
     if (existing == nullptr) push_front(node->observers, made);
-    done = error_of(node) != 0;
   }
-  if (existing != nullptr) {
-    discard(made);
-    return existing->done.read_end;
-  }
-  if (done) {
+  if (existing == nullptr) return made;
+  discard(made);
+  return existing;
+}
+
+}  // namespace
+
+int descriptor_of(Node* node) {
+  if (is_root(node)) return -ENOTSUP;
+  int error = 0;
+  Descriptor* const descriptor = find_or_make(node, &error);
+  if (descriptor == nullptr) return error;
+  if (error_of(node) != 0) {
     // The walk that ended the node may have been here before the descriptor was.
     await(node, Phase::kMarked);
     Guard guard(observers_lock(node));
-    made->signal();
+    descriptor->signal();
   }
-  return made->done.read_end;
+  return descriptor->done.read_end;
 }
 
 void free_descriptor(Node* node) CTX_UNCHECKED_LOCKING {

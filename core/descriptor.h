@@ -11,7 +11,7 @@
 namespace ctxcore {
 
 struct Descriptor : Observer {
-  Descriptor() : Observer(Type::descriptor) {}
+  Descriptor() : Observer(Type::descriptor, 0) {}
 
   // Under observers_lock(node). Asked twice when the descriptor was made while a cancel was under way.
   void signal() {

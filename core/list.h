@@ -47,6 +47,44 @@ inline Link* pop_front(Link*& first) {
   return link;
 }
 
+// Merges two chains, joined by `next` and ended by nullptr, of which the first comes first where
+// neither goes before the other.
+template <typename Before>
+Link* merge(Link* a, Link* b, Before before) {
+  Link* first = nullptr;
+  Link** tail = &first;
+  while (a != nullptr && b != nullptr) {
+    Link*& next = before(b, a) ? b : a;
+    *tail = next;
+    tail = &next->next;
+    next = next->next;
+  }
+  *tail = a != nullptr ? a : b;
+  return first;
+}
+
+// Sorts a list, keeping the order of what is equal: a merge sort that neither allocates nor recurses.
+template <typename Before>
+void sort(Link*& first, Before before) {
+  Link* sorted[32] =
+      {};  // sorted[i] is a chain of 2^i links, or empty; the last takes all the rest
+  while (Link* link = pop_front(first)) {
+    unsigned i = 0;
+    for (; sorted[i] != nullptr && i < 31; ++i) {
+      link = merge(sorted[i], link, before);
+      sorted[i] = nullptr;
+    }
+    sorted[i] = merge(sorted[i], link, before);
+  }
+  Link* all = nullptr;
+  for (Link* chain : sorted) all = merge(chain, all, before);
+  while (all != nullptr) {
+    Link* const next = all->next;
+    push_back(first, all);
+    all = next;
+  }
+}
+
 }  // namespace ctxcore
 
 #endif

@@ -11,44 +11,6 @@
 
 namespace ctxcore {
 
-namespace {
-
-// Takes the earlier of two sorted chains' first links each time. Chains here are joined by `next` and
-// end in nullptr.
-Link* merge(Link* a, Link* b) {
-  Link* first = nullptr;
-  Link** tail = &first;
-  while (a != nullptr && b != nullptr) {
-    Link*& earlier =
-        static_cast<TimerNode*>(b)->deadline < static_cast<TimerNode*>(a)->deadline ? b : a;
-    *tail = earlier;
-    tail = &earlier->next;
-    earlier = earlier->next;
-  }
-  *tail = a != nullptr ? a : b;
-  return first;
-}
-
-// Sorts a ring by deadline into such a chain: a merge sort without recursion. sorted[i] holds 2^i
-// links or none.
-Link* sort_by_deadline(Link*& ring) {
-  Link* sorted[32] = {};
-  while (Link* link = pop_front(ring)) {
-    Link* chain = link;
-    unsigned i = 0;
-    for (; sorted[i] != nullptr && i < 31; ++i) {
-      chain = merge(sorted[i], chain);
-      sorted[i] = nullptr;
-    }
-    sorted[i] = merge(sorted[i], chain);
-  }
-  Link* all = nullptr;
-  for (Link* chain : sorted) all = merge(chain, all);
-  return all;
-}
-
-}  // namespace
-
 uint8_t Loop::pick_wheel() {
   const int processor = sched_getcpu();
   return processor < 0 ? 0 : static_cast<uint8_t>(processor % kWheels);
@@ -113,12 +75,13 @@ void Loop::fire_due() {
   const int64_t time = now();
   Link* due = nullptr;
   for (unsigned i = 0; i < kWheels; ++i) wheels_[i].expire(time, due);
-  for (Link* link = sort_by_deadline(due); link != nullptr;) {
+  sort(due, [](const Link* a, const Link* b) {
+    return static_cast<const TimerNode*>(a)->deadline < static_cast<const TimerNode*>(b)->deadline;
+  });
+  while (Link* link = pop_front(due)) {
     auto* node = static_cast<TimerNode*>(link);
-    Link* const following = link->next;
     end(node, kDeadlineExceeded, node->deadline_cause, Callbacks::queued);
     release_later(node);
-    link = following;
   }
 }
 

@@ -7,6 +7,9 @@
 //  2. The descriptor, if there is one, stands first, and stays until the node is freed. Every other
 //     observer leaves the list when it is told, or when it is stopped.
 //  3. Nothing but a descriptor is added to a node that is done.
+//  4. Callbacks are called in the order of their ranks, and of equal ranks in the order they came. The
+//     rank is how many carriers there are between the node and the context that was watched: a context
+//     that carries a value is its parent's descendant, though both end as one node.
 #ifndef CTX_CORE_OBSERVER_H
 #define CTX_CORE_OBSERVER_H
 
@@ -19,9 +22,10 @@ namespace ctxcore {
 struct Observer : Link {
   enum class Type : uint8_t { descriptor, waiter, watch };
 
-  constexpr explicit Observer(Type which) : type(which) {}
+  constexpr Observer(Type which, uint32_t carriers) : type(which), rank(carriers) {}
 
   const Type type;
+  const uint32_t rank;
 };
 
 }  // namespace ctxcore

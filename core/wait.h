@@ -30,7 +30,7 @@ struct Waiter {
 };
 
 struct WaitEntry : Observer {
-  WaitEntry() : Observer(Type::waiter) {}
+  WaitEntry() : Observer(Type::waiter, 0) {}
 
   Waiter* waiter = nullptr;
 };

@@ -100,10 +100,14 @@ class Walk {
     if (node->observers == nullptr) return;
     Link* const last = node->observers->prev;
     Link* link = node->observers;
+    uint32_t rank = 0;
+    bool in_order = true;
     for (bool more = true; more;) {
       more = link != last;
       Link* const following = link->next;
       auto* observer = static_cast<Observer*>(link);
+      in_order = in_order && observer->rank >= rank;
+      rank = observer->rank;
       switch (observer->type) {
         case Observer::Type::descriptor:
           static_cast<Descriptor*>(observer)->signal();
@@ -116,6 +120,11 @@ class Walk {
           break;  // its turn comes when everything is woken
       }
       link = following;
+    }
+    if (!in_order) {
+      sort(node->observers, [](const Link* a, const Link* b) {
+        return static_cast<const Observer*>(a)->rank < static_cast<const Observer*>(b)->rank;
+      });
     }
   }
 

@@ -74,7 +74,7 @@ int leave_idle(Watch* watch, Watch** ret) {
 
 int after_func(Context* context, Watch::Function fn, void* arg, Watch::Drop drop, bool defer,
                Watch** ret) {
-  auto* watch = make<Watch>(0, fn, arg, drop, defer);
+  auto* watch = make<Watch>(0, fn, arg, drop, defer, rank_of(context));
   if (watch == nullptr) return -ENOMEM;
   watch->stamp = stamp::make(stamp::kWatch);
   Node* const node = node_of(context);

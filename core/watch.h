@@ -31,8 +31,12 @@ struct Watch : Observer {
   using Drop = void (*)(void*);
   enum State : uint32_t { idle, armed, queued, busy, awaited, finished };
 
-  Watch(Function function, void* argument, Drop dropper, bool defer)
-      : Observer(Type::watch), fn(function), arg(argument), drop(dropper), deferred(defer) {}
+  Watch(Function function, void* argument, Drop dropper, bool defer, uint32_t carriers)
+      : Observer(Type::watch, carriers),
+        fn(function),
+        arg(argument),
+        drop(dropper),
+        deferred(defer) {}
 
   bool change(uint32_t from, State to) {
     return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);

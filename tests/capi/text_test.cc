@@ -61,12 +61,16 @@ TEST(Text, Rule32_ADeadlineAndWhatRemains) {
       << Describe(timeout);
 }
 
-TEST(Text, Rule32_EachDeadlineIsTold) {
-  const Scope timed = WithDeadline(WithDeadline(ctx_background(), 3), 2000000005);
+TEST(Text, Rule32_EachDeadlineThatCountsIsTold) {
+  const Scope late = WithDeadline(ctx_background(), CTX_FOREVER - 1);
+  const Scope past = WithDeadline(late, 3);
+  EXPECT_TRUE(Matches(
+      Describe(past),
+      R"(context\.Background\.WithDeadline\(9223372036\.854775806s \[.*\]\)\.WithDeadline\(0\.000000003s \[-.*\]\))"))
+      << Describe(past);
+  // As in Go, where the parent's deadline covers it.
   EXPECT_TRUE(
-      Matches(Describe(timed),
-              R"(context\.Background\.WithDeadline\(0\.000000003s \[-.*\]\)\.WithDeadline\(.*\))"))
-      << Describe(timed);
+      Matches(Describe(WithDeadline(past, 4)), R"(.*\(0\.000000003s \[-.*\]\)\.WithCancel)"));
 }
 
 TEST(Text, Rule32_AnyDeadlineCanBeTold) {
@@ -128,18 +132,15 @@ TEST(Text, Rule32_ANullBufferWithASizeIsEINVAL) {
   EXPECT_EQ(ctx_describe(nullptr, nullptr, 0), -EINVAL);
 }
 
+#if !CTX_TESTS_SANITIZED  // which would make the counting of two thousand million characters last
 TEST(Text, Rule32_BeyondIntMaxIsEOVERFLOW) {
   const std::string name(size_t{32} << 20, 'n');
   const ctx_key_t key = {name.c_str()};
   Ctx ctx(ctx_ref(ctx_background()));
-  for (int i = 0; i < 63; ++i) ctx = WithValue(ctx, &key, nullptr);
-  char buf[32];
-  EXPECT_GT(ctx_describe(ctx, buf, sizeof buf), INT_MAX - (64 << 20));
-  EXPECT_STREQ(buf, "context.Background.WithValue(nn");
-  ctx = WithValue(ctx, &key, nullptr);
-  EXPECT_EQ(ctx_describe(ctx, buf, sizeof buf), -EOVERFLOW);
+  for (int i = 0; i < 64; ++i) ctx = WithValue(ctx, &key, nullptr);
   EXPECT_EQ(ctx_describe(ctx, nullptr, 0), -EOVERFLOW);
 }
+#endif
 
 TEST(Text, Rule44_TheTextHasWhatRemainsSoItsLengthMayChange) {
   const Scope timed = WithTimeout(ctx_background(), kHour);

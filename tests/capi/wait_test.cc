@@ -159,6 +159,20 @@ TEST(WaitAny, Rule42_OneNullAmongThemIsEINVAL) {
   EXPECT_EQ(untouched, 42u);
 }
 
+// More contexts than an address space has room for: an error before any of them is looked at.
+TEST(WaitAny, AnAbsurdNumberOfContextsIsAnError) {
+  CTX_IN_NEW_PROCESS({
+    const Scope done = WithTimeout(ctx_background(), 0);
+    ctx_t* const any[] = {done};
+    for (size_t n : {SIZE_MAX, SIZE_MAX / sizeof(ctx_t*), SIZE_MAX / sizeof(ctx_t*) + 1}) {
+      size_t untouched = 42;
+      const int result = ctx_wait_any(any, n, 0, &untouched);
+      EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
+      EXPECT_EQ(untouched, 42u);
+    }
+  });
+}
+
 TEST(WaitAny, Rule42_OfSeveralThatAreDoneTheLowestIndex) {
   std::vector<Scope> scopes;
   std::vector<ctx_t*> any;

@@ -75,7 +75,7 @@ class WheelModel : public testing::Test {
 
 TEST_F(WheelModel, RandomTimersFireWhenTheyMustAndOnlyThen) {
   for (int step = 0; step < 200'000; ++step) {
-    const unsigned scale = random_() % 50;  // from nanoseconds to weeks
+    const auto scale = static_cast<unsigned>(random_() % 50);  // from nanoseconds to weeks
     const auto distance = static_cast<int64_t>(random_() % (uint64_t{2} << scale));
     switch (random_() % 8) {
       case 0:

@@ -15,7 +15,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = 150;
+constexpr int kRounds = 60;
 
 // Threads that each repeat one step below a parent that they share, until the end of its life.
 class Busy {

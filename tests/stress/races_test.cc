@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//
+// The hard cases, each as one race that is run many times at changing points: cancels that cross,
+// callbacks and descriptors made while a cancel is under way, deadlines against cancels and releases,
+// and many threads below one parent.
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/process.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+constexpr int kRounds = kSanitized ? 200 : 1'500;
+
+// A chain, each link with children of its own that have a descriptor, and causes to tell who ended
+// what. Races of a few hundred steps each way, so that walks meet within each other.
+struct Bush {
+  explicit Bush(ctx_t* parent, int links = 3, int leaves = 40) {
+    for (int i = 0; i < links; ++i) {
+      chain.push_back(WithCancel(i == 0 ? parent : chain.back().ctx.get()));
+      for (int j = 0; j < leaves; ++j) {
+        all.push_back(WithCancel(chain.back()));
+        // None at the top, whose cancel is then the sooner through.
+        if (i > 0 && j % 4 == 0) fds.push_back(ctx_done_fd(all.back()));
+      }
+    }
+  }
+
+  // What must hold when a cancel above has returned, whoever won: rule 5.
+  int WrongAfterACancel() const {
+    int wrong = 0;
+    for (const Scope& leaf : all) wrong += ctx_err(leaf) == 0 || ctx_cause(leaf) == nullptr;
+    for (const int fd : fds) wrong += !Readable(fd);
+    return wrong;
+  }
+
+  std::deque<Scope> chain, all;
+  std::vector<int> fds;
+};
+
+TEST(Races, Rule05_CrossingCancelsLeaveAllBelowMarkedAndWokenWhenEachReturns) {
+  const Cause upper = NewCause(1, "upper"), middle = NewCause(2, "middle"), lower = NewCause(3, "lower");
+  Scope root;
+  std::deque<Bush> bush;
+  std::atomic<int> wrong{0}, mixed{0};
+  const auto cancel = [&](size_t link, const ctx_cause_t* cause) {
+    const Scope& scope = bush[0].chain[link];
+    const int result = ctx_cancel_with(scope.canceler, CTX_CANCELED, cause);
+    if (result != 0 && result != 1) ++wrong;
+    if (link == 0) wrong += bush[0].WrongAfterACancel();
+    if ((result == 1) != (ctx_cause(scope) == cause)) ++mixed;
+  };
+  Stagger first(1), second(2), third(3);
+  Race(
+      kRounds,
+      [&] {
+        bush.clear();
+        root = WithCancel(ctx_background());
+        bush.emplace_back(root);
+      },
+      {[&] {
+         first.Pass(2'000);
+         cancel(0, upper);
+       },
+       [&] {
+         second.Pass(2'000);
+         cancel(1, middle);
+       },
+       [&] {
+         third.Pass(2'000);
+         cancel(2, lower);
+       }},
+      [&] {
+        // What ended a link ended all that this cancel found live below it: causes never mix within
+        // the leaves of one link.
+        for (size_t i = 0; i < bush[0].all.size(); ++i) {
+          if (ctx_cause(bush[0].all[i]) != ctx_cause(bush[0].chain[i / 40])) ++mixed;
+        }
+      });
+  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(mixed.load(), 0);
+}
+
+TEST(Races, Rule25_CallbacksRegisteredDuringACancelRunOnceWithAllMarked) {
+  Scope root;
+  std::deque<Bush> bush;
+  std::atomic<int> runs{0}, wrong{0};
+  struct Seen {
+    std::deque<Bush>* bush;
+    std::atomic<int>*runs, *wrong;
+  } seen = {&bush, &runs, &wrong};
+  const auto fn = [](ctx_t* ctx, void* arg) {
+    const auto* self = static_cast<Seen*>(arg);
+    ++*self->runs;
+    *self->wrong += ctx_err(ctx) == 0;
+    for (const Scope& leaf : self->bush->front().all) *self->wrong += ctx_err(leaf) == 0;
+  };
+  const auto arm = [&](uint32_t flags) {
+    for (const Scope& link : bush[0].chain) {
+      const int result = ctx_after_func(link, fn, &seen, nullptr, flags, nullptr);
+      if (result != 0 && result != 1) ++wrong;
+    }
+  };
+  Stagger first(4), second(5), third(6);
+  int armed = 0;
+  Race(
+      kRounds,
+      [&] {
+        bush.clear();
+        root = WithCancel(ctx_background());
+        bush.emplace_back(root);
+      },
+      {[&] {
+         first.Pass(1'000);
+         root.Cancel();
+       },
+       [&] {
+         second.Pass(1'000);
+         arm(0);
+       },
+       [&] {
+         third.Pass(1'000);
+         arm(CTX_DEFER);
+       }},
+      [&] {
+        armed += 6;
+        while (runs.load() < armed) std::this_thread::yield();  // the deferred ones
+      });
+  EXPECT_EQ(runs.load(), armed);
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(Races, Rule06_DescriptorsMadeDuringACancelBecomeReadable) {
+  Scope root;
+  std::deque<Bush> bush;
+  std::vector<int> made[2];
+  int wrong = 0;
+  const auto make = [&](size_t mine) {
+    for (const Scope& leaf : bush[0].all) made[mine].push_back(ctx_done_fd(leaf));
+  };
+  Stagger first(7), second(8);
+  Race(
+      kRounds / 4,
+      [&] {
+        made[0].clear();
+        made[1].clear();
+        bush.clear();
+        root = WithCancel(ctx_background());
+        bush.emplace_back(root);
+      },
+      {[&] {
+         first.Pass(20'000);
+         root.Cancel();
+       },
+       [&] { make(0); },
+       [&] {
+         second.Pass(2'000);
+         make(1);
+       }},
+      [&] {
+        wrong += made[0] != made[1];  // one descriptor a context
+        for (const int fd : made[0]) wrong += !Readable(fd);
+      });
+  EXPECT_EQ(wrong, 0);
+}
+
+// Deadlines that pass while they are cancelled, and while their last handles are given back.
+TEST(Races, Rule14_DeadlinesAgainstCancelsAndReleases) {
+  std::atomic<int> wrong{0}, early{0};
+  std::deque<Drop> drops;
+  std::deque<Scope> cancelled, released;
+  const auto fill = [&](std::deque<Scope>& scopes) {
+    for (int i = 0; i < 20; ++i) {
+      const Ctx watched = Watched(ctx_background(), &drops.emplace_back());
+      scopes.push_back(WithTimeout(watched, 200 * kMicrosecond + i * 5 * kMicrosecond));
+    }
+  };
+  const auto sleep_until_due = [](const Scope& scope, Stagger& stagger) {
+    while (ctx_remaining(scope) > 20 * kMicrosecond) std::this_thread::yield();
+    stagger.Pass(20'000);
+  };
+  Stagger first(9), second(10);
+  Race(
+      kRounds / 4,
+      [&] {
+        fill(cancelled);
+        fill(released);
+      },
+      {[&] {
+         sleep_until_due(cancelled.front(), first);
+         for (const Scope& scope : cancelled) {
+           const int won = scope.Cancel();
+           const int error = ctx_err(scope);
+           wrong += won == 1 ? error != CTX_CANCELED : error != CTX_DEADLINE_EXCEEDED;
+           early += error == CTX_DEADLINE_EXCEEDED && ctx_remaining(scope) > 0;
+         }
+       },
+       [&] {
+         sleep_until_due(released.front(), second);
+         released.clear();
+       }},
+      [&] {
+        cancelled.clear();
+        for (const Drop& drop : drops) ASSERT_TRUE(drop.Wait());
+        for (const Drop& drop : drops) wrong += drop.count() != 1;
+        drops.clear();
+      });
+  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(early.load(), 0);
+}
+
+// Children of one parent that come and go on many threads, before, during and after its cancel.
+TEST(Races, Rule08_ManyThreadsBelowOneParent) {
+  constexpr int kDerivations = 400;
+  for (int round = 0; round < kRounds / 25; ++round) {
+    Drop drop;
+    std::atomic<int> wrong{0};
+    {
+      Scope parent = WithCancel(Watched(ctx_background(), &drop));
+      std::atomic<bool> cancelled{false};
+      const auto churn = [&](unsigned seed) {
+        std::deque<Scope> alive;
+        Stagger stagger(seed);
+        for (int i = 0; i < kDerivations; ++i) {
+          const bool must_be_done = cancelled.load();
+          Scope child;
+          const int result =
+              i % 3 == 0
+                  ? ctx_with_timeout(parent, kHour, child.ctx.out(), child.canceler.out())
+                  : ctx_with_cancel(parent, child.ctx.out(), child.canceler.out());
+          wrong += result != 0 || (must_be_done && ctx_err(child) == 0);
+          stagger.Pass(16);
+          if (stagger.Odd()) alive.push_back(std::move(child));
+          if (alive.size() > 50) alive.pop_front();
+        }
+        while (!cancelled.load()) std::this_thread::yield();
+        for (const Scope& child : alive) wrong += ctx_err(child) != CTX_CANCELED;
+      };
+      std::vector<std::thread> threads;
+      for (unsigned i = 0; i < 4; ++i) threads.emplace_back(churn, 100 * i + 11);
+      for (int i = 0; i < 50 * (round % 8); ++i) std::this_thread::yield();
+      EXPECT_EQ(parent.Cancel(), 1);
+      cancelled = true;
+      for (std::thread& thread : threads) thread.join();
+    }
+    ASSERT_EQ(wrong.load(), 0);
+    ASSERT_EQ(drop.count(), 1);
+  }
+}
+
+}  // namespace
+}  // namespace ctxtest
