@@ -40,6 +40,7 @@ int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return ctx_wait_any(&ctx, 1, time
 
 int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index) {
   if (ctxs == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
+  if (n > ctxcore::kMostWaitedFor) return -ENOMEM;  // no array is that long: read none of it
   for (size_t i = 0; i < n; ++i) {
     if (const int result = check(ctxs[i]); result < 0) return result;
   }

@@ -33,7 +33,7 @@ class Phase {
   constexpr Phase() = default;
 
   bool is_canceler() const { return (word_.load(std::memory_order_relaxed) & 0xFFFFFF00) == kMark; }
-  bool marked() const { return step(load()) >= kMarked; }
+  bool reached(Step least) const { return step(load()) >= least; }
 
   // For the ending call, before the node's error is visible to anyone.
   void begin(Step first) { word_.store(kMark | first, std::memory_order_relaxed); }

@@ -72,9 +72,7 @@ int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* i
   WaitEntry few[kFew];
   WaitEntry* entries = few;
   if (count > kFew) {
-    size_t size = 0;
-    if (__builtin_mul_overflow(count, sizeof(WaitEntry), &size)) return -ENOMEM;
-    entries = static_cast<WaitEntry*>(allocate(size));
+    entries = static_cast<WaitEntry*>(allocate(count * sizeof(WaitEntry)));
     if (entries == nullptr) return -ENOMEM;
     for (size_t i = 0; i < count; ++i) ::new (&entries[i]) WaitEntry;
   }

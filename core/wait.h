@@ -35,6 +35,9 @@ struct WaitEntry : Observer {
   Waiter* waiter = nullptr;
 };
 
+// More entries than could be had memory for.
+constexpr size_t kMostWaitedFor = PTRDIFF_MAX / sizeof(WaitEntry);
+
 // Waits until one of the contexts is done, or until `until_ns` on CLOCK_MONOTONIC. 1, with the lowest
 // index of one that is done; 0; -EINTR; -ENOMEM.
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index);

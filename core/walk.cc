@@ -21,9 +21,10 @@ class Walk {
 
   void run() {
     mark_all();
-    await_met();
+    await_met(Phase::kMarked);
     root_->phase.advance(Phase::kMarked);
     for_each([](Node* node) { wake(node); });
+    await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
     for_each([this](Node* node) { call_back(node, callbacks_); });
     unpin(first_);
@@ -76,7 +77,7 @@ class Walk {
     }
     Node* const ender = ender_of(child);
     CTX_ASSERT(ender == root_ || ender == child);  // invariant 1
-    if (ender != root_ && !ender->phase.marked()) {
+    if (ender != root_ && !ender->phase.reached(Phase::kWoken)) {
       add_ref(child);
       child->next = met_;
       met_ = child;
@@ -90,8 +91,8 @@ class Walk {
     last_ = node;
   }
 
-  void await_met() {
-    for (Node* node = met_; node != nullptr; node = node->next) await(node, Phase::kMarked);
+  void await_met(Phase::Step step) {
+    for (Node* node = met_; node != nullptr; node = node->next) await(node, step);
   }
 
   static void wake(Node* node) {
@@ -145,7 +146,7 @@ class Walk {
   const Callbacks callbacks_;
   Node* first_ = nullptr;  // what must be visited again, ancestors first
   Node* last_ = nullptr;
-  Node* met_ = nullptr;  // roots of other walks whose marking was not complete
+  Node* met_ = nullptr;  // roots of other walks that were not through
 };
 
 // Of a node that has family: what is left to do once its own error is set.

@@ -11,7 +11,7 @@
 //  2. A walk marks its whole subtree before it waits for anybody. It waits only for walks it met, which
 //     are below it: waiting goes down the tree and so ends.
 //  3. Its root's phase is `marked` once everything below the root is done, whoever ended it, and
-//     `woken` once every observer below that waits has been told.
+//     `woken` once every observer below that waits has been told, by whichever walk.
 //  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first. The root is
 //     not in that chain: its `next` may be in use by a walk from above (node.h, 6).
 //  5. Locks are held for at most kChunk children at a time. Children are visited from the last to the
