@@ -75,16 +75,13 @@ void hold(Context* parent) {
   if (is_carrier(parent) || !is_root(static_cast<Node*>(parent))) add_ref(parent);
 }
 
-// The cause of the deadline that a node has from an ancestor.
-const Cause* inherited_cause(const Node* node) {
-  const int64_t deadline = node->deadline;
-  while (!is_root(node)) {
-    if (node->kind == Kind::deadline && node->deadline == deadline) {
-      return static_cast<const TimerNode*>(node)->deadline_cause;
-    }
+// The node's deadline has passed, and the loop has not come to it yet: fires it here, at the ancestor it
+// belongs to, so that no child is done before its parent. The callbacks run where they always do.
+void fire_passed_deadline(Node* node) {
+  while (node->kind != Kind::deadline || node_of(node->parent)->deadline == node->deadline) {
     node = node_of(node->parent);
   }
-  return nullptr;
+  end(node, kDeadlineExceeded, static_cast<TimerNode*>(node)->deadline_cause, Callbacks::queued);
 }
 
 int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
@@ -104,12 +101,9 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
                     uint32_t refs, Node** ret) {
   Node* const above = node_of(parent);
   if (above->deadline <= deadline) {
-    const int result = derive_cancel(parent, refs, ret);
-    // The parent's deadline counts. It may have passed, and the parent be ended only in a moment.
-    if (result == 0 && above->deadline <= now) {
-      end(*ret, kDeadlineExceeded, inherited_cause(above), Callbacks::here);
-    }
-    return result;
+    // The parent's deadline counts.
+    if (above->deadline <= now && error_of(above) == 0) fire_passed_deadline(above);
+    return derive_cancel(parent, refs, ret);
   }
   const bool timed = deadline > now && error_of(above) == 0;
   uint8_t wheel = kNoWheel;

@@ -160,7 +160,8 @@ TEST(CancelRace, Rule08_DerivingWhileTheParentIsCancelledNeverMissesIt) {
   std::array<Ctx, 48> derived;
   std::array<Canceler, 48> cancelers;
   const Cause cause = NewCause(8, "gone");
-  int live = 0, wrong_cause = 0, failed = 0;
+  int live = 0, wrong_cause = 0;
+  std::atomic<int> failed{0};
   Stagger stagger(8);
   Race(
       kRounds,

@@ -167,10 +167,11 @@ TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
   const Pipe idle;
   pollfd fd = idle.ForRead();
   for (nfds_t n : {~nfds_t{0}, ~nfds_t{0} / sizeof(pollfd), ~nfds_t{0} / 2}) {
-    for (ctx_t* ctx : {scope.ctx.get(), ctx_background()}) {
-      const int result = ctx_poll(ctx, &fd, n, 0);
-      EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
-    }
+    const int result = ctx_poll(scope, &fd, n, 0);
+    EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
+#if !CTX_TESTS_SANITIZED  // which would itself read the array, before the system refuses it
+    EXPECT_EQ(ctx_poll(ctx_background(), &fd, n, 0), -EINVAL);
+#endif
   }
 }
 

@@ -94,7 +94,8 @@ inline int CheckEnd(Record& record, ctx_t* ctx) {
   Require(error == 0 || cause != nullptr, "done without a cause");
   Require(error != 0 || !had_cause, "a cause before the error");
   Require(error == 0 || record.cancelable, "a context that is never done is done");
-  Require(*ctx_err_word(ctx) == error || error == 0, "ctx_err_word differs from ctx_err");
+  const int word = __atomic_load_n(ctx_err_word(ctx), __ATOMIC_ACQUIRE);
+  Require(word == error || error == 0, "ctx_err_word differs from ctx_err");
   if (error == 0) {
     Require(record.error.load() == 0 || ctx_err(ctx) != 0, "a done context is live again");
     return 0;

@@ -30,7 +30,7 @@ namespace {
 
 constexpr size_t kThreads = 4;
 constexpr int kSteps = 3'000;  // of each thread in one episode
-constexpr int kEpisodes = kSanitized ? 6 : 30;
+constexpr int kEpisodes = kSanitized ? 12 : 60;
 
 // What a thread has made, to be looked at when all is over. References to it stay valid.
 struct Kept {
