@@ -78,9 +78,7 @@ void hold(Context* parent) {
 // The node's deadline has passed, and the loop has not come to it yet: fires it here, at the ancestor it
 // belongs to, so that no child is done before its parent. The callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
-  while (node->kind != Kind::deadline || node_of(node->parent)->deadline == node->deadline) {
-    node = node_of(node->parent);
-  }
+  while (node->kind != Kind::deadline) node = node_of(node->parent);
   end(node, kDeadlineExceeded, static_cast<TimerNode*>(node)->deadline_cause, Callbacks::queued);
 }
 
