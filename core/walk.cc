@@ -27,7 +27,7 @@ class Walk {
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
     for_each([this](Node* node) { call_back(node, callbacks_); });
-    unpin(first_);
+    unpin(later_.first);
     unpin(met_);
   }
 
@@ -35,44 +35,80 @@ class Walk {
   static constexpr uint32_t kChunk = 256;
   static constexpr uint32_t kAhead = 12;  // how many children the prefetch runs ahead
 
+  struct Chain {
+    void append(Node* node) {
+      node->next = nullptr;
+      (first == nullptr ? first : last->next) = node;
+      last = node;
+    }
+
+    Node* pop() {
+      Node* const node = first;
+      if (node != nullptr) first = node->next;
+      return node;
+    }
+
+    Node* first = nullptr;
+    Node* last = nullptr;  // means nothing while the chain is empty
+  };
+
   template <typename Action>
   void for_each(Action action) {
     action(root_);
-    for (Node* node = first_; node != nullptr; node = node->next) action(node);
+    for (Node* node = later_.first; node != nullptr; node = node->next) action(node);
   }
 
-  // The chain grows at its end while this loop runs over it.
   void mark_all() {
-    for_each([this](Node* node) {
-      if (!has_family(node)) return;
-      mark_children(node->children.first);
-      // Only now: a shard made later is filled under its lock by threads that see the error.
-      for (uint32_t i = 1; i < node->children.shards(); ++i) {
-        mark_children(node->children.at(static_cast<uint8_t>(i)));
-      }
-    });
+    mark_below(root_);
+    while (Node* node = pending_.pop()) {
+      const bool watched = mark_below(node);
+      // Nothing more to do for this one? The last reference has to wait: it may run a user's drop.
+      if (watched || has_timer(node) || !release_shared(node)) later_.append(node);
+    }
   }
 
-  void mark_children(Shard& shard) {
+  // Marks a node's children; true if it has observers.
+  bool mark_below(Node* node) {
+    if (!has_family(node)) return false;
+    bool watched = false;
     uint32_t cursor = UINT32_MAX;
     do {
-      Guard guard(shard.lock);
-      Node** const slots = shard.slots();
-      cursor = std::min(cursor, shard.count);
-      const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
-      while (cursor > stop) {
-        --cursor;
-        if (cursor >= kAhead) __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
-        visit(slots[cursor]);
-      }
+      Guard guard(observers_lock(node));
+      watched = node->observers != nullptr;
+      cursor = mark_chunk(node->children.first, cursor);
     } while (cursor > 0);
+    // Only now: a shard made later is filled under its lock by threads that see the error.
+    for (uint32_t i = 1; i < node->children.shards(); ++i) {
+      Shard& shard = node->children.at(static_cast<uint8_t>(i));
+      cursor = UINT32_MAX;
+      do {
+        Guard guard(shard.lock);
+        cursor = mark_chunk(shard, cursor);
+      } while (cursor > 0);
+    }
+    return watched;
+  }
+
+  // Marks the last kChunk children before the cursor; returns how many are left before those.
+  uint32_t mark_chunk(Shard& shard, uint32_t cursor) CTX_REQUIRES(shard.lock) {
+    Node** const slots = shard.slots();
+    cursor = std::min<uint32_t>(cursor, shard.count);
+    const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
+    while (cursor > stop) {
+      --cursor;
+      if (cursor >= kAhead) __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
+      visit(slots[cursor]);
+    }
+    return cursor;
   }
 
   // Under the lock of the child's home shard.
   void visit(Node* child) {
     if (child->error.load(std::memory_order_relaxed) == 0) {
       mark(child, error_, root_);
-      if (has_family(child) || has_timer(child)) append(child);
+      if (!has_family(child) && !has_timer(child)) return;
+      add_ref(child);
+      pending_.append(child);
       return;
     }
     Node* const ender = ender_of(child);
@@ -82,13 +118,6 @@ class Walk {
       child->next = met_;
       met_ = child;
     }
-  }
-
-  void append(Node* node) {
-    add_ref(node);
-    node->next = nullptr;
-    (last_ == nullptr ? first_ : last_->next) = node;
-    last_ = node;
   }
 
   void await_met(Phase::Step step) {
@@ -144,8 +173,8 @@ class Walk {
   Node* const root_;
   const int error_;
   const Callbacks callbacks_;
-  Node* first_ = nullptr;  // what must be visited again, ancestors first
-  Node* last_ = nullptr;
+  Chain pending_;        // marked, with children that may not be
+  Chain later_;          // what must be visited again, ancestors first
   Node* met_ = nullptr;  // roots of other walks that were not through
 };
 

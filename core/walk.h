@@ -12,8 +12,9 @@
 //     are below it: waiting goes down the tree and so ends.
 //  3. Its root's phase is `marked` once everything below the root is done, whoever ended it, and
 //     `woken` once every observer below that waits has been told, by whichever walk.
-//  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first. The root is
-//     not in that chain: its `next` may be in use by a walk from above (node.h, 6).
+//  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first; one that has
+//     nothing but children only until those are marked. The root is in no chain of its own walk: its
+//     `next` may be in use by a walk from above (node.h, 6).
 //  5. Locks are held for at most kChunk children at a time. Children are visited from the last to the
 //     first: a removal moves only visited ones into the gap, and one that is added is done at birth.
 #ifndef CTX_CORE_WALK_H
