@@ -53,7 +53,7 @@ double Seconds(int64_t n, Timed timed) {
   ctx_unref(last);
   const Clock::time_point released = Clock::now();
   return std::chrono::duration<double>(timed == Timed::kCancel ? cancelled - begin
-                                                                : released - cancelled)
+                                                               : released - cancelled)
       .count();
 }
 

@@ -28,9 +28,9 @@ void CancelFan(benchmark::State& state, bool shuffled) {
     if (!won || family[0]->Cancel() || family[n - 1]->Cancel()) std::abort();
     state.SetIterationTime(std::chrono::duration<double>(end - begin).count());
   }
-  state.counters["per_child"] = benchmark::Counter(
-      static_cast<double>(n),
-      benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["per_child"] =
+      benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate |
+                                                     benchmark::Counter::kInvert);
 }
 
 // libstdc++ saves itself an atomic and a futex call for each callback while the process has never

@@ -41,7 +41,8 @@ void Callback(benchmark::State& state, Crowd crowd) {
   Others others(parent, crowd);
   for (auto _ : state) {
     ctx_watch_t* watch;
-    Check(ctx_after_func(parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
+    Check(ctx_after_func(
+        parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
     Check(ctx_watch_stop(watch));
     ctx_watch_unref(watch);
   }
@@ -50,9 +51,8 @@ void Callback(benchmark::State& state, Crowd crowd) {
 constexpr int64_t kSteps = 500'000;  // fixed: the crowd is made anew for each trial run
 
 void Register(const std::string& name, void (*function)(benchmark::State&, Crowd)) {
-  const std::pair<const char*, Crowd> crowds[] = {{"/alone", Crowd::kNone},
-                                                  {"/siblings", Crowd::kSiblings},
-                                                  {"/timers", Crowd::kTimers}};
+  const std::pair<const char*, Crowd> crowds[] = {
+      {"/alone", Crowd::kNone}, {"/siblings", Crowd::kSiblings}, {"/timers", Crowd::kTimers}};
   for (const auto& [suffix, crowd] : crowds) {
     benchmark::RegisterBenchmark((name + suffix).c_str(), function, crowd)->Iterations(kSteps);
   }

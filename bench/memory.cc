@@ -37,7 +37,8 @@ Usage Measure() {
           static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE))};
 }
 
-void Report(const char* kind, const std::function<void(ctx_t* parent, size_t i, Handles*)>& derive) {
+void Report(const char* kind,
+            const std::function<void(ctx_t* parent, size_t i, Handles*)>& derive) {
   std::fflush(stdout);
   const pid_t pid = fork();
   if (pid == 0) {

@@ -38,7 +38,8 @@ void CallbackOurs(benchmark::State& state) {
   OursCancel::Parent parent;
   for (auto _ : state) {
     ctx_watch_t* watch;
-    Check(ctx_after_func(parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
+    Check(ctx_after_func(
+        parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
     Check(ctx_watch_stop(watch));
     ctx_watch_unref(watch);
   }

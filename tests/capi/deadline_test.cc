@@ -84,6 +84,24 @@ TEST(Deadline, Rule12_OfEqualDeadlinesTheParentsCounts) {
   EXPECT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED);
 }
 
+// Derived when the parent's deadline has passed and the loop has not come to it yet.
+TEST(Deadline, Rule12_AChildDerivedAtThatMomentIsNotDoneBeforeItsParent) {
+  const Cause above = NewCause(1, "the parent's"), own = NewCause(2, "the child's");
+  int before_parent = 0, wrong_cause = 0;
+  for (int round = 0; round < (kSanitized ? 100 : 300); ++round) {
+    const Scope parent = WithTimeout(ctx_background(), 100 * kMicrosecond, above);
+    const Scope between = WithCancel(parent);
+    Scope child;
+    do {
+      child = WithTimeout(between, kHour, own);
+    } while (ctx_err(child) == 0);
+    before_parent += ctx_err(parent) == 0 || ctx_err(between) == 0;
+    wrong_cause += ctx_cause(child) != above.get() || ctx_cause(parent) != above.get();
+  }
+  EXPECT_EQ(before_parent, 0);
+  EXPECT_EQ(wrong_cause, 0);
+}
+
 TEST(Deadline, Rule12_IsReportedForEverAlsoAfterTheEnd) {
   const int64_t deadline = Now() + kHour, soon = Now() + kMillisecond;
   const Scope cancelled = WithDeadline(ctx_background(), deadline);

@@ -86,8 +86,8 @@ void ExpectNothing(const Asked& asked) {
 
 TEST(CancelNeedsNothing, OnAThreadThatHasUsedTheLibrary) {
   LadenTree tree;
-  ExpectNothing(CancelWithFaults(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory,
-                                 ENOMEM));
+  ExpectNothing(
+      CancelWithFaults(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM));
   tree.ExpectDone(CTX_CANCELED);
 }
 

@@ -138,10 +138,9 @@ TEST_P(EventfdRefused, PipesMadeDuringACancel) { CTX_IN_NEW_PROCESS(RaceWithCanc
 
 TEST_P(EventfdRefused, PipesLeakNothing) { CTX_IN_NEW_PROCESS(LeakNothing(GetParam())); }
 
-INSTANTIATE_TEST_SUITE_P(, EventfdRefused, ::testing::Values(ENOSYS, EPERM),
-                         [](const auto& error) {
-                           return std::string(error.param == ENOSYS ? "ENOSYS" : "EPERM");
-                         });
+INSTANTIATE_TEST_SUITE_P(, EventfdRefused, ::testing::Values(ENOSYS, EPERM), [](const auto& error) {
+  return std::string(error.param == ENOSYS ? "ENOSYS" : "EPERM");
+});
 
 // "None at the moment" is not "none on this system".
 TEST(EventfdRefusedForLackOfDescriptors, IsNoReasonForAPipe) {

@@ -55,8 +55,10 @@ struct Before {
     done = WithCancel(value);
     EXPECT_EQ(ctx_cancel_with(done.canceler, CTX_DEADLINE_EXCEEDED, cause), 1);
     fd = ctx_done_fd(timed);
-    watch = AfterFunc(timed, [](ctx_t*, void*) {}, &drop, 0, Drop::Run);
-    deferred = AfterFunc(timed, [](ctx_t*, void*) {}, &drop, CTX_DEFER, Drop::Run);
+    watch = AfterFunc(
+        timed, [](ctx_t*, void*) {}, &drop, 0, Drop::Run);
+    deferred = AfterFunc(
+        timed, [](ctx_t*, void*) {}, &drop, CTX_DEFER, Drop::Run);
   }
   ~Before() {  // nothing may run later that uses drop
     ctx_watch_stop_wait(watch);
@@ -124,8 +126,8 @@ TEST(Fork, AllElseOfItAnswersEchild) {
       EXPECT_EQ(ctx_after_func(ctx, fn, nullptr, nullptr, CTX_DEFER, &watch), -ECHILD);
     }
     EXPECT_EQ(ctx_wait_any(several, 2, kLimit, &index), -ECHILD);
-    for (ctx_canceler_t* const old : {before.root.canceler.get(), before.timed.canceler.get(),
-                                      before.done.canceler.get()}) {
+    for (ctx_canceler_t* const old :
+         {before.root.canceler.get(), before.timed.canceler.get(), before.done.canceler.get()}) {
       EXPECT_EQ(ctx_cancel(old), -ECHILD);
       EXPECT_EQ(ctx_cancel_with(old, CTX_CANCELED, nullptr), -ECHILD);
     }

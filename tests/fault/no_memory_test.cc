@@ -137,11 +137,10 @@ const Case kCases[] = {
        return 0;
      },
      false, true},
-    {"WaitAny",
-     [](Stage& s) { return ctx_wait_any(s.many.data(), s.many.size(), 1, &s.index); },
+    {"WaitAny", [](Stage& s) { return ctx_wait_any(s.many.data(), s.many.size(), 1, &s.index); },
      false, true},
-    {"Poll", [](Stage& s) { return ctx_poll(s.parent, s.fds.data(), s.fds.size(), 1); },
-     false, true},
+    {"Poll", [](Stage& s) { return ctx_poll(s.parent, s.fds.data(), s.fds.size(), 1); }, false,
+     true},
 };
 
 class NoMemory : public ::testing::TestWithParam<Case> {
@@ -219,8 +218,8 @@ TEST_P(NoMemory, NothingLeaks) {
         Try(siblings, first, 1);
         live = LiveBlocks();
       }
-      EXPECT_EQ(blocks[3], blocks[2]) << "allocation " << first << " refused, with " << siblings
-                                      << " siblings";
+      EXPECT_EQ(blocks[3], blocks[2])
+          << "allocation " << first << " refused, with " << siblings << " siblings";
       ++first;
     } while (refused > 0 && !HasFailure());
   }

@@ -58,7 +58,7 @@ struct Record {
   // How far its end has come, as far as anybody has been told.
   enum End { kNone, kMarked, kWoken };  // with all that is below it
   std::atomic<int> end{kNone};
-  std::atomic<int> error{0};      // once seen
+  std::atomic<int> error{0};  // once seen
   std::atomic<const ctx_cause_t*> cause{nullptr};
   std::atomic<int> wins{0};  // cancels that got 1
 };

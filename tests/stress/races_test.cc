@@ -49,7 +49,8 @@ struct Bush {
 };
 
 TEST(Races, Rule05_CrossingCancelsLeaveAllBelowMarkedAndWokenWhenEachReturns) {
-  const Cause upper = NewCause(1, "upper"), middle = NewCause(2, "middle"), lower = NewCause(3, "lower");
+  const Cause upper = NewCause(1, "upper"), middle = NewCause(2, "middle"),
+              lower = NewCause(3, "lower");
   Scope root;
   std::deque<Bush> bush;
   std::atomic<int> wrong{0}, live{0}, unreadable{0}, mixed{0};
@@ -240,9 +241,8 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
           const bool must_be_done = cancelled.load();
           Scope child;
           const int result =
-              i % 3 == 0
-                  ? ctx_with_timeout(parent, kHour, child.ctx.out(), child.canceler.out())
-                  : ctx_with_cancel(parent, child.ctx.out(), child.canceler.out());
+              i % 3 == 0 ? ctx_with_timeout(parent, kHour, child.ctx.out(), child.canceler.out())
+                         : ctx_with_cancel(parent, child.ctx.out(), child.canceler.out());
           wrong += result != 0 || (must_be_done && ctx_err(child) == 0);
           stagger.Pass(16);
           if (stagger.Odd()) alive.push_back(std::move(child));

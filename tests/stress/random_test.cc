@@ -127,8 +127,10 @@ class Worker {
     if (armed.watch == nullptr) return;
     if (Pick(4) != 0) {
       armed.Stop(Pick(2) == 0);
-    } else if (armed.behaviour != kStopsItself && EndsWith(*armed.record, tree_.root->record.get())) {
-      armed.watch = ctx_watch_unref(armed.watch);  // stays armed, until the root's end at the latest
+    } else if (armed.behaviour != kStopsItself &&
+               EndsWith(*armed.record, tree_.root->record.get())) {
+      armed.watch =
+          ctx_watch_unref(armed.watch);  // stays armed, until the root's end at the latest
     }
   }
 
@@ -250,7 +252,8 @@ void RunEpisode(uint64_t seed) {
 TEST(Random, EverythingAtOnceAgainstTheModel) {
   const char* const given = std::getenv("CTX_STRESS_SEED");
   const char* const seconds = std::getenv("CTX_STRESS_SECONDS");
-  const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  const uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
   std::printf("CTX_STRESS_SEED=%llu\n", static_cast<unsigned long long>(seed));
   std::fflush(stdout);
 

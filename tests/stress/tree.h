@@ -35,8 +35,9 @@ class Tree {
 
   Tree() {
     Ctx watched;
-    Require(ctx_with_value(ctx_background(), &kKey, &root_dropped, Dropped::Run, watched.out()) == 0,
-            "cannot derive");
+    Require(
+        ctx_with_value(ctx_background(), &kKey, &root_dropped, Dropped::Run, watched.out()) == 0,
+        "cannot derive");
     root = Make(nullptr, true, [&](Entry& entry) {
       return ctx_with_cancel(watched, entry.ctx.out(), entry.canceler.out());
     });
@@ -82,7 +83,8 @@ inline void Behave(Armed& armed, ctx_t* ctx) {
     case kArms: {
       int runs = 0;
       const auto count = [](ctx_t*, void* counted) { ++*static_cast<int*>(counted); };
-      Require(ctx_after_func(ctx, count, &runs, nullptr, 0, nullptr) == 1, "armed on a done context");
+      Require(ctx_after_func(ctx, count, &runs, nullptr, 0, nullptr) == 1,
+              "armed on a done context");
       Require(runs == 1, "not run inline on a done context");
       break;
     }
