@@ -32,8 +32,11 @@ int ctx_done_fd(ctx_t* ctx) {
 int ctx_done_fd_dup(ctx_t* ctx) {
   const int fd = ctx_done_fd(ctx);
   if (fd < 0) return fd;
+  const int saved = errno;
   const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return copy < 0 ? -errno : copy;
+  const int result = copy < 0 ? -errno : copy;
+  errno = saved;
+  return result;
 }
 
 int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return ctx_wait_any(&ctx, 1, timeout_ns, nullptr); }

@@ -49,9 +49,27 @@ int check_readable(const Handle* handle) {
 }
 
 // A canceler's handle is the address of its node's phase, which is recognised by its upper bits.
-ctx_canceler_t* to_canceler(Node* node);
-int check(ctx_canceler_t* handle);
-Node* from(ctx_canceler_t* handle);  // of one that was checked
+// (Node is no standard-layout type, for which the standard leaves offsetof to the compiler. Both gcc and
+// clang have it: Node has no virtual base.)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+constexpr size_t kCancelerOffset = offsetof(Node, phase);
+#pragma GCC diagnostic pop
+
+inline ctx_canceler_t* to_canceler(Node* node) {
+  return reinterpret_cast<ctx_canceler_t*>(&node->phase);
+}
+
+inline Node* from(ctx_canceler_t* handle) {
+  return reinterpret_cast<Node*>(reinterpret_cast<unsigned char*>(handle) - kCancelerOffset);
+}
+
+inline int check(ctx_canceler_t* handle) {
+  if (handle == nullptr || !reinterpret_cast<ctxcore::Phase*>(handle)->is_canceler()) {
+    return -EINVAL;
+  }
+  return ctxcore::check(from(handle));
+}
 
 }  // namespace ctxcapi
 

@@ -18,7 +18,7 @@ function(ctx_add_library name backend)
   target_include_directories(${name} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
 
   target_compile_definitions(${name} PRIVATE
-    $<$<BOOL:${CTX_CHECKED}>:CTX_CHECKED=1>
+    $<$<OR:$<BOOL:${CTX_CHECKED}>,$<BOOL:${CTX_SANITIZE}>>:CTX_CHECKED=1>
     $<$<STREQUAL:${backend},pipe>:CTX_DONE_PIPE=1>)
   target_compile_options(${name} PRIVATE
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections

@@ -10,7 +10,7 @@
 namespace ctxcore {
 
 // Whether freed objects may be kept for the next one: not where that would hide a use after free.
-#if defined(CTX_CHECKED) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CTX_CHECKED)
 constexpr bool kKeepSpares = false;
 #else
 constexpr bool kKeepSpares = true;

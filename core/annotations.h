@@ -13,7 +13,6 @@
 #define CTX_SCOPED_CAPABILITY CTX_ANNOTATE(scoped_lockable)
 #define CTX_GUARDED_BY(lock) CTX_ANNOTATE(guarded_by(lock))
 #define CTX_REQUIRES(...) CTX_ANNOTATE(requires_capability(__VA_ARGS__))
-#define CTX_EXCLUDES(...) CTX_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define CTX_ACQUIRE(...) CTX_ANNOTATE(acquire_capability(__VA_ARGS__))
 #define CTX_TRY_ACQUIRE(...) CTX_ANNOTATE(try_acquire_capability(__VA_ARGS__))
 #define CTX_RELEASE(...) CTX_ANNOTATE(release_capability(__VA_ARGS__))

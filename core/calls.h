@@ -6,9 +6,10 @@
 //  1. Both lists are guarded by lock_, and so is a watch's change between armed, queued and claimed
 //     while it is going into the list or out of it.
 //  2. A watch in the list is queued, or claimed by a stop that is about to withdraw it.
-//  3. A node in the list has one reference left, the list's own; nobody else uses its `next`.
+//  3. A node in the list has one reference left, the list's own. It was put there under its home shard's
+//     lock, after the cancel that ended it was through: no walk uses its `next`, or will.
 //
-// Lock order: a leaf; taken with a node's observers' lock held.
+// Lock order: a leaf; taken with a node's shards' locks held.
 #ifndef CTX_CORE_CALLS_H
 #define CTX_CORE_CALLS_H
 

@@ -8,17 +8,13 @@
 
 namespace ctxcore {
 
-namespace {
+constinit Cause plain_causes[2] = {
+    {0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr},
+    {0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr}};
 
-constinit Cause canceled{0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr};
-constinit Cause deadline_exceeded{
-    0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr};
-
-bool is_plain(const Cause* cause) { return cause == &canceled || cause == &deadline_exceeded; }
-
-}  // namespace
-
-void stamp_plain_causes() { canceled.stamp = deadline_exceeded.stamp = stamp::make(stamp::kCause); }
+void stamp_plain_causes() {
+  for (Cause& cause : plain_causes) cause.stamp = stamp::make(stamp::kCause);
+}
 
 Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*)) {
   const size_t length = message == nullptr ? 0 : std::strlen(message) + 1;
@@ -35,17 +31,7 @@ Cause* make_cause(int code, const char* message, const void* key, void* data, vo
                              drop};
 }
 
-const Cause* plain_cause(int error) {
-  return error == kDeadlineExceeded ? &deadline_exceeded : &canceled;
-}
-
-const Cause* ref(const Cause* cause) {
-  if (cause != nullptr && !is_plain(cause)) cause->refs.fetch_add(1, std::memory_order_relaxed);
-  return cause;
-}
-
-void unref(const Cause* cause) {
-  if (cause == nullptr || is_plain(cause)) return;
+void unref_counted(const Cause* cause) {
   // One that was made before a fork belongs to the parent process: it is never freed here.
   if (stamp::check(cause->stamp, stamp::kCause) != 0) return;
   // acq_rel: all uses of the cause come before its destruction.

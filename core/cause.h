@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/error.h"
 #include "core/handle.h"
 
 namespace ctxcore {
@@ -27,11 +28,28 @@ struct Cause {
 // nullptr if there is no memory. A null message is the text of the code.
 Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*));
 
-const Cause* plain_cause(int error);
+// One for CTX_CANCELED, one for CTX_DEADLINE_EXCEEDED.
+extern Cause plain_causes[2];
+
+inline const Cause* plain_cause(int error) { return &plain_causes[error == kCanceled ? 0 : 1]; }
 void stamp_plain_causes();  // at load, and after a fork
 
-const Cause* ref(const Cause* cause);  // nullptr stays nullptr
-void unref(const Cause* cause);        // runs the user's drop with the last reference
+inline bool is_counted(const Cause* cause) {
+  return cause != nullptr && cause != &plain_causes[0] && cause != &plain_causes[1];
+}
+
+// nullptr stays nullptr.
+inline const Cause* ref(const Cause* cause) {
+  if (is_counted(cause)) cause->refs.fetch_add(1, std::memory_order_relaxed);
+  return cause;
+}
+
+void unref_counted(const Cause* cause);
+
+// The last reference runs the user's drop: hold no lock.
+inline void unref(const Cause* cause) {
+  if (is_counted(cause)) unref_counted(cause);
+}
 
 }  // namespace ctxcore
 

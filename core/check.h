@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Internal checks: arguments were checked in capi, so what fails here is a bug of the library's own.
-// They are compiled into the checked build (CTX_CHECKED) alone.
+// They are compiled into the checked build (CTX_CHECKED) alone, which every build with a sanitizer is.
 #ifndef CTX_CORE_CHECK_H
 #define CTX_CORE_CHECK_H
 

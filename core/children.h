@@ -9,13 +9,14 @@
 //  2. All of a shard is guarded by its lock; so are `error`, `cause` and `flags` of the nodes that it
 //     lists, for writing.
 //  3. A capacity of 1 is the pointer inside the shard itself: a chain allocates no arrays.
-//  4. `more` goes from null to an array once, under the first shard's lock, when two threads have met
-//     at that lock. From then on children are added only there, in the shard of their processor, so
-//     that threads on different processors write no common cache line.
+//  4. `more` goes from null to an array once, under the first shard's lock, when a thread that
+//     came to add a child has met another at that lock. From then on children are added there, in the
+//     shard of the adding thread's processor, so that threads on different processors write no common
+//     cache line. It costs the parent a kilobyte, for good.
 //  5. A shard keeps the memory of the leaf that was freed last, for the next child: who starts and ends
 //     one piece of work after the other below one parent calls malloc once. It is dead memory: all that
-//     counts is its kind, which tells its size. The checked and the sanitizers' builds keep none, for
-//     it would hide a use after free.
+//     counts is its kind, which tells its size. The checked build keeps none, for it would hide a use
+//     after free.
 //
 // Lock order: a shard of a parent before any shard of its child.
 #ifndef CTX_CORE_CHILDREN_H

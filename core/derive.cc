@@ -23,8 +23,7 @@ namespace ctxcore {
 
 namespace {
 
-// The spare memory of a shard, if it is of a T.
-template <typename T>
+// The spare memory of a shard, if it is that of a node of this kind.
 void* take_spare(Shard& shard, Kind kind) CTX_REQUIRES(shard.lock) {
   Node* const spare = shard.spare.load(std::memory_order_relaxed);
   if (spare == nullptr || spare->kind != kind) return nullptr;
@@ -43,7 +42,7 @@ int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
   Shard* shard = nullptr;
   if (above->children.may_have_spare()) {
     shard = &above->children.lock_for_adding(&index);
-    memory = take_spare<T>(*shard, kind);
+    memory = take_spare(*shard, kind);
     if (memory == nullptr) shard->lock.unlock();
   }
   if (memory == nullptr) {

@@ -21,10 +21,6 @@ void discard(Descriptor* descriptor) {
   deallocate(descriptor);
 }
 
-}  // namespace
-
-namespace {
-
 // The node's descriptor, made if need be; nullptr and a negative errno in *error if it is not to be had.
 Descriptor* find_or_make(Node* node, int* error) {
   {

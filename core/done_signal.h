@@ -4,7 +4,8 @@
 //
 // By eventfd: in semaphore mode a read takes 1, and a signal adds all that the counter holds.
 // By pipe: a signal writes a page and closes the write end, so that after the page the end is read,
-// for ever. The pipe is used where CTX_DONE_PIPE is set, and where the kernel refuses eventfd.
+// for ever. (Not by a reader that empties it while a forked child, which never ran another program, keeps
+// the write end open.) The pipe is used where CTX_DONE_PIPE is set, and where the kernel refuses eventfd.
 #ifndef CTX_CORE_DONE_SIGNAL_H
 #define CTX_CORE_DONE_SIGNAL_H
 

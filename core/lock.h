@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A lock of four bytes, for critical sections of some instructions.
+// A lock of four bytes, for short critical sections: most are of some instructions, none runs user code
+// or waits for another thread.
 //
 // Invariants
 //  1. The word is 0: free, 1: held, 2: held and somebody may sleep.

@@ -17,7 +17,7 @@ uint8_t Loop::pick_wheel() {
 }
 
 int Loop::start() {
-  if (started_.load(std::memory_order_acquire)) return 0;
+  if (started()) return 0;
   Guard guard(start_lock_);
   if (started_.load(std::memory_order_relaxed)) return 0;
   int result = poller_.open();
@@ -86,6 +86,10 @@ void Loop::fire_due() {
 }
 
 void Loop::release_later(Node* node) {
+  if (release_shared(node)) return;
+  // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
+  // that the cancel which ended the node is through: whoever calls this has made or awaited that.
+  Guard guard(home(node).lock);
   if (!release_shared(node)) calls_.push_release(node);
 }
 

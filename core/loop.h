@@ -14,7 +14,7 @@
 // loop finds it. If the look came first, its unlock makes the store before it visible to the thread
 // that inserts afterwards, which reads kForever or something newer, and sets the alarm itself.
 //
-// Lock order: start_lock_, then the calls' lock. alarm_lock_ is a leaf.
+// Lock order: start_lock_ first of all; alarm_lock_ is a leaf.
 #ifndef CTX_CORE_LOOP_H
 #define CTX_CORE_LOOP_H
 
@@ -37,6 +37,7 @@ class Loop {
   constexpr Loop(Node* root, Wheel* wheels) : root_(root), wheels_(wheels) {}
 
   Node* root() const { return root_; }
+  bool started() const { return started_.load(std::memory_order_acquire); }
 
   // Starts what deadlines and deferred calls need, if it does not run yet. 0 or a negative errno, with
   // nothing changed. Before the first arm().
@@ -51,8 +52,8 @@ class Loop {
   void disarm(TimerNode* node);
   bool disarm_last(TimerNode* node);  // if only one reference is left; else returns false
 
-  // Gives back a reference that this loop's thread took. The last one goes to the calls: it may run a
-  // user's drop, which must not hold up the clock.
+  // Gives back a pin of a node whose cancel is through. The last reference goes to the calls: it may run
+  // a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
   void abandon();  // in a forked child: the threads are gone, the descriptors are not ours

@@ -12,10 +12,11 @@
 //     whoever sets error sees under the same lock whether anyone may be there; and whoever came later
 //     sees the error.
 //  5. refs becomes 0 only under the home shard's and all own shards' locks, while there are children.
-//     It becomes 1 again when a walk pins the node, or when the last child of a shard goes: that child's
-//     release then carries on here.
+//     It becomes more again when a walk, or the loop with the node's timer, pins the node, or when the
+//     last child of a shard goes: that child's release then carries on here.
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
-//     of a walk it belongs to a walk from above that met it. (walk.h)
+//     of a walk it belongs to a walk from above that met it (walk.h), until the walk is through; then,
+//     with the last reference, to the loop's calls (calls.h).
 //
 // Lock order: home shard, own shards, then the loop's wheel or queue of calls. Two nodes' shards are
 // locked together only in the order parent, child.

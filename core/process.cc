@@ -31,8 +31,10 @@ void start_afresh() {
   const uint32_t before = stamp::current.load(std::memory_order_relaxed);
   const uint32_t forks = (before + 1) & stamp::kForkBits;
   stamp::current.store((before & stamp::kCopyBits) | forks, std::memory_order_relaxed);
+  if (default_loop.started()) {
+    for (Wheel& wheel : default_wheels) ::new (&wheel) Wheel;
+  }
   default_loop.abandon();
-  for (Wheel& wheel : default_wheels) ::new (&wheel) Wheel;
   ::new (&default_loop) Loop(&background_root, default_wheels);
   ::new (&background_root) Root(Kind::background, &default_loop);
   ::new (&todo_root) Root(Kind::todo, &default_loop);

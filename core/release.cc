@@ -7,7 +7,7 @@
 //     it under the lock of that list.
 //  2. A node with children keeps its place, its timer and its observers: its children still end with
 //     it. Nobody can add a child to it any more, since nobody has a handle.
-//  3. Memory is freed, descriptors closed and users' functions called with no lock held.
+//  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/context.h"
@@ -119,6 +119,8 @@ Context* release_last_of(Carrier* carrier) {
 
 void release_last(Context* context) {
   do {
+    // A callback may fork, and the child return here: what is from before the fork stays as it is.
+    if (check(context) != 0) return;
     context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
                                   : release_last_of(static_cast<Node*>(context));
   } while (context != nullptr && !release_shared(context));

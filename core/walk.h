@@ -28,7 +28,8 @@ namespace ctxcore {
 enum class Callbacks { here, queued };  // on this thread, or left to the loop's callback thread
 
 // True if this call ended the node. If not, returns when whoever did has marked and woken. The node
-// must be held by the caller; the cause is borrowed, nullptr for the plain one.
+// must be held by the caller, or be an ancestor of a context that is; the cause is borrowed, nullptr for
+// the plain one.
 bool end(Node* node, int error, const Cause* cause, Callbacks callbacks);
 
 }  // namespace ctxcore

@@ -113,7 +113,8 @@ void run_claimed(Watch* watch) {
 
 void call_back(Node* node, Callbacks callbacks) {
   Watch* watch = nullptr;
-  while (take_callback(node, callbacks, &watch)) {
+  // A callback may fork, and the child return here: the rest is its parent's.
+  while (check(node) == 0 && take_callback(node, callbacks, &watch)) {
     if (watch != nullptr) run_claimed(watch);
   }
 }

@@ -50,7 +50,7 @@ void Wheel::take_out(TimerNode* node) {
   after->prev = link->prev;
   link->prev->next = after;
   link->next = link->prev = nullptr;
-  if (after->next == after) {  // the head alone is left
+  if (after->next == after && after != &moving_) {  // a slot's head alone is left
     const auto index = static_cast<unsigned>(after - &slots_[0][0]);
     occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
   }
@@ -92,24 +92,28 @@ uint64_t Wheel::next_tick() const {
 
 int64_t Wheel::next() {
   Guard guard(lock_);
-  return time_of(next_tick());
+  return time_of(moving() ? elapsed_ : next_tick());
 }
 
-// Handles the first occupied slot if it begins by `until`; false if there is none.
-bool Wheel::expire_slot(uint64_t until, Link*& due) {
+// Moves some timers of the first slot that begins by `until`; false if there is none.
+bool Wheel::expire_some(uint64_t until, Link*& due) {
   Guard guard(lock_);
-  const uint64_t tick = next_tick();
-  if (tick > until) {
-    elapsed_ = std::max(elapsed_, until);
-    return false;
+  if (!moving()) {
+    const uint64_t tick = next_tick();
+    if (tick > until) {
+      elapsed_ = std::max(elapsed_, until);
+      return false;
+    }
+    elapsed_ = tick;
+    const unsigned level = lowest_level();
+    const int slot = std::countr_zero(occupied_[level]);
+    const Link& head = slots_[level][slot];
+    moving_ = head;
+    moving_.next->prev = moving_.prev->next = &moving_;
+    occupied_[level] &= ~(uint64_t{1} << slot);
   }
-  elapsed_ = tick;
-  const unsigned level = lowest_level();
-  Link& head = slots_[level][std::countr_zero(occupied_[level])];
-  bool more = true;
-  while (more) {
-    auto* node = static_cast<TimerNode*>(head.next);
-    more = static_cast<Link*>(node)->next != &head;
+  for (unsigned i = 0; i < kChunk && moving(); ++i) {
+    auto* node = static_cast<TimerNode*>(moving_.next);
     take_out(node);
     const uint64_t when = tick_of(node->deadline);
     if (when > elapsed_) {
@@ -125,7 +129,7 @@ bool Wheel::expire_slot(uint64_t until, Link*& due) {
 }
 
 void Wheel::expire(int64_t now, Link*& due) {
-  while (expire_slot(static_cast<uint64_t>(now) >> kShift, due)) {
+  while (expire_some(static_cast<uint64_t>(now) >> kShift, due)) {
   }
 }
 

@@ -11,9 +11,11 @@
 //     the timer's level; at its level its digit, which is its slot, is greater. So the first timers to
 //     fire are in the first occupied slot of the lowest occupied level.
 //  2. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
-//  3. A node's `wheel` names this one from before the node is in the tree; it becomes kNoWheel, under
+//  3. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at
+//     a time. What is in there counts as due at once.
+//  4. A node's `wheel` names this one from before the node is in the tree; it becomes kNoWheel, under
 //     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
-//  4. A node that was ended leaves the wheel before the call that ended it returns.
+//  5. A node that was ended leaves the wheel before the call that ended it returns.
 //
 // Lock order: a leaf; taken with tree locks held (node.h).
 #ifndef CTX_CORE_WHEEL_H
@@ -45,7 +47,8 @@ class Wheel {
   int64_t next();  // when expire() is wanted next; kForever: not at all
 
  private:
-  static constexpr unsigned kShift = 16;  // a tick of 65.5 microseconds
+  static constexpr unsigned kChunk = 256;  // timers moved under the lock at a time
+  static constexpr unsigned kShift = 16;   // a tick of 65.5 microseconds
   static constexpr unsigned kDigit = 6;
   static constexpr unsigned kSlots = 1u << kDigit;
   static constexpr unsigned kLevels = (63 - kShift + kDigit - 1) / kDigit + 1;
@@ -55,13 +58,15 @@ class Wheel {
   void place(TimerNode* node, uint64_t tick) CTX_REQUIRES(lock_);
   void take_out(TimerNode* node) CTX_REQUIRES(lock_);
   uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: the wheel is empty
-  bool expire_slot(uint64_t until, Link*& due);
+  bool expire_some(uint64_t until, Link*& due);
+  bool moving() const CTX_REQUIRES(lock_) { return moving_.linked() && moving_.next != &moving_; }
   unsigned lowest_level() const CTX_REQUIRES(lock_);
 
   Lock lock_;
   uint64_t elapsed_ CTX_GUARDED_BY(lock_) = 0;
   uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};   // a bit a slot
   Link slots_[kLevels][kSlots] CTX_GUARDED_BY(lock_) = {};  // heads of rings
+  Link moving_ CTX_GUARDED_BY(lock_);                       // head of one more
 };
 
 }  // namespace ctxcore

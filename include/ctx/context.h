@@ -59,8 +59,8 @@ CTX_API int ctx_with_cancel(ctx_t *parent, ctx_t **ret, ctx_canceler_t **ret_can
  * The first deadline of a process starts the library's two threads, all signals blocked:
  * `ctx-loop`, which runs the clock, and `ctx-calls`, which runs the callbacks that deadlines set off.
  * @param deadline_ns absolute, on the clock of ctx_now(); any value; CTX_FOREVER for none.
- * @return 0; -EINVAL; -ENOMEM; -EAGAIN if a thread was refused; -EMFILE or -ENFILE if the loop had no
- *         descriptor; -ECHILD; -EREMOTE. Since 0.1.
+ * @return 0; -EINVAL; -ENOMEM; -EAGAIN if a thread was refused; -EMFILE, -ENFILE or what else the system
+ *         answers if the loop had no descriptor; -ECHILD; -EREMOTE. Since 0.1.
  */
 CTX_API int ctx_with_deadline(ctx_t *parent, int64_t deadline_ns, ctx_t **ret,
                               ctx_canceler_t **ret_canceler);

@@ -24,7 +24,8 @@
  *  7. Fork. In a child process, handles made before the fork can still be read. To derive from them,
  *     cancel, wait, register or ask for descriptors answers -ECHILD; their unref does nothing and
  *     runs no drop function. New contexts work in the child at once, from ctx_background() on.
- *     A descriptor made before the fork is shared with the parent process.
+ *     A descriptor made before the fork is shared with the parent process. Who forks inside a callback
+ *     and returns from it in the child gets nothing else called there.
  *  8. Memory, descriptors and threads that cannot be had are -ENOMEM, -EMFILE or -ENFILE, and
  *     -EAGAIN; nothing has changed then. To cancel needs none of them.
  */

@@ -5,8 +5,6 @@
 // clear error, nothing written, nothing taken.
 #include <poll.h>
 
-#include <vector>
-
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/process.h"

@@ -4,8 +4,6 @@
 // the very context they run for; also to release the last handles of everything.
 #include <poll.h>
 
-#include <atomic>
-#include <memory>
 #include <vector>
 
 #include "support/callback.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // Rules 18 to 20, and the part of rule 43 about messages: what a cause says, and how long it lives.
-#include <cstring>
 #include <string>
 #include <vector>
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules 12 to 17 and 40: which deadline counts, what a context says of it, when it fires, and that
-// a cancelled one is gone.
+// Rules 12, 13, 16, 17 and 40: which deadline counts, what a context says of it, and when it fires. How
+// a deadline ends, by a cancel or with its cause, is in deadline_end_test.cc.
 #include <time.h>
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -159,138 +158,6 @@ TEST(Deadline, Rule13_HasItsCause) {
   EXPECT_EQ(ctx_cause(timed), cause.get());
   EXPECT_EQ(ctx_cancel_with(timed.canceler, CTX_CANCELED, nullptr), 0);
   EXPECT_EQ(ctx_cause(timed), cause.get());
-}
-
-TEST(Deadline, Rule14_CancelledBeforeExpiryItIsCanceledWithThatCancelsCause) {
-  const Cause deadlines = NewCause(1, "the deadline's"), cancels = NewCause(2, "the cancel's");
-  const Scope plain = CancelledInTime(ctx_background(), deadlines, nullptr);
-  const Scope given = CancelledInTime(ctx_background(), deadlines, cancels);
-  PassDeadlineOf(plain);
-  PassDeadlineOf(given);
-  EXPECT_EQ(ctx_err(plain), CTX_CANCELED);
-  EXPECT_EQ(ctx_cause_code(ctx_cause(plain)), CTX_CANCELED);
-  EXPECT_STREQ(ctx_cause_message(ctx_cause(plain)), "context canceled");
-  EXPECT_EQ(ctx_err(given), CTX_CANCELED);
-  EXPECT_EQ(ctx_cause(given), cancels.get());
-}
-
-TEST(Deadline, Rule14_NothingIsCalledAgainAtTheDeadlineOfACancelledContext) {
-  const Scope timed = CancelledInTime(ctx_background(), nullptr, nullptr);
-  const Scope below = WithTimeout(timed, 5 * kMillisecond);
-  Callback on_timed, on_below;
-  EXPECT_EQ(on_timed.Arm(timed), 1);
-  EXPECT_EQ(on_below.Arm(below), 1);
-  PassDeadlineOf(timed);
-  EXPECT_EQ(on_timed.runs(), 1);
-  EXPECT_EQ(on_below.runs(), 1);
-  EXPECT_EQ(ctx_err(below), CTX_CANCELED);
-}
-
-// A timer that were left running would keep its context, and so what is above it, until it fires.
-TEST(Deadline, Rule14_ACancelledDeadlineKeepsNothingAlive) {
-  Drop drop;
-  Ctx watched = Watched(ctx_background(), &drop);
-  Scope timed = WithTimeout(watched, kHour);
-  watched.reset();
-  EXPECT_EQ(timed.Cancel(), 1);
-  EXPECT_EQ(drop.count(), 0);
-  timed.reset();
-  EXPECT_EQ(drop.count(), 1);
-}
-
-TEST(Deadline, Rule14_ADeadlineCancelledByItsAncestorKeepsNothingAlive) {
-  Drop drop;
-  const Scope top = WithTimeout(ctx_background(), 2 * kHour);
-  Ctx watched = Watched(top, &drop);
-  Scope between = WithCancel(watched);
-  Scope timed = WithTimeout(between, kHour);
-  watched.reset();
-  between.reset();
-  EXPECT_EQ(top.Cancel(), 1);
-  EXPECT_EQ(ctx_err(timed), CTX_CANCELED);
-  timed.reset();
-  EXPECT_EQ(drop.count(), 1);
-}
-
-TEST(Deadline, Rule14_ALiveDeadlineGivenBackKeepsNothingAlive) {
-  Drop drop;
-  {
-    const Ctx watched = Watched(ctx_background(), &drop);
-    const Scope timed = WithTimeout(watched, kHour);
-    const Scope below = WithTimeout(timed, kSecond);
-  }
-  EXPECT_EQ(drop.count(), 1);
-}
-
-// 400 deadlines one millisecond apart, all cancelled but held: a loop whose timers are gone sleeps
-// through them; one that kept them wakes for each.
-TEST(Deadline, Rule14_ACancelledDeadlineNeverWakesTheLoop) {
-  constexpr int kTimers = 400;
-  const int64_t first = Now() + 20 * kMillisecond;
-  std::vector<Scope> timers;
-  for (int i = 0; i < kTimers; ++i) {
-    timers.push_back(WithDeadline(ctx_background(), first + i * kMillisecond));
-  }
-  const Scope last = WithDeadline(ctx_background(), first + (kTimers + 20) * kMillisecond);
-  int won = 0;
-  for (const Scope& timer : timers) won += timer.Cancel();
-  const auto before = Tasks("ctx-loop");
-  ASSERT_EQ(before.size(), 1u);
-  ASSERT_TRUE(Done(last));
-  const auto after = Tasks("ctx-loop");
-  ASSERT_EQ(after.size(), 1u);
-  const auto too_late_to_cancel = static_cast<unsigned>(kTimers - won);
-  EXPECT_LT(after[0].voluntary_switches - before[0].voluntary_switches,
-            too_late_to_cancel + kTimers / 4u);
-}
-
-TEST(Deadline, Rule15_TheCauseIsThatOfTheDeadlineWhichFired) {
-  const Cause own = NewCause(15, "own"), above = NewCause(16, "above");
-  const Scope parent = WithTimeout(ctx_background(), kHour, above);
-  const Scope child = WithTimeout(parent, 5 * kMillisecond, own);
-  const Scope below = WithCancel(child);
-  ASSERT_TRUE(Done(below));
-  EXPECT_EQ(ctx_cause(child), own.get());
-  EXPECT_EQ(ctx_cause(below), own.get());
-  EXPECT_EQ(ctx_cause(parent), nullptr);
-}
-
-TEST(Deadline, Rule15_AnAncestorsDeadlineGivesTheAncestorsCause) {
-  const Cause own = NewCause(15, "own"), above = NewCause(16, "above");
-  const Scope parent = WithTimeout(ctx_background(), 5 * kMillisecond, above);
-  const Scope middle = WithCancel(parent);
-  const Scope child = WithTimeout(middle, kHour, own);
-  ASSERT_TRUE(Done(child));
-  EXPECT_EQ(ctx_cause(child), above.get());
-  EXPECT_EQ(ctx_cause(middle), above.get());
-  EXPECT_EQ(ctx_cause(parent), above.get());
-}
-
-TEST(Deadline, Rule15_WithoutACauseItIsThePlainOne) {
-  const Scope timed = WithTimeout(ctx_background(), kMillisecond);
-  const Scope below = WithTimeout(timed, kHour, NewCause(1, "never fires"));
-  ASSERT_TRUE(Done(below));
-  for (ctx_t* ctx : {timed.ctx.get(), below.ctx.get()}) {
-    EXPECT_EQ(ctx_cause_code(ctx_cause(ctx)), CTX_DEADLINE_EXCEEDED);
-    EXPECT_STREQ(ctx_cause_message(ctx_cause(ctx)), "context deadline exceeded");
-  }
-}
-
-TEST(Deadline, Rule15_TheContextKeepsTheCauseAndLetsItGo) {
-  Drop drop;
-  ctx_cause_t* cause = nullptr;
-  ASSERT_EQ(ctx_cause_new_data(3, "kept", &kKey, &drop, Drop::Run, &cause), 0);
-  Scope timed = WithTimeout(ctx_background(), kMillisecond, cause);
-  Scope cancelled = WithTimeout(ctx_background(), kHour, cause);
-  ctx_cause_unref(cause);
-  ASSERT_TRUE(Done(timed));
-  EXPECT_STREQ(ctx_cause_message(ctx_cause(timed)), "kept");
-  EXPECT_EQ(ctx_cause_data(ctx_cause(timed), &kKey), &drop);
-  EXPECT_EQ(cancelled.Cancel(), 1);
-  cancelled.reset();
-  EXPECT_EQ(drop.count(), 0);
-  timed.reset();
-  EXPECT_TRUE(drop.Wait()) << "the loop may hold it for a moment longer";
 }
 
 TEST(Deadline, Rule16_NeverEarly_Waits) {

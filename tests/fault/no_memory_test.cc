@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,6 +76,8 @@ struct Case {
   bool hands_over = false;  // a value, with its drop
   bool may_do_without = false;
 };
+
+void PrintTo(const Case& each, std::ostream* out) { *out << each.name; }
 
 const Case kCases[] = {
     {"WithCancel", [](Stage& s) { return ctx_with_cancel(s.parent, &s.ret, &s.ret_canceler); }},
