@@ -65,7 +65,7 @@ bool Calls::run_one() {
   Node* node = nullptr;
   if (!take(&watch, &node)) return false;
   if (watch != nullptr) run_claimed(watch);
-  if (node != nullptr) release(node);
+  if (node != nullptr) release_after_callback(node);
   return true;
 }
 

@@ -56,7 +56,7 @@ void Shard::remove(Node* child) {
   Node* const last = array[--count];
   array[child->slot] = last;
   last->slot = child->slot;
-  if (count < 1u << size_class >> 2 && size_class > kSmallArray) shrink();
+  if (size_class > kSmallArray && count < 1u << size_class >> 2) shrink();
 }
 
 void Shard::free_all() CTX_UNCHECKED_LOCKING {
@@ -64,20 +64,19 @@ void Shard::free_all() CTX_UNCHECKED_LOCKING {
   deallocate(spare.load(std::memory_order_relaxed));
 }
 
-Shard& Children::lock_contended(uint8_t* index) {
+Children::Place Children::lock_contended() {
   PaddedShard* const shards = more.load(std::memory_order_acquire);
   if (shards == nullptr) {
     first.lock.lock();
     if (more.load(std::memory_order_relaxed) == nullptr) {
       more.store(make_shards(), std::memory_order_release);  // pairs with the acquire above
     }
-    return first;
+    return {&first, 0};
   }
   const int processor = sched_getcpu();
   const uint32_t i = processor < 0 ? 0 : static_cast<uint32_t>(processor) % kMore;
-  *index = static_cast<uint8_t>(1 + i);
   shards[i].lock.lock();
-  return shards[i];
+  return {&shards[i], static_cast<uint8_t>(1 + i)};
 }
 
 void Children::lock_all() {

@@ -59,11 +59,17 @@ struct Children {
     return index == 0 ? first : more.load(std::memory_order_acquire)[index - 1];
   }
 
-  // The shard that this thread should add to, locked; its index in *index.
-  Shard& lock_for_adding(uint8_t* index) CTX_UNCHECKED_LOCKING {
-    *index = 0;
-    if (more.load(std::memory_order_acquire) == nullptr && first.lock.try_lock()) return first;
-    return lock_contended(index);
+  struct Place {
+    Shard* shard;
+    uint8_t index;
+  };
+
+  // The shard that this thread should add to, locked.
+  Place lock_for_adding() CTX_UNCHECKED_LOCKING {
+    if (more.load(std::memory_order_acquire) == nullptr && first.lock.try_lock()) {
+      return {&first, 0};
+    }
+    return lock_contended();
   }
 
   // False if an allocation cannot be avoided.
@@ -89,7 +95,7 @@ struct Children {
   std::atomic<PaddedShard*> more{nullptr};
 
  private:
-  Shard& lock_contended(uint8_t* index) CTX_UNCHECKED_LOCKING;
+  Place lock_contended() CTX_UNCHECKED_LOCKING;
 };
 
 }  // namespace ctxcore

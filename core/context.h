@@ -112,6 +112,12 @@ inline void release(Context* context) {
   if (!release_shared(context)) release_last(context);
 }
 
+// The same after a callback, which may have forked: in the child, what is from before the fork stays as
+// it is.
+inline void release_after_callback(Context* context) {
+  if (check(context) == 0) release(context);
+}
+
 }  // namespace ctxcore
 
 #include "core/node.h"

@@ -37,29 +37,28 @@ int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
               Args... args) CTX_UNCHECKED_LOCKING {
   Node* const above = node_of(parent);
   set_family(above);
-  uint8_t index = 0;
+  Children::Place place{nullptr, 0};
   void* memory = nullptr;
-  Shard* shard = nullptr;
   if (above->children.may_have_spare()) {
-    shard = &above->children.lock_for_adding(&index);
-    memory = take_spare(*shard, kind);
-    if (memory == nullptr) shard->lock.unlock();
+    place = above->children.lock_for_adding();
+    memory = take_spare(*place.shard, kind);
+    if (memory == nullptr) place.shard->lock.unlock();
   }
   if (memory == nullptr) {
     memory = allocate(sizeof(T));
     if (memory == nullptr) return -ENOMEM;
-    shard = &above->children.lock_for_adding(&index);
+    place = above->children.lock_for_adding();
   }
   T* const node = ::new (memory) T(parent, parent->values, above->loop, args...);
   node->stamp = stamp::make(stamp::kContext);
   node->refs.store(refs, std::memory_order_relaxed);
-  node->home_shard = index;
-  const int result = shard->add(node);
+  node->home_shard = place.index;
+  const int result = place.shard->add(node);
   // The walk that ends the parent comes to this shard after it has set the error: it finds the node,
   // or the node finds the error.
   const int error = error_of(above);
   if (error != 0) mark(node, error, ender_of(above));
-  shard->lock.unlock();
+  place.shard->lock.unlock();
   if (result < 0) {
     deallocate(memory);
     return result;

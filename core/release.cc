@@ -119,8 +119,6 @@ Context* release_last_of(Carrier* carrier) {
 
 void release_last(Context* context) {
   do {
-    // A callback may fork, and the child return here: what is from before the fork stays as it is.
-    if (check(context) != 0) return;
     context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
                                   : release_last_of(static_cast<Node*>(context));
   } while (context != nullptr && !release_shared(context));

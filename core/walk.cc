@@ -162,7 +162,7 @@ class Walk {
     while (node != nullptr) {
       Node* const next = node->next;
       if (callbacks_ == Callbacks::here) {
-        release(node);
+        release_after_callback(node);
       } else {
         node->loop->release_later(node);
       }
@@ -183,7 +183,7 @@ class Walk {
   add_ref(node);  // a callback may give back every handle there is
   Walk(node, error, callbacks).run();
   if (callbacks == Callbacks::here) {
-    release(node);
+    release_after_callback(node);
   } else {
     node->loop->release_later(node);
   }

@@ -19,7 +19,7 @@ void finish(Watch* watch) {
     futex_wake(&watch->state, INT_MAX);
   }
   if (context != nullptr) {
-    release(context);
+    release_after_callback(context);
     release(watch);  // what being armed held
   }
 }
