@@ -31,6 +31,7 @@ CTX_API int ctx_cancel(ctx_canceler_t *canceler);
  * of elsewhere.
  * @param err   CTX_CANCELED or CTX_DEADLINE_EXCEEDED, else -EINVAL.
  * @param cause borrowed (the context takes its own reference); NULL for the plain one of err.
+ * @return as ctx_cancel(). Since 0.1.
  */
 CTX_API int ctx_cancel_with(ctx_canceler_t *canceler, int err, const ctx_cause_t *cause);
 

@@ -69,6 +69,7 @@ CTX_API int ctx_with_deadline(ctx_t *parent, int64_t deadline_ns, ctx_t **ret,
  * As ctx_with_deadline(), at a time from now.
  * @param timeout_ns zero or negative: done on return. A sum beyond CTX_FOREVER is CTX_FOREVER, which
  *        is no deadline.
+ * @return as ctx_with_deadline(). Since 0.1.
  */
 CTX_API int ctx_with_timeout(ctx_t *parent, int64_t timeout_ns, ctx_t **ret,
                              ctx_canceler_t **ret_canceler);
@@ -76,6 +77,7 @@ CTX_API int ctx_with_timeout(ctx_t *parent, int64_t timeout_ns, ctx_t **ret,
 /**
  * As ctx_with_deadline(), and if this deadline is the one that fires, ctx_cause() is the given cause.
  * @param cause borrowed (the context takes its own reference); NULL for the plain one.
+ * @return as ctx_with_deadline(). Since 0.1.
  */
 CTX_API int ctx_with_deadline_cause(ctx_t *parent, int64_t deadline_ns, const ctx_cause_t *cause,
                                     ctx_t **ret, ctx_canceler_t **ret_canceler);

@@ -34,6 +34,7 @@ CTX_API int ctx_done_fd(ctx_t *ctx);
  * As ctx_done_fd(), but a descriptor of the caller's own, close-on-exec, to be closed by the caller;
  * for instance to add it to a second epoll set. It stays readable when the context is freed after its
  * end; of a context that was freed while live it shows nothing that means anything.
+ * @return as ctx_done_fd(). Since 0.1.
  */
 CTX_API int ctx_done_fd_dup(ctx_t *ctx);
 
@@ -100,6 +101,7 @@ CTX_API int ctx_watch_stop(ctx_watch_t *watch);
 /**
  * As ctx_watch_stop(), and on return neither fn nor drop is running any more. From inside that very fn
  * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever.
+ * @return as ctx_watch_stop(). Since 0.1.
  */
 CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);
 

@@ -42,7 +42,7 @@ typedef struct ctx_watch ctx_watch_t;
  * be NULL; the key must outlive every context and cause made with it.
  */
 typedef struct ctx_key {
-  const char *name;
+  const char *name; /**< For ctx_describe(); static text, or NULL. */
 } ctx_key_t;
 
 /** A callback of ctx_after_func(). The context is borrowed for the length of the call. */
