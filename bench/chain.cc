@@ -6,15 +6,12 @@
 #include <benchmark/benchmark.h>
 #include <pthread.h>
 
-#include <chrono>
 #include <functional>
 
 #include "trees.h"
 
 namespace ctxbench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 void OnSmallStack(std::function<void()> work) {
   pthread_attr_t attributes;
@@ -46,15 +43,13 @@ double Seconds(int64_t n, Timed timed) {
     ctx_unref(last);
     last = next;
   }
-  const Clock::time_point begin = Clock::now();
+  const double begin = ThreadSeconds();
   root.Cancel();
-  const Clock::time_point cancelled = Clock::now();
+  const double cancelled = ThreadSeconds();
   if (ctx_err(last) != CTX_CANCELED) std::abort();
   ctx_unref(last);
-  const Clock::time_point released = Clock::now();
-  return std::chrono::duration<double>(timed == Timed::kCancel ? cancelled - begin
-                                                               : released - cancelled)
-      .count();
+  const double released = ThreadSeconds();
+  return timed == Timed::kCancel ? cancelled - begin : released - cancelled;
 }
 
 void Chain(benchmark::State& state, Timed timed) {

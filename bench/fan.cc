@@ -3,7 +3,6 @@
 // P5: cancel a parent of many children. Only the cancel is timed; per_child is its time for each.
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <future>
 #include <string>
 #include <thread>
@@ -13,20 +12,18 @@
 namespace ctxbench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 template <class Child>
 void CancelFan(benchmark::State& state, bool shuffled) {
   const auto n = static_cast<size_t>(state.range(0));
   for (auto _ : state) {
     typename Child::Parent parent;
     Family<Child> family(parent, n, shuffled);
-    const Clock::time_point begin = Clock::now();
+    const double begin = ThreadSeconds();
     const bool won = parent.Cancel();
-    const Clock::time_point end = Clock::now();
+    const double end = ThreadSeconds();
     // The first or the last child would have won its own cancel if this had not reached it.
     if (!won || family[0]->Cancel() || family[n - 1]->Cancel()) std::abort();
-    state.SetIterationTime(std::chrono::duration<double>(end - begin).count());
+    state.SetIterationTime(end - begin);
   }
   state.counters["per_child"] =
       benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate |

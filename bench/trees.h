@@ -8,6 +8,7 @@
 #define CTX_BENCH_TREES_H_
 
 #include <ctx/ctx.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -23,6 +24,13 @@ namespace ctxbench {
 inline constexpr int64_t kMillisecond = 1'000'000;
 inline constexpr int64_t kSecond = 1'000'000'000;
 inline constexpr int64_t kHour = 3'600 * kSecond;
+
+// Seconds of processor time of this thread, which others on the machine disturb less than real time.
+inline double ThreadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 // A figure of calls that failed is worse than none.
 inline int Check(int result) {

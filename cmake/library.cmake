@@ -17,9 +17,12 @@ function(ctx_add_library name backend)
     PRIVATE ${PROJECT_SOURCE_DIR})
   target_include_directories(${name} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
 
-  target_compile_definitions(${name} PRIVATE
-    $<$<OR:$<BOOL:${CTX_CHECKED}>,$<BOOL:${CTX_SANITIZE}>>:CTX_CHECKED=1>
-    $<$<STREQUAL:${backend},pipe>:CTX_DONE_PIPE=1>)
+  if(CTX_CHECKED OR CTX_SANITIZE)
+    target_compile_definitions(${name} PRIVATE CTX_CHECKED=1)
+  endif()
+  if(backend STREQUAL pipe)
+    target_compile_definitions(${name} PRIVATE CTX_DONE_PIPE=1)
+  endif()
   target_compile_options(${name} PRIVATE
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
     $<$<CONFIG:Release>:-O2>)

@@ -14,13 +14,15 @@ install() {  # <cmake> <build folder> <staged prefix> <final prefix>
   fi
 }
 
-find_package() {  # <cmake> <prefix> <build folder> <C compiler> <C++ compiler>
-  rm -rf "$3"
-  "$1" -S "$here/project" -B "$3" -DCMAKE_PREFIX_PATH="$2" -DCMAKE_C_COMPILER="$4" -DCMAKE_CXX_COMPILER="$5"
-  "$1" --build "$3"
-  grep -q "^libctx_DIR:PATH=$2/" "$3/CMakeCache.txt"  # the one installed here and no other
-  "$3/consumer_c"
-  "$3/consumer_cxx"
+find_package() {  # <cmake> <prefix> <build folder> <options of cmake>...
+  cmake=$1 prefix=$2 build=$3
+  shift 3
+  rm -rf "$build"
+  "$cmake" -S "$here/project" -B "$build" -DCMAKE_PREFIX_PATH="$prefix" "$@"
+  "$cmake" --build "$build"
+  grep -q "^libctx_DIR:PATH=$prefix/" "$build/CMakeCache.txt"  # the one installed here and no other
+  "$build/consumer_c"
+  "$build/consumer_cxx"
 }
 
 pkg_config() {  # <pkg-config> <prefix> <program> <compiler> <standard> <source>

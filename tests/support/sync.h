@@ -93,6 +93,30 @@ class Stagger {
   unsigned state_;
 };
 
+// While it lives the calling thread stays on one of the processors it may run on. The threads of a race
+// are spread over them: left alone they may share one for a long time, and then nothing is raced.
+class Pin {
+ public:
+  explicit Pin(int index) {
+    if (sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+    index %= CPU_COUNT(&before_);
+    int processor = 0;
+    while (!CPU_ISSET(processor, &before_) || index-- > 0) ++processor;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    pinned_ = sched_setaffinity(0, sizeof one, &one) == 0;
+  }
+  Pin(const Pin&) = delete;
+  ~Pin() {
+    if (pinned_) sched_setaffinity(0, sizeof before_, &before_);
+  }
+
+ private:
+  cpu_set_t before_;
+  bool pinned_ = false;
+};
+
 // Runs a race many times: in each round before(), then all runners at once, each on a thread of its
 // own that stays the same from round to round, then after(). The first runner, before() and after()
 // share the calling thread.
@@ -103,6 +127,7 @@ inline void Race(int rounds, const std::function<void()>& before,
   std::vector<std::thread> threads;
   for (size_t i = 1; i < runners.size(); ++i) {
     threads.emplace_back([&, i] {
+      const Pin pin(static_cast<int>(i));
       for (int round = 0; round < rounds; ++round) {
         line.Meet();
         runners[i]();
@@ -110,6 +135,7 @@ inline void Race(int rounds, const std::function<void()>& before,
       }
     });
   }
+  const Pin pin(0);
   for (int round = 0; round < rounds; ++round) {
     before();
     line.Meet();
