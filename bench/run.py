@@ -3,8 +3,9 @@
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
-shows Google Benchmark's own tables. Where a target's peer is not at hand the ratio is to a limit in
-the same unit, measured on a 2-core virtual machine, and means little elsewhere.
+shows Google Benchmark's own tables. What one thread does is measured in its processor time. Where a
+target's peer is not at hand the ratio is to a limit in the same unit, measured on a 2-core virtual
+machine, and means little elsewhere.
 
 usage: run.py [<program>...]     such as `run.py derive fan`; all of them, if none is named
 
@@ -117,8 +118,9 @@ def show(value, unit):
 
 
 def summarize(figures, rounds):
-    """One line a target. For throughputs the two columns are gains, and ours is held to the target."""
-    missed = []
+    """One line a target. For P11 both columns are gains, and ours itself is held to the target; void
+    says that the machine had no second processor to spare."""
+    missed, voided = [], []
     print(f"\nMedians of {rounds} rounds.\n")
     line = "{:4} {:34} {:>10}  {:>22} {:>7}  {:>8}  {}"
     print(line.format("", "", "ours", "held against", "ratio", "target", "met?"))
@@ -134,18 +136,24 @@ def summarize(figures, rounds):
         ratio = ours / against
         reached = ours if unit == "x" else ratio
         met = relation is None or (reached <= bound if relation == "<=" else reached >= bound)
-        if not met:
+        # Two threads that share nothing: if they did not run side by side, nothing could.
+        void = target == "P11" and statistics.median(figures["P11/own/std/gain"]) < 1.7
+        if void:
+            voided.append(what)
+        elif not met:
             missed.append(f"{target} {what}")
         print(line.format(target, what, show(ours, unit), f"{origin} {show(against, unit)}",
                           f"{ratio:.2f}", f"{relation} {bound:g}" if relation else "-",
-                          "-" if relation is None else "yes" if met else "NO"))
+                          "-" if relation is None else "yes" if met else "void" if void else "NO"))
     if "P12/ours/min" in figures:
         early = min(figures["P12/ours/min"])
         print(f"\nEarliest timer: {early:.1f} us after its deadline"
               + (" (never early)" if early >= 0 else " - EARLY, which is a bug"))
         if any(figures["P14/missed"]):
             print("P14 is void: a timeout of 1 s passed before its cancel after 1 ms")
-    print("\nMissed: " + "; ".join(missed) if missed else "\nEvery target is met.")
+    print("\nMissed: " + "; ".join(missed) if missed else "\nEvery target measured is met.")
+    if voided:
+        print("Void, for want of a second processor: " + "; ".join(voided))
 
 
 def main():
@@ -158,7 +166,7 @@ def main():
         if not (folder / program).exists():
             sys.exit(f"run.py: {folder / program} is missing; set CTX_BUILD to a build folder")
     if os.getloadavg()[0] > 0.5:
-        print("The machine is busy, or was a moment ago: figures of two threads mean little.")
+        print("The machine is busy, or was a moment ago: P11 and P12 will suffer from it.")
     summarize(measure(folder, programs, rounds), rounds)
 
 

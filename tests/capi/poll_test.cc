@@ -169,9 +169,6 @@ TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
   for (nfds_t n : {~nfds_t{0}, ~nfds_t{0} / sizeof(pollfd), ~nfds_t{0} / 2}) {
     const int result = ctx_poll(scope, &fd, n, 0);
     EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
-#if !CTX_TESTS_SANITIZED  // which would itself read the array, before the system refuses it
-    EXPECT_EQ(ctx_poll(ctx_background(), &fd, n, 0), -EINVAL);
-#endif
   }
 }
 

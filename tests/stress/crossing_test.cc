@@ -17,7 +17,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1'500;
+constexpr int kRounds = kSanitized ? 150 : 600;
 
 // A parent with nothing but one child, which has many children. So the parent's cancel is through at
 // once, unless it waits for the child's that it meets.
