@@ -144,7 +144,7 @@ def summarize(figures, rounds):
             missed.append(f"{target} {what}")
         print(line.format(target, what, show(ours, unit), f"{origin} {show(against, unit)}",
                           f"{ratio:.2f}", f"{relation} {bound:g}" if relation else "-",
-                          "-" if relation is None else "yes" if met else "void" if void else "NO"))
+                          "-" if relation is None else "void" if void else "yes" if met else "NO"))
     if "P12/ours/min" in figures:
         early = min(figures["P12/ours/min"])
         print(f"\nEarliest timer: {early:.1f} us after its deadline"
