@@ -6,7 +6,9 @@
 #include "capi/handles.h"
 #include "core/derive.h"
 #include "core/describe.h"
+#include "core/grace.h"
 #include "core/loop.h"
+#include "core/merge.h"
 #include "core/process.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
@@ -15,26 +17,12 @@ using ctxcore::node_of;
 
 namespace {
 
-// Checks what every derivation of a node has in common.
-int check_derive(const ctx_t* parent, ctx_t** ret) {
-  if (ret == nullptr) return -EINVAL;
-  return check(parent);
-}
-
-uint32_t handles(ctx_canceler_t** ret_canceler) { return ret_canceler != nullptr ? 2 : 1; }
-
-void hand_out(Node* node, ctx_t** ret, ctx_canceler_t** ret_canceler) {
-  *ret = to_handle(node);
-  if (ret_canceler != nullptr) *ret_canceler = to_canceler(node);
-}
-
 int derive_deadline(ctx_t* parent, int64_t deadline, int64_t now, const ctx_cause_t* cause,
                     ctx_t** ret, ctx_canceler_t** ret_canceler) {
   Node* node = nullptr;
   const int result = ctxcore::derive_deadline(from(parent), deadline, now, from(cause),
                                               handles(ret_canceler), &node);
-  if (result == 0) hand_out(node, ret, ret_canceler);
-  return result;
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
 int check_cause(const ctx_cause_t* cause) { return cause == nullptr ? 0 : check_readable(cause); }
@@ -50,7 +38,7 @@ ctx_t* ctx_ref(ctx_t* ctx) {
   if (result == -ECHILD) return ctx;  // never freed in this process
   if (result < 0) return nullptr;
   Context* const context = from(ctx);
-  if (context->parent != nullptr) add_ref(context);
+  if (!is_static(context)) add_ref(context);
   return ctx;
 }
 
@@ -64,8 +52,7 @@ int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
   if (const int result = check_derive(parent, ret); result < 0) return result;
   Node* node = nullptr;
   const int result = ctxcore::derive_cancel(from(parent), handles(ret_canceler), &node);
-  if (result == 0) hand_out(node, ret, ret_canceler);
-  return result;
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
 int ctx_with_deadline(ctx_t* parent, int64_t deadline_ns, ctx_t** ret,
@@ -82,7 +69,7 @@ int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_
                             ctx_t** ret, ctx_canceler_t** ret_canceler) {
   if (const int result = check_derive(parent, ret); result < 0) return result;
   if (const int result = check_cause(cause); result < 0) return result;
-  const int64_t now = node_of(from(parent))->loop->now();
+  const int64_t now = family_loop(node_of(from(parent)))->now();
   return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
 }
 
@@ -90,7 +77,7 @@ int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t*
                            ctx_canceler_t** ret_canceler) {
   if (const int result = check_derive(parent, ret); result < 0) return result;
   if (const int result = check_cause(cause); result < 0) return result;
-  const int64_t now = node_of(from(parent))->loop->now();
+  const int64_t now = family_loop(node_of(from(parent)))->now();
   return derive_deadline(parent, ctxcore::saturating_add(now, timeout_ns), now, cause, ret,
                          ret_canceler);
 }
@@ -101,6 +88,24 @@ int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
   const int result = ctxcore::derive_detached(from(parent), &context);
   if (result == 0) *ret = to_handle(context);
   return result;
+}
+
+int ctx_merge(ctx_t* const* parents, size_t n, ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  if (parents == nullptr || n == 0 || ret == nullptr) return -EINVAL;
+  for (size_t i = 0; i < n; ++i) {
+    if (const int result = check(parents[i]); result < 0) return result;
+  }
+  Node* node = nullptr;
+  const int result = ctxcore::derive_merged(reinterpret_cast<Context* const*>(parents), n,
+                                            handles(ret_canceler), &node);
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
+}
+
+int ctx_with_grace(ctx_t* parent, int64_t grace_ns, ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  Node* node = nullptr;
+  const int result = ctxcore::derive_grace(from(parent), grace_ns, handles(ret_canceler), &node);
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
 int ctx_err(const ctx_t* ctx) {
@@ -133,12 +138,12 @@ int64_t ctx_remaining(const ctx_t* ctx) {
   if (check_readable(ctx) < 0) return INT64_MIN;
   const Node* node = node_of(from(ctx));
   if (node->deadline == kForever) return kForever;
-  return ctxcore::saturating_sub(node->deadline, node->loop->now());
+  return ctxcore::saturating_sub(node->deadline, loop_of(node)->now());
 }
 
 int64_t ctx_now(const ctx_t* ctx) {
   if (check_readable(ctx) < 0) return INT64_MIN;
-  return node_of(from(ctx))->loop->now();
+  return loop_of(node_of(from(ctx)))->now();
 }
 
 int ctx_describe(const ctx_t* ctx, char* buf, size_t size) {

@@ -13,9 +13,14 @@ using ctxcore::node_of;
 
 namespace {
 
-int check_watch(ctx_watch_t* watch) {
-  return watch == nullptr ? -EINVAL
-                          : ctxcore::stamp::check(from(watch)->stamp, ctxcore::stamp::kWatch);
+// What stands behind a watch: a queue's entry, or else a callback.
+ctxcore::Entry* as_entry(ctx_watch_t* watch) {
+  return from(watch)->type == ctxcore::Observer::Type::entry
+             ? static_cast<ctxcore::Entry*>(from(watch))
+             : nullptr;
+}
+ctxcore::Callback* as_callback(ctx_watch_t* watch) {
+  return static_cast<ctxcore::Callback*>(from(watch));
 }
 
 int64_t until(int64_t timeout_ns) {
@@ -65,20 +70,27 @@ int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t 
   if (fn == nullptr || (flags & ~CTX_DEFER) != 0) return -EINVAL;
   if (const int result = check(ctx); result < 0) return result;
   return ctxcore::after_func(from(ctx), fn, arg, drop, (flags & CTX_DEFER) != 0,
-                             reinterpret_cast<Watch**>(ret));
+                             reinterpret_cast<ctxcore::Callback**>(ret));
 }
 
 int ctx_watch_stop(ctx_watch_t* watch) {
-  const int result = check_watch(watch);
-  return result < 0 ? result : ctxcore::stop(from(watch));
+  if (const int result = check(watch); result < 0) return result;
+  ctxcore::Entry* const entry = as_entry(watch);
+  return entry != nullptr ? entry->queue()->stop(entry) : ctxcore::stop(as_callback(watch));
 }
 
 int ctx_watch_stop_wait(ctx_watch_t* watch) {
-  const int result = check_watch(watch);
-  return result < 0 ? result : ctxcore::stop_wait(from(watch));
+  if (const int result = check(watch); result < 0) return result;
+  ctxcore::Entry* const entry = as_entry(watch);  // which runs nothing that could be waited for
+  return entry != nullptr ? entry->queue()->stop(entry) : ctxcore::stop_wait(as_callback(watch));
 }
 
 ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
-  if (check_watch(watch) == 0) ctxcore::release(from(watch));
+  if (check(watch) < 0) return nullptr;
+  if (ctxcore::Entry* const entry = as_entry(watch); entry != nullptr) {
+    entry->queue()->drop_handle(entry);
+  } else {
+    ctxcore::release(as_callback(watch));
+  }
   return nullptr;
 }

@@ -9,15 +9,19 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "core/callback.h"
 #include "core/cause.h"
+#include "core/loop.h"
 #include "core/node.h"
-#include "core/watch.h"
+#include "core/queue.h"
 
 namespace ctxcapi {
 
 using ctxcore::Cause;
 using ctxcore::Context;
+using ctxcore::Loop;
 using ctxcore::Node;
+using ctxcore::Queue;
 using ctxcore::Watch;
 
 static_assert(sizeof(ctx_key_t) == sizeof(ctxcore::Key));
@@ -28,6 +32,9 @@ inline const Cause* from(const ctx_cause_t* handle) {
   return reinterpret_cast<const Cause*>(handle);
 }
 inline Watch* from(ctx_watch_t* handle) { return reinterpret_cast<Watch*>(handle); }
+inline Queue* from(ctx_queue_t* handle) { return reinterpret_cast<Queue*>(handle); }
+inline Loop* from(ctx_loop_t* handle) { return reinterpret_cast<Loop*>(handle); }
+inline const Loop* from(const ctx_loop_t* handle) { return reinterpret_cast<const Loop*>(handle); }
 
 inline ctx_t* to_handle(Context* context) { return reinterpret_cast<ctx_t*>(context); }
 inline const ctx_cause_t* to_handle(const Cause* cause) {
@@ -36,9 +43,18 @@ inline const ctx_cause_t* to_handle(const Cause* cause) {
 
 // 0 if the object can be used for anything, else a negative errno.
 inline int check(const ctx_t* handle) { return ctxcore::check(from(handle)); }
+
+template <typename Object>
+int check_object(const Object* object, uint32_t type) {
+  return object == nullptr ? -EINVAL : ctxcore::stamp::check(object->stamp, type);
+}
 inline int check(const ctx_cause_t* handle) {
-  return handle == nullptr ? -EINVAL
-                           : ctxcore::stamp::check(from(handle)->stamp, ctxcore::stamp::kCause);
+  return check_object(from(handle), ctxcore::stamp::kCause);
+}
+inline int check(ctx_watch_t* handle) { return check_object(from(handle), ctxcore::stamp::kWatch); }
+inline int check(ctx_queue_t* handle) { return check_object(from(handle), ctxcore::stamp::kQueue); }
+inline int check(const ctx_loop_t* handle) {
+  return check_object(from(handle), ctxcore::stamp::kLoop);
 }
 
 // 0 if the object can be read: also one made before a fork.
@@ -69,6 +85,19 @@ inline int check(ctx_canceler_t* handle) {
     return -EINVAL;
   }
   return ctxcore::check(from(handle));
+}
+
+// What the derivations have in common: their checks, how many handles they give out, and giving them out.
+inline int check_derive(const ctx_t* parent, ctx_t** ret) {
+  return ret == nullptr ? -EINVAL : check(parent);
+}
+
+inline uint32_t handles(ctx_canceler_t** ret_canceler) { return ret_canceler != nullptr ? 2 : 1; }
+
+inline int hand_out(Node* node, ctx_t** ret, ctx_canceler_t** ret_canceler) {
+  *ret = to_handle(node);
+  if (ret_canceler != nullptr) *ret_canceler = to_canceler(node);
+  return 0;
 }
 
 }  // namespace ctxcapi

@@ -3,6 +3,10 @@
 
 file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
 
+# Without an optimizer fmt's templates refer to parts of libstdc++ that nothing ever calls.
+set_source_files_properties(${PROJECT_SOURCE_DIR}/core/describe.cc PROPERTIES
+  COMPILE_OPTIONS "$<$<OR:$<CONFIG:Debug>,$<CONFIG:>>:-O1>")
+
 include(CheckIPOSupported)
 check_ipo_supported(RESULT ctx_has_lto LANGUAGES CXX)
 

@@ -1,83 +1,58 @@
 // SPDX-License-Identifier: MIT
 #include "core/calls.h"
 
-#include "core/clock.h"
-#include "core/futex.h"
-#include "core/watch.h"
+#include "core/callback.h"
 
 namespace ctxcore {
 
-int Calls::start() {
-  stopping_.store(false, std::memory_order_relaxed);
-  return start_thread("ctx-calls", run, this, &thread_);
-}
-
-void Calls::stop() {
-  stopping_.store(true, std::memory_order_relaxed);
-  wake();
-  pthread_join(thread_, nullptr);
-}
-
-void Calls::wake() {
-  bell_.fetch_add(1, std::memory_order_release);  // pairs with the acquire in run()
-  futex_wake(&bell_, 1);
-}
-
-void Calls::push(Watch* watch) {
-  {
-    Guard guard(lock_);
-    if (!watch->change(Watch::armed, Watch::queued)) return;
-    push_back(watches_, watch);
-  }
-  wake();
-}
-
-void Calls::withdraw(Watch* watch) {
+void Calls::push(Callback* callback) {
   Guard guard(lock_);
-  if (watch->linked()) unlink(watches_, watch);
+  if (!callback->change(Callback::armed, Callback::queued)) return;
+  push_back(callbacks_, callback);
+  ++waiting_;
+}
+
+void Calls::withdraw(Callback* callback) {
+  Guard guard(lock_);
+  if (!callback->linked()) return;
+  unlink(callbacks_, callback);
+  --waiting_;
 }
 
 void Calls::push_release(Node* node) {
-  {
-    Guard guard(lock_);
-    node->next = nodes_;
-    nodes_ = node;
-  }
-  wake();
+  Guard guard(lock_);
+  node->next = nodes_;
+  nodes_ = node;
+  ++waiting_;
 }
 
 // Takes the first callback, claimed, or else a node. Neither, and true: a callback was being stopped.
-bool Calls::take(Watch** watch, Node** node) {
+bool Calls::take(Callback** callback, Node** node) {
   Guard guard(lock_);
-  if (Link* link = pop_front(watches_); link != nullptr) {
-    auto* first = static_cast<Watch*>(static_cast<Observer*>(link));
-    if (first->claim(Watch::queued)) *watch = first;
+  if (waiting_ == 0) return false;
+  --waiting_;
+  if (Link* link = pop_front(callbacks_); link != nullptr) {
+    auto* first = static_cast<Callback*>(link);
+    if (first->claim(Callback::queued)) *callback = first;
     return true;
   }
   *node = nodes_;
-  if (nodes_ == nullptr) return false;
   nodes_ = nodes_->next;
   return true;
 }
 
 bool Calls::run_one() {
-  Watch* watch = nullptr;
+  Callback* callback = nullptr;
   Node* node = nullptr;
-  if (!take(&watch, &node)) return false;
-  if (watch != nullptr) run_claimed(watch);
+  if (!take(&callback, &node)) return false;
+  if (callback != nullptr) run_claimed(callback);
   if (node != nullptr) release_after_callback(node);
   return true;
 }
 
-void* Calls::run(void* self) {
-  auto* calls = static_cast<Calls*>(self);
-  for (;;) {
-    const uint32_t rung = calls->bell_.load(std::memory_order_acquire);
-    while (calls->run_one()) {
-    }
-    if (calls->stopping_.load(std::memory_order_relaxed)) return nullptr;
-    futex_wait(calls->bell_, rung, kForever);
-  }
+size_t Calls::waiting() {
+  Guard guard(lock_);
+  return waiting_;
 }
 
 }  // namespace ctxcore

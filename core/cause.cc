@@ -8,9 +8,10 @@
 
 namespace ctxcore {
 
-constinit Cause plain_causes[2] = {
+constinit Cause plain_causes[3] = {
     {0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr},
-    {0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr}};
+    {0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr},
+    {0, 1, kCanceled, "loop closed", nullptr, nullptr, nullptr}};
 
 void stamp_plain_causes() {
   for (Cause& cause : plain_causes) cause.stamp = stamp::make(stamp::kCause);
@@ -29,6 +30,15 @@ Cause* make_cause(int code, const char* message, const void* key, void* data, vo
                              key,
                              data,
                              drop};
+}
+
+Cause* make_blank_cause(size_t room) {
+  void* memory = allocate(sizeof(Cause) + room);
+  if (memory == nullptr) return nullptr;
+  char* text = static_cast<char*>(memory) + sizeof(Cause);
+  text[0] = '\0';
+  return ::new (memory)
+      Cause{stamp::make(stamp::kCause), 1, kCanceled, text, nullptr, nullptr, nullptr};
 }
 
 void unref_counted(const Cause* cause) {

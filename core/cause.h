@@ -2,12 +2,13 @@
 // Why a context was cancelled: an immutable, counted object.
 //
 // Invariants
-//  1. Nothing but the count changes after it is made.
-//  2. The two plain causes, one for each error, are static and are not counted.
+//  1. Nothing but the count changes once a context has it.
+//  2. The plain causes are static and are not counted.
 #ifndef CTX_CORE_CAUSE_H
 #define CTX_CORE_CAUSE_H
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "core/error.h"
@@ -28,14 +29,20 @@ struct Cause {
 // nullptr if there is no memory. A null message is the text of the code.
 Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*));
 
-// One for CTX_CANCELED, one for CTX_DEADLINE_EXCEEDED.
-extern Cause plain_causes[2];
+// One whose code and text, of at most `room` bytes, are to be written before a context gets it: what
+// will end a context has its cause ready, for it cannot fail then.
+Cause* make_blank_cause(size_t room);
+inline char* blank_text(Cause* cause) { return reinterpret_cast<char*>(cause + 1); }
+
+// For CTX_CANCELED, for CTX_DEADLINE_EXCEEDED, and for what ends with its loop.
+extern Cause plain_causes[3];
 
 inline const Cause* plain_cause(int error) { return &plain_causes[error == kCanceled ? 0 : 1]; }
+inline const Cause* closed_cause() { return &plain_causes[2]; }
 void stamp_plain_causes();  // at load, and after a fork
 
 inline bool is_counted(const Cause* cause) {
-  return cause != nullptr && cause != &plain_causes[0] && cause != &plain_causes[1];
+  return cause != nullptr && (cause < plain_causes || cause >= plain_causes + 3);
 }
 
 // nullptr stays nullptr.

@@ -2,7 +2,7 @@
 // What a handle points to. Two shapes stand behind it:
 //
 //   Node     takes part in the cancel tree: it has an error word, a parent, children, observers.
-//            The roots, and what ctx_with_cancel and the deadlines make.
+//            The roots, and whatever can be cancelled.
 //   Carrier  takes no part: it carries a value, or cuts the tie to the ancestors' ends, and has the
 //            error, deadline and observers of the node it hangs on.
 //
@@ -24,9 +24,26 @@ namespace ctxcore {
 struct Node;
 struct Value;
 
-enum class Kind : uint8_t { background, todo, cancel, deadline, value, string, detached };
+enum class Kind : uint8_t {
+  background,
+  todo,
+  cancel,
+  deadline,  // a TimerNode (node.h)
+  grace,     // a GraceNode (grace.h)
+  fd,        // an FdNode (sources.h)
+  signal,    // a SignalNode (signals.h)
+  merged,    // a MergedNode (merge.h)
+  link,      // a LinkNode (merge.h), which is nobody's context
+  value,     // from here on carriers
+  string,
+  detached,
+  aside,  // lets its parent's child hang on the loop's root; nobody's context either
+};
 
-constexpr uint8_t kNoWheel = 255;
+// Where the loop may hold a node in order to end it: the number of a wheel, or one of these.
+constexpr uint8_t kUnarmed = 255;
+constexpr uint8_t kByDescriptor = 254;
+constexpr uint8_t kBySignal = 253;
 
 struct Context {
   constexpr Context(Kind which, Context* above, Value* nearest, uint8_t initial_flags = 0)
@@ -42,7 +59,7 @@ struct Context {
   // lies within one cache line.
   std::atomic<uint8_t> flags;            // guarded for writing by the lock of the home shard
   uint8_t home_shard = 0;                // which of the parent's shards lists this node
-  std::atomic<uint8_t> wheel{kNoWheel};  // which of the loop's wheels may hold its timer
+  std::atomic<uint8_t> armed{kUnarmed};  // where the loop may hold it
   std::atomic<int32_t> error{0};         // written once, under the lock of the home shard
 };
 
@@ -105,7 +122,7 @@ inline bool release_shared(Context* context) {
 }
 
 // Frees the context and, upwards and without recursion, every ancestor that only its descendants still
-// kept. Runs users' drop functions: hold no lock. Does nothing to a root.
+// kept. Runs users' drop functions: hold no lock. Does nothing to the roots of the default loop.
 void release_last(Context* context);
 
 inline void release(Context* context) {

@@ -7,12 +7,19 @@
 
 #include <fmt/compile.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
 
 #include <algorithm>
 #include <string_view>
 
 #include "core/clock.h"
+#include "core/grace.h"
 #include "core/loop.h"
+#include "core/merge.h"
+#include "core/signals.h"
+#include "core/sources.h"
 
 // What fmt's templates would take from libfmt and libstdc++, which this library does not link. None of it
 // can be reached from here: no format is parsed at run time, no buffer grows, nothing is printed with
@@ -86,11 +93,13 @@ void add_decimal(Part& part, uint64_t value, uint64_t unit, unsigned places,
   part.add(FMT_COMPILE("{}{}"), std::string_view(digits.text, digits.size), name);
 }
 
+void add_text(Part& part, std::string_view text) { part.add(FMT_COMPILE("{}"), text); }
+
 // As Go prints a duration: 1h2m3.5s, 1.2s, 20ms, 1.5µs, 7ns, 0s.
 void add_duration(Part& part, int64_t ns) {
   constexpr uint64_t kMinute = 60 * uint64_t{kSecond};
   const uint64_t size = ns < 0 ? 0 - static_cast<uint64_t>(ns) : static_cast<uint64_t>(ns);
-  if (ns < 0) part.add(FMT_COMPILE("{}"), std::string_view("-"));
+  if (ns < 0) add_text(part, "-");
   if (size == 0) return add_decimal(part, 0, 1, 0, "s");
   if (size < 1'000) return add_decimal(part, size, 1, 0, "ns");
   if (size < 1'000'000) return add_decimal(part, size, 1'000, 3, "\u00b5s");
@@ -102,13 +111,13 @@ void add_duration(Part& part, int64_t ns) {
 }
 
 void add_deadline(Part& part, int64_t deadline, int64_t now) {
-  part.add(FMT_COMPILE("{}"), std::string_view(".WithDeadline("));
-  if (deadline < 0) part.add(FMT_COMPILE("{}"), std::string_view("-"));
+  add_text(part, ".WithDeadline(");
+  if (deadline < 0) add_text(part, "-");
   const uint64_t size =
       deadline < 0 ? 0 - static_cast<uint64_t>(deadline) : static_cast<uint64_t>(deadline);
   part.add(FMT_COMPILE("{}.{:09}s ["), size / kSecond, size % kSecond);
   add_duration(part, saturating_sub(deadline, now));
-  part.add(FMT_COMPILE("{}"), std::string_view("])"));
+  add_text(part, "])");
 }
 
 void add_named(Part& part, std::string_view call, const char* name) {
@@ -116,18 +125,54 @@ void add_named(Part& part, std::string_view call, const char* name) {
            std::string_view(")"));
 }
 
+// "SIGTERM", or the number of one that has no name.
+void add_signal(Part& part, int signal) {
+  const char* const name = sigabbrev_np(signal);
+  if (name != nullptr) return part.add(FMT_COMPILE("SIG{}"), std::string_view(name));
+  part.add(FMT_COMPILE("signal {}"), static_cast<uint64_t>(signal));
+}
+
+void add_signals(Part& part, uint64_t signals) {
+  std::string_view before = ".WithSignal(";
+  for (int i = 0; i < 64; ++i) {
+    if ((signals >> i & 1) == 0) continue;
+    add_text(part, before);
+    add_signal(part, i + 1);
+    before = ", ";
+  }
+  add_text(part, ")");
+}
+
+void add_events(Part& part, uint32_t events) {
+  struct Name {
+    uint32_t event;
+    std::string_view text;
+  };
+  constexpr Name kNames[] = {
+      {POLLIN, "POLLIN"},         {POLLPRI, "POLLPRI"},       {POLLOUT, "POLLOUT"},
+      {POLLERR, "POLLERR"},       {POLLHUP, "POLLHUP"},       {POLLRDNORM, "POLLRDNORM"},
+      {POLLRDBAND, "POLLRDBAND"}, {POLLWRNORM, "POLLWRNORM"}, {POLLWRBAND, "POLLWRBAND"},
+      {POLLMSG, "POLLMSG"},       {POLLRDHUP, "POLLRDHUP"}};
+  std::string_view between;
+  for (const Name& name : kNames) {
+    if ((events & name.event) == 0) continue;
+    part.add(FMT_COMPILE("{}{}"), between, name.text);
+    between = "|";
+  }
+}
+
 // What this context adds to its parent's text.
 size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
   Part part{at, room};
   switch (context->kind) {
     case Kind::background:
-      part.add(FMT_COMPILE("{}"), std::string_view("context.Background"));
+      add_text(part, "context.Background");
       break;
     case Kind::todo:
-      part.add(FMT_COMPILE("{}"), std::string_view("context.TODO"));
+      add_text(part, "context.TODO");
       break;
     case Kind::cancel:
-      part.add(FMT_COMPILE("{}"), std::string_view(".WithCancel"));
+      add_text(part, ".WithCancel");
       break;
     case Kind::deadline:
       add_deadline(part, static_cast<const Node*>(context)->deadline, now);
@@ -141,7 +186,25 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
                 static_cast<const char*>(static_cast<const Value*>(context)->key));
       break;
     case Kind::detached:
-      part.add(FMT_COMPILE("{}"), std::string_view(".WithoutCancel"));
+      add_text(part, ".WithoutCancel");
+      break;
+    case Kind::grace:
+      add_text(part, ".WithGrace(");
+      add_duration(part, static_cast<const GraceNode*>(context)->grace);
+      add_text(part, ")");
+      break;
+    case Kind::fd:
+      part.add(FMT_COMPILE(".WithFD({})"),
+               static_cast<uint64_t>(static_cast<const FdNode*>(context)->fd));
+      break;
+    case Kind::signal:
+      add_signals(part, static_cast<const SignalNode*>(context)->signals);
+      break;
+    case Kind::merged:
+      part.add(FMT_COMPILE(".Merge({})"), uint64_t{static_cast<const MergedNode*>(context)->count});
+      break;
+    case Kind::aside:
+    case Kind::link:
       break;
   }
   return part.length;
@@ -150,7 +213,7 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
 }  // namespace
 
 size_t describe(const Context* context, char* buffer, size_t size) {
-  const int64_t now = node_of(context)->loop->now();  // once, so that both rounds agree
+  const int64_t now = loop_of(node_of(context))->now();  // once, so that both rounds agree
   size_t total = 0;
   for (const Context* c = context; c != nullptr; c = c->parent) {
     total += write_part(c, now, nullptr, 0);
@@ -164,6 +227,24 @@ size_t describe(const Context* context, char* buffer, size_t size) {
   }
   buffer[std::min(total, last)] = '\0';
   return total;
+}
+
+void describe_events(char* text, int fd, uint32_t events) {
+  Part part{text, kEventsText - 1};
+  add_events(part, events);
+  part.add(FMT_COMPILE(" on descriptor {}"), static_cast<uint64_t>(fd));
+  text[std::min(part.length, part.room)] = '\0';
+}
+
+void describe_signal(char* text, int signal, bool sent, uint32_t process, uint32_t user) {
+  Part part{text, kSignalText - 1};
+  add_signal(part, signal);
+  if (sent) {
+    part.add(FMT_COMPILE(" from process {} of user {}"), uint64_t{process}, uint64_t{user});
+  } else {
+    add_text(part, " from the system");
+  }
+  text[std::min(part.length, part.room)] = '\0';
 }
 
 }  // namespace ctxcore

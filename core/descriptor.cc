@@ -4,20 +4,29 @@
 #include <cerrno>
 
 #include "core/alloc.h"
+#include "core/cancel_fd.h"
 
 namespace ctxcore {
 
 namespace {
 
 Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
-  auto* first = static_cast<Observer*>(node->observers);
-  return first != nullptr && first->type == Observer::Type::descriptor
-             ? static_cast<Descriptor*>(first)
-             : nullptr;
+  Link* link = node->observers;
+  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == Observer::Type::descriptor) return static_cast<Descriptor*>(observer);
+    link = link->next == node->observers ? nullptr : link->next;
+  }
+  return nullptr;
 }
 
 void discard(Descriptor* descriptor) {
   descriptor->done.close();
+  deallocate(descriptor);
+}
+
+void discard(CancelFd* descriptor) {
+  descriptor->close();
   deallocate(descriptor);
 }
 
@@ -28,7 +37,7 @@ Descriptor* find_or_make(Node* node, int* error) {
     if (Descriptor* existing = find(node)) return existing;
   }
   auto* made = make<Descriptor>(0);
-  *error = made == nullptr ? -ENOMEM : made->done.open();
+  *error = made == nullptr ? -ENOMEM : made->done.open(Event::Use::lasting);
   if (*error < 0) {
     deallocate(made);
     return nullptr;
@@ -61,8 +70,15 @@ int descriptor_of(Node* node) {
   return descriptor->done.read_end;
 }
 
-void free_descriptor(Node* node) CTX_UNCHECKED_LOCKING {
-  if (node->observers != nullptr) discard(static_cast<Descriptor*>(node->observers));
+void free_standing_observers(Node* node) CTX_UNCHECKED_LOCKING {
+  while (Link* link = pop_front(node->observers)) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == Observer::Type::descriptor) {
+      discard(static_cast<Descriptor*>(observer));
+    } else {
+      discard(static_cast<CancelFd*>(observer));
+    }
+  }
 }
 
 }  // namespace ctxcore

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The done descriptor of a node: an observer that is made when first asked for, stands first in the
-// list of observers, and goes with the node. A stranger's handle to it is a plain number.
+// The done descriptor of a node: an observer that is made when first asked for, stands at the head of
+// the list of observers, and goes with the node. A stranger's handle to it is a plain number.
 #ifndef CTX_CORE_DESCRIPTOR_H
 #define CTX_CORE_DESCRIPTOR_H
 
-#include "core/done_signal.h"
+#include "core/event.h"
 #include "core/node.h"
 #include "core/observer.h"
 
 namespace ctxcore {
 
 struct Descriptor : Observer {
-  Descriptor() : Observer(Type::descriptor, 0) {}
+  Descriptor() : Observer(Type::descriptor) {}
 
   // Under observers_lock(node). Asked twice when the descriptor was made while a cancel was under way.
   void signal() {
@@ -19,14 +19,15 @@ struct Descriptor : Observer {
     signaled = true;
   }
 
-  DoneSignal done;
+  Event done;
   bool signaled = false;
 };
 
 // The number, or a negative errno: -ENOTSUP for a root, -ENOMEM, and what the system refuses.
 int descriptor_of(Node* node);
 
-void free_descriptor(Node* node);  // when nobody can reach the node any more
+// What stands in the list of a node that nobody can reach any more.
+void free_standing_observers(Node* node);
 
 }  // namespace ctxcore
 

@@ -19,6 +19,8 @@ namespace stamp {
 constexpr uint32_t kContext = 0xC7000000;
 constexpr uint32_t kCause = 0xC5000000;
 constexpr uint32_t kWatch = 0xC3000000;
+constexpr uint32_t kQueue = 0xC1000000;
+constexpr uint32_t kLoop = 0xBF000000;
 
 constexpr uint32_t kTypeBits = 0xFF000000;
 constexpr uint32_t kCopyBits = 0x00FFF000;

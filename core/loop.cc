@@ -1,106 +1,263 @@
 // SPDX-License-Identifier: MIT
+// What all loops have in common: starting, arming, and ending what is due.
 #include "core/loop.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "core/describe.h"
 #include "core/error.h"
-#include "core/node.h"
+#include "core/grace.h"
+#include "core/signals.h"
+#include "core/thread.h"
 #include "core/walk.h"
 
 namespace ctxcore {
 
-uint8_t Loop::pick_wheel() {
-  const int processor = sched_getcpu();
-  return processor < 0 ? 0 : static_cast<uint8_t>(processor % kWheels);
+namespace {
+
+constexpr uint64_t kSignalsId =
+    UINT64_MAX;  // no source's: the upper half counts, and begins with 1
+
+bool fire_source(Source* source) {
+  Node* const node = source->node;
+  if (source->reason == nullptr) {
+    // The end of a cancel descriptor's pipe that was closed has not been written to.
+    return (source->came & POLLIN) != 0 && end(node, kCanceled, nullptr, Callbacks::queued);
+  }
+  source->reason->code = static_cast<int>(source->came);
+  describe_events(blank_text(source->reason), source->fd, source->came);
+  return end(node, kCanceled, source->reason, Callbacks::queued);
+}
+
+}  // namespace
+
+bool fire(TimerNode* node) {
+  if (node->kind == Kind::grace) {
+    const Node* const parent = static_cast<GraceNode*>(node)->graced();
+    return end(node, error_of(parent), cause_of(parent), Callbacks::queued);
+  }
+  return end(node, kDeadlineExceeded, node->reason, Callbacks::queued);
+}
+
+int Loop::open_poller() { return poller_.is_open() ? 0 : poller_.open(); }
+
+int Loop::start_threads() {
+  pthread_t calls{};
+  pthread_t clock{};
+  users_.fetch_add(2, std::memory_order_relaxed);
+  int result = start_thread("ctx-calls", run_calls, this, &calls);
+  if (result < 0) {
+    users_.fetch_sub(2, std::memory_order_relaxed);
+    return result;
+  }
+  result = start_thread("ctx-loop", run, this, &clock);
+  if (result < 0) {
+    users_.fetch_sub(1, std::memory_order_relaxed);
+    stopping_.store(true, std::memory_order_relaxed);
+    ring_calls();
+    pthread_join(calls, nullptr);
+    stopping_.store(false, std::memory_order_relaxed);
+    return result;
+  }
+  pthread_detach(calls);
+  pthread_detach(clock);
+  return 0;
 }
 
 int Loop::start() {
   if (started()) return 0;
   Guard guard(start_lock_);
   if (started_.load(std::memory_order_relaxed)) return 0;
-  int result = poller_.open();
-  if (result < 0) return result;
-  result = calls_.start();
-  if (result == 0) {
-    result = start_thread("ctx-loop", run, this, &thread_);
-    if (result < 0) calls_.stop();
+  if (drive_ != Drive::told) {
+    if (const int result = open_poller(); result < 0) return result;
+    watching_.store(true, std::memory_order_release);
   }
-  if (result < 0) {
-    poller_.close();
-    return result;
+  if (drive_ == Drive::threads) {
+    if (const int result = start_threads(); result < 0) {
+      watching_.store(false, std::memory_order_relaxed);
+      poller_.close();
+      return result;
+    }
   }
   started_.store(true, std::memory_order_release);
   return 0;
 }
 
+int Loop::start_watching() {
+  if (watching_.load(std::memory_order_acquire)) return 0;
+  if (drive_ != Drive::told) return start();
+  Guard guard(start_lock_);
+  const int result = open_poller();
+  if (result == 0) watching_.store(true, std::memory_order_release);
+  return result;
+}
+
+uint8_t Loop::pick_wheel() const {
+  if (wheel_count_ == 1) return 0;
+  const int processor = sched_getcpu();
+  return processor < 0 ? 0 : static_cast<uint8_t>(processor % wheel_count_);
+}
+
 void Loop::arm(TimerNode* node, int64_t now) {
-  const uint8_t wheel = node->wheel.load(std::memory_order_relaxed);
+  const uint8_t wheel = node->armed.load(std::memory_order_relaxed);
   const int64_t when = wheels_[wheel].insert(node, now);
   if (when < alarm_.load(std::memory_order_relaxed)) set_alarm_by(when);
 }
 
-void Loop::disarm(TimerNode* node) {
-  const uint8_t wheel = node->wheel.load(std::memory_order_acquire);
-  if (wheel != kNoWheel) wheels_[wheel].remove(node);
+void Loop::disarm(Node* node) {
+  const uint8_t armed = node->armed.load(std::memory_order_acquire);
+  switch (armed) {
+    case kUnarmed:
+      return;
+    case kByDescriptor:
+      return sources_.remove(static_cast<FdNode*>(node));
+    case kBySignal:
+      return remove_signals(static_cast<SignalNode*>(node));
+    default:
+      return wheels_[armed].remove(static_cast<TimerNode*>(node));
+  }
 }
 
-bool Loop::disarm_last(TimerNode* node) {
-  const uint8_t wheel = node->wheel.load(std::memory_order_acquire);
-  if (wheel != kNoWheel) return wheels_[wheel].remove_last(node);
-  // Taken out to fire: the pin that came with it shows in the count.
-  return node->refs.load(std::memory_order_acquire) == 1;
+bool Loop::disarm_last(Node* node) {
+  const uint8_t armed = node->armed.load(std::memory_order_acquire);
+  switch (armed) {
+    case kUnarmed:
+      // If it was taken out to fire, the pin that came with it shows in the count.
+      return node->refs.load(std::memory_order_acquire) == 1;
+    case kByDescriptor:
+      return sources_.remove_last(static_cast<FdNode*>(node));
+    case kBySignal:
+      return remove_signals_last(static_cast<SignalNode*>(node));
+    default:
+      return wheels_[armed].remove_last(static_cast<TimerNode*>(node));
+  }
+}
+
+int Loop::watch_signals(int fd) {
+  const int result = poller_.watch(fd, POLLIN, kSignalsId, false);
+  return result == -EEXIST ? 0 : result;
+}
+
+void Loop::post(SignalNode* node) {
+  {
+    Guard guard(posted_lock_);
+    push_back(posted_, node);
+  }
+  if (drive_ != Drive::told) set_alarm_by(kAtOnce);
+}
+
+bool Loop::has_posted() {
+  Guard guard(posted_lock_);
+  return posted_ != nullptr;
 }
 
 void Loop::set_alarm_by(int64_t when) {
+  if (drive_ == Drive::told) return;
   Guard guard(alarm_lock_);
   if (when >= alarm_.load(std::memory_order_relaxed)) return;
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);
 }
 
-void Loop::forget_alarm() {
+// Sets the alarm to the next work there is. An alarm that has rung, and whose cause is gone, is silenced.
+void Loop::set_next_alarm() {
+  {
+    Guard guard(alarm_lock_);
+    alarm_.store(kForever, std::memory_order_relaxed);
+  }
+  const bool at_once = has_posted() || (drive_ == Drive::host && calls_.waiting() != 0);
+  const int64_t when = at_once ? kAtOnce : next_timer();
   Guard guard(alarm_lock_);
-  alarm_.store(kForever, std::memory_order_relaxed);
+  if (when > alarm_.load(std::memory_order_relaxed)) return;
+  alarm_.store(when, std::memory_order_relaxed);
+  poller_.set_alarm(when);
 }
 
-int64_t Loop::next() {
+int64_t Loop::next_timer() {
   int64_t earliest = kForever;
-  for (unsigned i = 0; i < kWheels; ++i) earliest = std::min(earliest, wheels_[i].next());
+  for (unsigned i = 0; i < wheel_count_; ++i) earliest = std::min(earliest, wheels_[i].next());
   return earliest;
 }
 
-void Loop::fire_due() {
-  const int64_t time = now();
+// Sleeps if it is told to, and takes the sources that are ready, their nodes pinned.
+void Loop::collect(bool sleep, Link*& sources) {
+  Poller::Ready ready[Poller::kBatch];
+  int count = 0;
+  do {
+    count = poller_.wait(sleep, ready);
+    sleep = false;
+    for (int i = 0; i < count; ++i) {
+      if (ready[i].id == kSignalsId) {
+        receive_signals();
+      } else {
+        sources_.take(ready[i], sources);
+      }
+    }
+  } while (count >= Poller::kBatch - 1);  // one more may have been the alarm
+}
+
+int Loop::fire_posted() {
   Link* due = nullptr;
-  for (unsigned i = 0; i < kWheels; ++i) wheels_[i].expire(time, due);
-  sort(due, [](const Link* a, const Link* b) {
-    return static_cast<const TimerNode*>(a)->deadline < static_cast<const TimerNode*>(b)->deadline;
-  });
+  {
+    Guard guard(posted_lock_);
+    std::swap(due, posted_);
+  }
+  int fired = 0;
   while (Link* link = pop_front(due)) {
-    auto* node = static_cast<TimerNode*>(link);
-    end(node, kDeadlineExceeded, node->deadline_cause, Callbacks::queued);
+    auto* node = static_cast<SignalNode*>(link);
+    fired += end(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
     release_later(node);
   }
+  return fired;
+}
+
+int Loop::fire_timers() {
+  const int64_t time = now();
+  Link* due = nullptr;
+  for (unsigned i = 0; i < wheel_count_; ++i) wheels_[i].expire(time, due);
+  sort(due, [](const Link* a, const Link* b) {
+    return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
+  });
+  int fired = 0;
+  while (Link* link = pop_front(due)) {
+    auto* node = static_cast<TimerNode*>(link);
+    fired += fire(node) ? 1 : 0;
+    release_later(node);
+  }
+  return fired;
+}
+
+// One round of a loop: what is due is ended. The caller sets the next alarm afterwards.
+int Loop::turn(bool sleep) {
+  Link* sources = nullptr;
+  if (watching_.load(std::memory_order_acquire)) collect(sleep, sources);
+  int fired = 0;
+  while (Link* link = pop_front(sources)) {
+    auto* source = static_cast<Source*>(link);
+    Node* const node = source->node;
+    fired += fire_source(source) ? 1 : 0;
+    release_later(node);
+  }
+  fired += fire_posted();
+  fired += fire_timers();
+  return fired;
 }
 
 void Loop::release_later(Node* node) {
   if (release_shared(node)) return;
-  // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
-  // that the cancel which ended the node is through: whoever calls this has made or awaited that.
-  Guard guard(home(node).lock);
-  if (!release_shared(node)) calls_.push_release(node);
-}
-
-void* Loop::run(void* self) {
-  auto* loop = static_cast<Loop*>(self);
-  for (;;) {
-    loop->forget_alarm();
-    loop->fire_due();
-    loop->set_alarm_by(loop->next());
-    loop->poller_.sleep();
+  {
+    // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
+    // that the cancel which ended the node is through: whoever calls this has made or awaited that.
+    Guard guard(home(node).lock);
+    if (release_shared(node)) return;
+    calls_.push_release(node);
   }
+  ring();
 }
 
 void Loop::abandon() { poller_.close(); }

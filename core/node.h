@@ -17,9 +17,13 @@
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
 //     of a walk it belongs to a walk from above that met it (walk.h), until the walk is through; then,
 //     with the last reference, to the loop's calls (calls.h).
+//  7. kLinked is set, under the lock of the home shard, before a link of a merged node (merge.h) is
+//     listed anywhere below, on every ancestor that is not a root.
+//  8. The roots of the default loop are static, have no loop and are never freed. The root of any other
+//     loop has the loop's life: it is counted, and the loop ends with it.
 //
-// Lock order: home shard, own shards, then the loop's wheel or queue of calls. Two nodes' shards are
-// locked together only in the order parent, child.
+// Lock order: home shard, own shards, then what holds an armed node, or the loop's calls. Two nodes'
+// shards are locked together only in the order ancestor, descendant.
 #ifndef CTX_CORE_NODE_H
 #define CTX_CORE_NODE_H
 
@@ -38,6 +42,7 @@ class Loop;
 
 struct Node : Context {
   static constexpr uint8_t kFamily = 1;
+  static constexpr uint8_t kLinked = 2;
 
   constexpr Node(Context* above, Value* nearest, Loop* runner, int64_t when,
                  Kind which = Kind::cancel, uint8_t initial_flags = 0)
@@ -45,7 +50,7 @@ struct Node : Context {
 
   std::atomic<uintptr_t> cause{0};  // a Cause, or the address of the ending node plus 1
   const int64_t deadline;           // the effective one; kForever for none
-  Loop* const loop;                 // one for the whole family
+  Loop* const loop;                 // one for the whole family; ask loop_of()
   Phase phase;                      // its address is the canceler's handle
   uint32_t slot = 0;                // place in the home shard; guarded by its lock
   Children children;
@@ -53,15 +58,15 @@ struct Node : Context {
   Node* next = nullptr;
 };
 
-// A node with a deadline of its own. As a Link it is in a wheel, or in a list of what is due.
+// A node that ends at a time of its own. As a Link it is in a wheel, or in a list of what is due.
 struct TimerNode : Node, Link {
   TimerNode(Context* above, Value* nearest, Loop* runner, int64_t when, const Cause* why,
-            uint8_t which_wheel)
-      : Node(above, nearest, runner, when, Kind::deadline), deadline_cause(why) {
-    wheel.store(which_wheel, std::memory_order_relaxed);
+            uint8_t wheel, Kind which = Kind::deadline)
+      : Node(above, nearest, runner, when, which), reason(why) {
+    armed.store(wheel, std::memory_order_relaxed);
   }
 
-  const Cause* const deadline_cause;  // a reference, or nullptr; the node's for life
+  const Cause* const reason;  // of its deadline; a reference, or nullptr; the node's for life
 };
 
 // What glibc has chunks of 128 and 144 bytes for: one more field, and every context costs 16 bytes more.
@@ -73,11 +78,22 @@ inline Node* node_of(const Context* context) {
                              : const_cast<Node*>(static_cast<const Node*>(context));
 }
 
+// A root can never be done.
 inline bool is_root(const Node* node) { return node->parent == nullptr; }
 
-// False for ever once the timer has been taken out to fire.
-inline bool has_timer(const Node* node) {
-  return node->wheel.load(std::memory_order_acquire) != kNoWheel;
+// One of the two that ctx_ref() and ctx_unref() ignore.
+inline bool is_static(const Context* context) {
+  return context->parent == nullptr && static_cast<const Node*>(context)->loop == nullptr;
+}
+
+Loop* default_loop();  // process.h
+inline Loop* loop_of(const Node* node) {
+  return node->loop != nullptr ? node->loop : default_loop();
+}
+
+// False for ever once a timer has been taken out to fire.
+inline bool is_armed(const Node* node) {
+  return node->armed.load(std::memory_order_acquire) != kUnarmed;
 }
 
 // The shard whose lock guards this node's end; not for a root, which has none.
@@ -115,6 +131,10 @@ inline void mark(Node* node, int error, const Node* ender) {
 
 inline bool has_family(const Node* node) {
   return (node->flags.load(std::memory_order_acquire) & Node::kFamily) != 0;
+}
+
+inline bool is_linked(const Node* node) {
+  return (node->flags.load(std::memory_order_acquire) & Node::kLinked) != 0;
 }
 
 // Before the first child or observer is added. The acquire in has_family() pairs with the release

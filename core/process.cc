@@ -4,23 +4,24 @@
 #include <pthread.h>
 
 #include "core/loop.h"
+#include "core/signals.h"
 
 namespace ctxcore {
 
 std::atomic<uint32_t> stamp::current{0};
+std::atomic<Loop*> chosen_loop{nullptr};
 
 namespace {
 
-struct alignas(64) Root : Node {
-  constexpr Root(Kind which, Loop* runner)
-      : Node(nullptr, nullptr, runner, kForever, which, kFamily) {}
+struct alignas(64) StaticRoot : Node {
+  constexpr explicit StaticRoot(Kind which)
+      : Node(nullptr, nullptr, nullptr, kForever, which, kFamily) {}
 };
 
-extern Root background_root;
-constinit Wheel default_wheels[Loop::kWheels];
-constinit Loop default_loop{&background_root, default_wheels};
-constinit Root background_root{Kind::background, &default_loop};
-constinit Root todo_root{Kind::todo, &default_loop};
+constinit StaticRoot background_root{Kind::background};
+constinit StaticRoot todo_root{Kind::todo};
+constinit Wheel built_in_wheels[Loop::kWheels];
+constinit Loop built_in_loop{Drive::threads, &background_root, built_in_wheels, Loop::kWheels};
 
 void stamp_statics() {
   background_root.stamp = todo_root.stamp = stamp::make(stamp::kContext);
@@ -31,18 +32,20 @@ void start_afresh() {
   const uint32_t before = stamp::current.load(std::memory_order_relaxed);
   const uint32_t forks = (before + 1) & stamp::kForkBits;
   stamp::current.store((before & stamp::kCopyBits) | forks, std::memory_order_relaxed);
-  if (default_loop.started()) {
-    for (Wheel& wheel : default_wheels) ::new (&wheel) Wheel;
+  if (built_in_loop.started()) {
+    for (Wheel& wheel : built_in_wheels) ::new (&wheel) Wheel;
   }
-  default_loop.abandon();
-  ::new (&default_loop) Loop(&background_root, default_wheels);
-  ::new (&background_root) Root(Kind::background, &default_loop);
-  ::new (&todo_root) Root(Kind::todo, &default_loop);
+  built_in_loop.abandon();
+  forget_signals();
+  chosen_loop.store(nullptr, std::memory_order_relaxed);
+  ::new (&built_in_loop) Loop(Drive::threads, &background_root, built_in_wheels, Loop::kWheels);
+  ::new (&background_root) StaticRoot(Kind::background);
+  ::new (&todo_root) StaticRoot(Kind::todo);
   stamp_statics();
 }
 
 __attribute__((constructor)) void load() {
-  const auto address = reinterpret_cast<uintptr_t>(&default_loop);
+  const auto address = reinterpret_cast<uintptr_t>(&built_in_loop);
   stamp::current.store(static_cast<uint32_t>(address) & stamp::kCopyBits,
                        std::memory_order_relaxed);
   stamp_statics();
@@ -54,5 +57,24 @@ __attribute__((constructor)) void load() {
 Node* background() { return &background_root; }
 
 Node* todo() { return &todo_root; }
+
+Loop* default_loop() {
+  Loop* const chosen = chosen_loop.load(std::memory_order_acquire);
+  return chosen != nullptr ? chosen : &built_in_loop;
+}
+
+Loop* choose_default_loop() {
+  Loop* chosen = nullptr;
+  return chosen_loop.compare_exchange_strong(chosen, &built_in_loop, std::memory_order_acq_rel)
+             ? &built_in_loop
+             : chosen;
+}
+
+bool set_default_loop(Loop* loop) {
+  Loop* none = nullptr;
+  if (!chosen_loop.compare_exchange_strong(none, loop, std::memory_order_acq_rel)) return false;
+  add_ref(loop->root());  // for good: its families may always grow
+  return true;
+}
 
 }  // namespace ctxcore

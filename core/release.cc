@@ -3,28 +3,45 @@
 //
 // Invariants
 //  1. The last reference of a node is given up only under its home shard's lock, and only if it is
-//     still the last one then: who finds a node in its parent's list, or in a wheel, may therefore pin
-//     it under the lock of that list.
+//     still the last one then: who finds a node in its parent's list, or armed, may therefore pin it
+//     under the lock of that list. For a merged node, which links find too, merge_lock() is held as well.
 //  2. A node with children keeps its place, its timer and its observers: its children still end with
 //     it. Nobody can add a child to it any more, since nobody has a handle.
 //  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
 #include "core/alloc.h"
+#include "core/cancel_fd.h"
 #include "core/check.h"
 #include "core/context.h"
 #include "core/descriptor.h"
+#include "core/grace.h"
 #include "core/loop.h"
+#include "core/merge.h"
+#include "core/signals.h"
 
 namespace ctxcore {
 
 namespace {
 
+// The cause that the loop would have ended this node with; a reference, or nullptr.
+const Cause* reason_of(const Node* node) {
+  switch (node->kind) {
+    case Kind::deadline:
+      return static_cast<const TimerNode*>(node)->reason;
+    case Kind::fd:
+      return static_cast<const FdNode*>(node)->reason;
+    case Kind::signal:
+      return static_cast<const SignalNode*>(node)->reason;
+    default:
+      return nullptr;
+  }
+}
+
 // What is left of a node that was taken out of the tree, to be given back with no lock held.
 class Remains {
  public:
   // Under the home shard's lock, which may keep the memory in place of an older one.
-  Remains(Node* node, Shard& home) : memory_(node), own_(own_cause(node)) {
-    if (node->kind == Kind::deadline) deadline_ = static_cast<TimerNode*>(node)->deadline_cause;
-    family_ = has_family(node);
+  Remains(Node* node, Shard& home)
+      : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
     node->stamp = 0;  // a stale handle is told while the memory lasts
     if (kKeepSpares && !family_) {
       memory_ = home.spare.load(std::memory_order_relaxed);
@@ -34,41 +51,63 @@ class Remains {
 
   void dispose() {
     if (family_) {
-      free_descriptor(memory_);
+      free_standing_observers(memory_);
       memory_->children.free_all();
     }
     unref(own_);
-    unref(deadline_);
+    unref(reason_);
     deallocate(memory_);
   }
 
  private:
   Node* memory_;
   const Cause* own_;
-  const Cause* deadline_ = nullptr;
+  const Cause* reason_;
   bool family_;
 };
 
-// Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
-// it is in no wheel now. If children keep it, its last reference is given up here.
 enum class Fate { free, kept, pinned };
 
+// Takes a node's cancel descriptors away from the loop; false if that has pinned the node by one.
+bool unwatch_cancel_fds(Node* node) CTX_REQUIRES(observers_lock(node)) {
+  Link* link = node->observers;
+  while (link != nullptr) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == Observer::Type::cancel_fd &&
+        !node->loop->unwatch_last(static_cast<CancelFd*>(observer))) {
+      return false;
+    }
+    link = link->next == node->observers ? nullptr : link->next;
+  }
+  return true;
+}
+
+// With one reference left, and nobody but children, the loop and their last releases to find the node:
+// what becomes of it. If children keep it, the last reference is given up here.
+Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
+  Children& children = node->children;
+  children.lock_all();
+  Fate fate = Fate::free;
+  if (!children.empty()) {
+    // The loop may pin it meanwhile: then that pin's release decides.
+    uint32_t one = 1;
+    fate = node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
+                                                                                 : Fate::pinned;
+  } else if (node->refs.load(std::memory_order_acquire) != 1 || !unwatch_cancel_fds(node)) {
+    fate = Fate::pinned;  // by the loop, or by another release that found it empty
+  }
+  children.unlock_all();
+  return fate;
+}
+
+// Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
+// the loop has it no longer, nor has whom it observes.
 Fate decide(Node* node) {
   if (has_family(node)) {
-    Children& children = node->children;
-    children.lock_all();
-    const bool empty = children.empty();
-    uint32_t one = 1;
-    // The loop may pin it meanwhile: then that pin's release decides.
-    const bool last =
-        empty || node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
-    children.unlock_all();
-    if (!empty) return last ? Fate::kept : Fate::pinned;
+    if (const Fate fate = decide_family(node); fate != Fate::free) return fate;
   }
-  if (node->kind == Kind::deadline && !node->loop->disarm_last(static_cast<TimerNode*>(node))) {
-    return Fate::pinned;
-  }
-  return Fate::free;
+  if (node->kind == Kind::grace) static_cast<GraceNode*>(node)->forget_parent();
+  return node->loop->disarm_last(node) ? Fate::free : Fate::pinned;
 }
 
 // Under the home shard's lock, for a node that is nobody's any more. Returns whose reference must be
@@ -85,24 +124,56 @@ Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
   return above;
 }
 
-Context* release_last_of(Node* node) {
-  if (is_root(node)) return nullptr;
+// The root of a loop that is not the default one: its handles are gone, and with its last child it goes,
+// too.
+void release_last_of_root(Node* root) {
+  if (is_static(root)) return;
   do {
+    const Fate fate = decide_family(root);
+    if (fate == Fate::free) return root->loop->root_released();
+    if (fate == Fate::kept) return;
+  } while (!release_shared(root));
+}
+
+// Returns what is to be released next; further such things are added to *owed.
+Context* release_last_of(Node* node, LinkNode** owed) CTX_UNCHECKED_LOCKING {
+  if (is_root(node)) {
+    release_last_of_root(node);
+    return nullptr;
+  }
+  Lock* const merges = node->kind == Kind::merged ? &node->loop->merge_lock() : nullptr;
+  do {
+    if (merges != nullptr) merges->lock();
     Shard& shard = home(node);
     shard.lock.lock();
     const bool last = node->refs.load(std::memory_order_acquire) == 1;
     const Fate fate = last ? decide(node) : Fate::pinned;
     if (fate == Fate::free) {
       Context* const next = take_out(node, shard);
+      LinkNode* const links = merges != nullptr ? static_cast<MergedNode*>(node)->links : nullptr;
       Remains remains(node, shard);
       shard.lock.unlock();
+      if (merges != nullptr) {
+        take_out_links(links, owed);
+        merges->unlock();
+      }
       remains.dispose();
       return next;
     }
     shard.lock.unlock();
+    if (merges != nullptr) merges->unlock();
     if (fate == Fate::kept) return nullptr;
   } while (!release_shared(node));  // a walk or the loop had pinned it
   return nullptr;
+}
+
+// The parent of the first link, which goes.
+Context* pop_parent(LinkNode** links) {
+  LinkNode* const link = *links;
+  Context* const parent = link->parent;
+  *links = link->sibling;
+  deallocate(link);
+  return parent;
 }
 
 Context* release_last_of(Carrier* carrier) {
@@ -118,10 +189,17 @@ Context* release_last_of(Carrier* carrier) {
 }  // namespace
 
 void release_last(Context* context) {
-  do {
-    context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
-                                  : release_last_of(static_cast<Node*>(context));
-  } while (context != nullptr && !release_shared(context));
+  LinkNode* owed = nullptr;  // stand for parents that merged nodes left behind
+  for (;;) {
+    do {
+      context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
+                                    : release_last_of(static_cast<Node*>(context), &owed);
+    } while (context != nullptr && !release_shared(context));
+    do {
+      if (owed == nullptr) return;
+      context = pop_parent(&owed);
+    } while (release_shared(context));
+  }
 }
 
 }  // namespace ctxcore

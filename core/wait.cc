@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "core/wait.h"
 
+#include <algorithm>
+
 #include "core/alloc.h"
+#include "core/loop.h"
 #include "core/node.h"
 
 namespace ctxcore {
@@ -37,13 +40,27 @@ void leave(Node* node, WaitEntry* entry) {
   if (entry->linked()) unlink(node->observers, entry);
 }
 
-int sleep(Waiter& waiter, int64_t until_ns) {
-  while (waiter.woken.load(std::memory_order_acquire) == 0) {
-    const int result = futex_wait(waiter.woken, 0, until_ns);
-    if (result == -ETIMEDOUT) return 0;
+// On loops that their hosts drive, ends what is due, since nobody else may; returns when to come again.
+int64_t help_loops(Context* const* contexts, size_t count) {
+  int64_t when = kForever;
+  Loop* last = nullptr;
+  for (size_t i = 0; i < count; ++i) {
+    Loop* const loop = loop_of(node_of(contexts[i]));
+    if (loop == last || loop->drive() != Drive::host) continue;
+    when = std::min(when, loop->fire_for_waiter());
+    last = loop;
+  }
+  return when;
+}
+
+int sleep(Waiter& waiter, Context* const* contexts, size_t count, int64_t until_ns) {
+  for (;;) {
+    const int64_t help_at = help_loops(contexts, count);
+    if (waiter.woken.load(std::memory_order_acquire) != 0) return 1;
+    if (until_ns <= monotonic_now()) return 0;
+    const int result = futex_wait(waiter.woken, 0, std::min(until_ns, help_at));
     if (result == -EINTR) return -EINTR;
   }
-  return 1;
 }
 
 int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_t until_ns) {
@@ -54,7 +71,7 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
     if (!enter(node_of(contexts[entered]), &entries[entered])) break;
     ++entered;
   }
-  const int result = entered == count ? sleep(waiter, until_ns) : 1;
+  const int result = entered == count ? sleep(waiter, contexts, count, until_ns) : 1;
   const bool alone = count == 1 && waiter.woken.load(std::memory_order_acquire) != 0;
   if (!alone) {
     for (size_t i = 0; i < entered; ++i) leave(node_of(contexts[i]), &entries[i]);
@@ -65,6 +82,7 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
 }  // namespace
 
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index) {
+  help_loops(contexts, count);
   *index = first_done(contexts, count);
   if (*index < count) return 1;
   if (until_ns <= monotonic_now()) return 0;

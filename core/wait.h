@@ -30,7 +30,7 @@ struct Waiter {
 };
 
 struct WaitEntry : Observer {
-  WaitEntry() : Observer(Type::waiter, 0) {}
+  WaitEntry() : Observer(Type::waiter) {}
 
   Waiter* waiter = nullptr;
 };

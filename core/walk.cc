@@ -3,12 +3,17 @@
 
 #include <algorithm>
 
+#include "core/callback.h"
+#include "core/cancel_fd.h"
 #include "core/check.h"
 #include "core/descriptor.h"
+#include "core/grace.h"
 #include "core/loop.h"
+#include "core/merge.h"
 #include "core/observer.h"
+#include "core/process.h"
+#include "core/queue.h"
 #include "core/wait.h"
-#include "core/watch.h"
 
 namespace ctxcore {
 
@@ -19,10 +24,20 @@ class Walk {
   Walk(Node* root, int error, Callbacks callbacks)
       : root_(root), error_(error), callbacks_(callbacks) {}
 
-  void run() {
-    mark_all();
+  // Everything below the root; a default loop of the caller's has the two static roots besides its own.
+  void mark_all() {
+    mark_tree(root_, later_);
+    if (root_ == loop_of(background())->root() && is_root(root_)) {
+      for (Node* other : {background(), todo()}) {
+        if (other != root_) mark_tree(other, later_);
+      }
+    }
+    mark_merged();
     await_met(Phase::kMarked);
     root_->phase.advance(Phase::kMarked);
+  }
+
+  void wake_and_call_back() {
     for_each([](Node* node) { wake(node); });
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
@@ -58,12 +73,38 @@ class Walk {
     for (Node* node = later_.first; node != nullptr; node = node->next) action(node);
   }
 
-  void mark_all() {
-    mark_below(root_);
+  // Marks everything below a node, and appends to the chain what must be visited again.
+  void mark_tree(Node* top, Chain& chain) {
+    mark_below(top);
     while (Node* node = pending_.pop()) {
       const bool watched = mark_below(node);
       // Nothing more to do for this one? The last reference has to wait: it may run a user's drop.
-      if (watched || has_timer(node) || !release_shared(node)) later_.append(node);
+      if (watched || is_armed(node) || !release_shared(node)) chain.append(node);
+    }
+  }
+
+  // Marks what the links that were found stand for, and everything below. Each merged node begins a chain
+  // of its own, and these are put in order when all are there: a parent's birth number is the lower one,
+  // so every parent that this walk has ended comes before its child, whichever link was found first.
+  void mark_merged() {
+    Link* chains = nullptr;
+    for (;;) {
+      while (Node* link = links_.pop()) visit_target(static_cast<LinkNode*>(link));
+      auto* const node = static_cast<MergedNode*>(merged_.pop());
+      if (node == nullptr) break;
+      Chain chain;
+      chain.append(node);
+      mark_tree(node, chain);
+      node->last = chain.last;
+      push_back(chains, node);
+    }
+    sort(chains, [](const Link* a, const Link* b) {
+      return static_cast<const MergedNode*>(a)->birth < static_cast<const MergedNode*>(b)->birth;
+    });
+    while (Link* link = pop_front(chains)) {
+      auto* const node = static_cast<MergedNode*>(link);
+      (later_.first == nullptr ? later_.first : later_.last->next) = node;
+      later_.last = node->last;
     }
   }
 
@@ -106,26 +147,49 @@ class Walk {
   void visit(Node* child) {
     if (child->error.load(std::memory_order_relaxed) == 0) {
       mark(child, error_, root_);
-      if (!has_family(child) && !has_timer(child)) return;
+      if (!has_family(child) && !is_armed(child)) return;
       add_ref(child);
-      pending_.append(child);
-      return;
+      (child->kind == Kind::merged ? merged_ : pending_).append(child);
+    } else if (child->kind == Kind::link) {
+      links_.append(child);
+    } else {
+      meet(child, ender_of(child), child);
     }
-    Node* const ender = ender_of(child);
-    CTX_ASSERT(ender == root_ || ender == child);  // invariant 1
-    if (ender != root_ && !ender->phase.reached(Phase::kWoken)) {
-      add_ref(child);
-      child->next = met_;
-      met_ = child;
+  }
+
+  // Under merge_lock().
+  void visit_target(LinkNode* link) {
+    MergedNode* const target = link->target;
+    Guard guard(home(target).lock);
+    if (target->error.load(std::memory_order_relaxed) == 0) {
+      visit(target);
+    } else {
+      meet(target, ender_of(target), link);
     }
+  }
+
+  // A node that is done already, found by way of itself or of a link to it. If another walk has ended it
+  // and is not through, that is waited for later.
+  void meet(Node* node, const Node* ender, Node* found) {
+    CTX_ASSERT(ender == root_ || ender == node || node->kind == Kind::merged);  // invariant 1
+    if (ender == root_ || ender->phase.reached(Phase::kWoken)) return;
+    // The walk that ended a merged node from above uses its `next`. It is met elsewhere.
+    if (found == node && ender != node) return;
+    add_ref(node);
+    found->next = met_;
+    met_ = found;
+  }
+
+  static Node* target_of(Node* met) {
+    return met->kind == Kind::link ? static_cast<LinkNode*>(met)->target : met;
   }
 
   void await_met(Phase::Step step) {
-    for (Node* node = met_; node != nullptr; node = node->next) await(node, step);
+    for (Node* met = met_; met != nullptr; met = met->next) await(target_of(met), step);
   }
 
   static void wake(Node* node) {
-    if (has_timer(node)) node->loop->disarm(static_cast<TimerNode*>(node));
+    if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
     if (node->observers == nullptr) return;
     Link* const last = node->observers->prev;
@@ -136,18 +200,29 @@ class Walk {
       more = link != last;
       Link* const following = link->next;
       auto* observer = static_cast<Observer*>(link);
-      in_order = in_order && observer->rank >= rank;
-      rank = observer->rank;
       switch (observer->type) {
         case Observer::Type::descriptor:
           static_cast<Descriptor*>(observer)->signal();
+          break;
+        case Observer::Type::cancel_fd:
+          node->loop->unwatch(static_cast<CancelFd*>(observer));
           break;
         case Observer::Type::waiter:
           unlink(node->observers, observer);
           static_cast<WaitEntry*>(observer)->waiter->wake();
           break;
-        case Observer::Type::watch:
-          break;  // its turn comes when everything is woken
+        case Observer::Type::entry:
+          unlink(node->observers, observer);
+          static_cast<Entry*>(observer)->post();
+          break;
+        case Observer::Type::grace:
+          unlink(node->observers, observer);
+          static_cast<GraceNode*>(observer)->begin();
+          break;
+        case Observer::Type::callback:  // its turn comes when everything is woken
+          in_order = in_order && observer->rank >= rank;
+          rank = observer->rank;
+          break;
       }
       link = following;
     }
@@ -158,15 +233,15 @@ class Walk {
     }
   }
 
-  void unpin(Node* node) {
-    while (node != nullptr) {
-      Node* const next = node->next;
+  void unpin(Node* first) {
+    while (first != nullptr) {
+      Node* const node = target_of(first);
+      first = first->next;
       if (callbacks_ == Callbacks::here) {
         release_after_callback(node);
       } else {
         node->loop->release_later(node);
       }
-      node = next;
     }
   }
 
@@ -175,46 +250,74 @@ class Walk {
   const Callbacks callbacks_;
   Chain pending_;        // marked, with children that may not be
   Chain later_;          // what must be visited again, ancestors first
-  Node* met_ = nullptr;  // roots of other walks that were not through
+  Chain links_;          // found, with targets that may be live
+  Chain merged_;         // marked, with children that may not be
+  Node* met_ = nullptr;  // what other walks ended that were not through: their roots, or links
 };
 
-// Of a node that has family: what is left to do once its own error is set.
-[[gnu::noinline]] void walk(Node* node, int error, Callbacks callbacks) {
-  add_ref(node);  // a callback may give back every handle there is
-  Walk(node, error, callbacks).run();
-  if (callbacks == Callbacks::here) {
-    release_after_callback(node);
-  } else {
-    node->loop->release_later(node);
-  }
+// Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where
+// a link may be below.
+[[gnu::noinline]] void walk(Node* node, int error, Callbacks callbacks,
+                            Lock* merges) CTX_UNCHECKED_LOCKING {
+  Walk walk(node, error, callbacks);
+  walk.mark_all();
+  if (merges != nullptr) merges->unlock();
+  walk.wake_and_call_back();
 }
 
 }  // namespace
 
-bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) {
+bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
-  bool won = false;
-  bool family = false;
-  {
-    Guard guard(home(node).lock);
-    if (node->error.load(std::memory_order_relaxed) == 0) {
-      won = true;
-      family = has_family(node);
-      // Without family there is nobody to mark or to wake.
-      node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
-      node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
-      node->error.store(error, std::memory_order_release);
-    }
+  Lock* merges = nullptr;  // held, once it is seen that it has to be
+  home(node).lock.lock();
+  while (is_linked(node) && merges == nullptr && error_of(node) == 0) {
+    home(node).lock.unlock();
+    merges = &node->loop->merge_lock();
+    merges->lock();
+    home(node).lock.lock();
   }
+  const bool won = node->error.load(std::memory_order_relaxed) == 0;
+  const bool family = has_family(node);
+  if (won) {
+    // Without family there is nobody to mark or to wake.
+    node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
+    node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
+    node->error.store(error, std::memory_order_release);
+  }
+  home(node).lock.unlock();
+  if (won && family) {
+    add_ref(node);  // a callback may give back every handle there is
+    walk(node, error, callbacks, merges);
+    if (callbacks == Callbacks::here) {
+      release_after_callback(node);
+    } else {
+      node->loop->release_later(node);
+    }
+    return true;
+  }
+  if (merges != nullptr) merges->unlock();
   if (!won) {
     unref(own);
     await(node, Phase::kWoken);
-  } else if (family) {
-    walk(node, error, callbacks);
-  } else if (has_timer(node)) {
-    node->loop->disarm(static_cast<TimerNode*>(node));
+  } else if (is_armed(node)) {
+    node->loop->disarm(node);
   }
   return won;
+}
+
+void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
+  Node* const root = loop->root();
+  Lock& merges = loop->merge_lock();
+  merges.lock();
+  if (!loop->set_closed()) {
+    merges.unlock();
+    root->phase.await(Phase::kWoken);
+    return;
+  }
+  add_ref(root);
+  walk(root, kCanceled, Callbacks::here, &merges);
+  release_after_callback(root);
 }
 
 }  // namespace ctxcore

@@ -6,10 +6,10 @@
 //
 // Invariants
 //  1. A node's children are visited only by the walk that ended the node. So a child that was ended by
-//     another walk is the root of that walk (anything between would have been ended first), and is met
-//     by at most one walk from above.
-//  2. A walk marks its whole subtree before it waits for anybody. It waits only for walks it met, which
-//     are below it: waiting goes down the tree and so ends.
+//     another walk is the root of that walk (anything between would have been ended first), or a merged
+//     node; and each child and each link is met by at most one walk from above.
+//  2. A walk marks its whole subtree before it waits for anybody. It waits only for walks it met. Without
+//     links those are below it: waiting goes down the tree and so ends. With links: merge.h.
 //  3. Its root's phase is `marked` once everything below the root is done, whoever ended it, and
 //     `woken` once every observer below that waits has been told, by whichever walk.
 //  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first; one that has
@@ -31,6 +31,10 @@ enum class Callbacks { here, queued };  // on this thread, or left to the loop's
 // must be held by the caller, or be an ancestor of a context that is; the cause is borrowed, nullptr for
 // the plain one.
 bool end(Node* node, int error, const Cause* cause, Callbacks callbacks);
+
+// Ends everything on a loop, for good: its root's children, and those to come (Loop::close). Returns when
+// all is marked and woken, whoever did it.
+void end_all(Loop* loop);
 
 }  // namespace ctxcore
 

@@ -6,18 +6,28 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "core/grace.h"
 #include "core/node.h"
 
 namespace ctxcore {
 
-uint64_t Wheel::tick_of(int64_t deadline) {
-  return (static_cast<uint64_t>(deadline) + (uint64_t{1} << kShift) - 1) >> kShift;
+uint64_t Wheel::tick_of(int64_t time) const {
+  return (static_cast<uint64_t>(time) + (uint64_t{1} << shift()) - 1) >> shift();
 }
 
 // When a tick begins; one beyond the last time there is never does.
-int64_t Wheel::time_of(uint64_t tick) {
-  constexpr uint64_t kLast = static_cast<uint64_t>(kForever) >> kShift;
-  return tick > kLast ? kForever : static_cast<int64_t>(tick << kShift);
+int64_t Wheel::begin_of(uint64_t tick) const {
+  const uint64_t last = static_cast<uint64_t>(kForever) >> shift();
+  return tick > last ? kForever : static_cast<int64_t>(tick << shift());
+}
+
+// To a ring, of which the head is a part.
+void Wheel::append(Link& head, Link* link) {
+  if (!head.linked()) head.next = head.prev = &head;
+  link->next = &head;
+  link->prev = head.prev;
+  head.prev->next = link;
+  head.prev = link;
 }
 
 unsigned Wheel::lowest_level() const {
@@ -27,21 +37,17 @@ unsigned Wheel::lowest_level() const {
 }
 
 void Wheel::place(TimerNode* node, uint64_t tick) {
-  tick = std::max(tick, elapsed_ + 1);
+  if (tick <= elapsed_) return append(moving_, node);
   const unsigned level = (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
   const unsigned slot = (tick >> (level * kDigit)) & (kSlots - 1);
-  CTX_ASSERT(level < kLevels && !node->linked());
+  CTX_ASSERT(level < kLevels);
   Link& head = slots_[level][slot];
   const uint64_t bit = uint64_t{1} << slot;
   if ((occupied_[level] & bit) == 0) {
     occupied_[level] |= bit;
-    head.next = head.prev = &head;
+    head.next = nullptr;  // empty
   }
-  Link* const link = node;
-  link->next = &head;
-  link->prev = head.prev;
-  head.prev->next = link;
-  head.prev = link;
+  append(head, node);
 }
 
 void Wheel::take_out(TimerNode* node) {
@@ -62,22 +68,22 @@ int64_t Wheel::insert(TimerNode* node, int64_t now) {
   if (error_of(node) != 0) return kForever;
   // An idle wheel stands still: bring it up to date, or what follows would be put too high.
   if (lowest_level() == kLevels) {
-    elapsed_ = std::max(elapsed_, static_cast<uint64_t>(now) >> kShift);
+    elapsed_ = std::max(elapsed_, static_cast<uint64_t>(now) >> shift());
   }
-  const uint64_t tick = std::max(tick_of(node->deadline), elapsed_ + 1);
+  const uint64_t tick = tick_of(time_of(node));
   place(node, tick);
-  return time_of(tick);
+  return begin_of(std::max(tick, elapsed_));
 }
 
 void Wheel::remove(TimerNode* node) {
   Guard guard(lock_);
-  if (has_timer(node) && node->linked()) take_out(node);
+  if (is_armed(node) && node->Link::linked()) take_out(node);
 }
 
 bool Wheel::remove_last(TimerNode* node) {
   Guard guard(lock_);
   if (node->refs.load(std::memory_order_acquire) != 1) return false;
-  if (has_timer(node) && node->linked()) take_out(node);
+  if (is_armed(node) && node->Link::linked()) take_out(node);
   return true;
 }
 
@@ -92,7 +98,20 @@ uint64_t Wheel::next_tick() const {
 
 int64_t Wheel::next() {
   Guard guard(lock_);
-  return time_of(moving() ? elapsed_ : next_tick());
+  return begin_of(moving() ? elapsed_ : next_tick());
+}
+
+int64_t Wheel::next_due() {
+  Guard guard(lock_);
+  if (moving()) return begin_of(elapsed_);
+  const unsigned level = lowest_level();
+  if (level == kLevels) return kForever;
+  const Link& head = slots_[level][std::countr_zero(occupied_[level])];
+  uint64_t first = UINT64_MAX;
+  for (const Link* link = head.next; link != &head; link = link->next) {
+    first = std::min(first, tick_of(time_of(static_cast<const TimerNode*>(link))));
+  }
+  return begin_of(first);
 }
 
 // Moves some timers of the first slot that begins by `until`; false if there is none.
@@ -115,13 +134,13 @@ bool Wheel::expire_some(uint64_t until, Link*& due) {
   for (unsigned i = 0; i < kChunk && moving(); ++i) {
     auto* node = static_cast<TimerNode*>(moving_.next);
     take_out(node);
-    const uint64_t when = tick_of(node->deadline);
+    const uint64_t when = tick_of(time_of(node));
     if (when > elapsed_) {
       place(node, when);
     } else {
       add_ref(node);
-      node->wheel.store(kNoWheel,
-                        std::memory_order_release);  // after the pin: release.cc relies on it
+      // After the pin: release.cc relies on it.
+      node->armed.store(kUnarmed, std::memory_order_release);
       push_back(due, node);
     }
   }
@@ -129,7 +148,7 @@ bool Wheel::expire_some(uint64_t until, Link*& due) {
 }
 
 void Wheel::expire(int64_t now, Link*& due) {
-  while (expire_some(static_cast<uint64_t>(now) >> kShift, due)) {
+  while (expire_some(static_cast<uint64_t>(now) >> shift(), due)) {
   }
 }
 

@@ -4,7 +4,8 @@
 // 1987.)
 //
 // Time is counted in ticks of 2^shift nanoseconds; a deadline belongs to the first tick that begins at
-// or after it, and fires when that tick begins: never early, and at most a tick late.
+// or after it, and fires when that tick begins: never early, and at most a tick late. Where time is told
+// (loop.h) a tick is a nanosecond.
 //
 // Invariants (all under lock)
 //  1. Every timer's tick is later than `elapsed_`, and agrees with it in all digits of base 64 above
@@ -12,8 +13,8 @@
 //     fire are in the first occupied slot of the lowest occupied level.
 //  2. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
 //  3. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at
-//     a time. What is in there counts as due at once.
-//  4. A node's `wheel` names this one from before the node is in the tree; it becomes kNoWheel, under
+//     a time. What is in there counts as due at once; so does a timer that comes too late for its tick.
+//  4. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under
 //     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
 //  5. A node that was ended leaves the wheel before the call that ended it returns.
 //
@@ -32,7 +33,10 @@ struct TimerNode;
 
 class Wheel {
  public:
+  enum class Tick : uint8_t { coarse, nanosecond };
+
   constexpr Wheel() = default;
+  explicit Wheel(Tick tick) : tick_(tick) {}
 
   // Inserts unless the node is done already. Returns when it will fire, in nanoseconds; kForever if
   // it was not inserted. `now` is a recent reading of the clock.
@@ -44,24 +48,27 @@ class Wheel {
   // Takes everything that is due at `now` out, pinned, and appends it to `due`.
   void expire(int64_t now, Link*& due);
 
-  int64_t next();  // when expire() is wanted next; kForever: not at all
+  int64_t next();      // when expire() is wanted next; kForever: not at all
+  int64_t next_due();  // when it will find anything due
 
  private:
   static constexpr unsigned kChunk = 256;  // timers moved under the lock at a time
-  static constexpr unsigned kShift = 16;   // a tick of 65.5 microseconds
   static constexpr unsigned kDigit = 6;
   static constexpr unsigned kSlots = 1u << kDigit;
-  static constexpr unsigned kLevels = (63 - kShift + kDigit - 1) / kDigit + 1;
+  static constexpr unsigned kLevels = 64 / kDigit + 1;
 
-  static uint64_t tick_of(int64_t deadline);
-  static int64_t time_of(uint64_t tick);
+  unsigned shift() const { return tick_ == Tick::coarse ? 16 : 0; }  // 65.5 microseconds
+  uint64_t tick_of(int64_t time) const;
+  int64_t begin_of(uint64_t tick) const;
   void place(TimerNode* node, uint64_t tick) CTX_REQUIRES(lock_);
   void take_out(TimerNode* node) CTX_REQUIRES(lock_);
   uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: the wheel is empty
   bool expire_some(uint64_t until, Link*& due);
   bool moving() const CTX_REQUIRES(lock_) { return moving_.linked() && moving_.next != &moving_; }
+  static void append(Link& head, Link* link);
   unsigned lowest_level() const CTX_REQUIRES(lock_);
 
+  const Tick tick_ = Tick::coarse;
   Lock lock_;
   uint64_t elapsed_ CTX_GUARDED_BY(lock_) = 0;
   uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};   // a bit a slot

@@ -94,6 +94,29 @@ CTX_API int ctx_with_timeout_cause(ctx_t *parent, int64_t timeout_ns, const ctx_
 CTX_API int ctx_without_cancel(ctx_t *parent, ctx_t **ret);
 
 /**
+ * Derives a context that ends with the first of several parents that is done, with that one's error and
+ * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
+ * @param parents borrowed; all on one loop, else -EXDEV. The first is kept in memory, and of the
+ *        others what they end with.
+ * @param n       at least 1, else -EINVAL.
+ * @return 0; -EINVAL; -EXDEV; -ENOMEM; -ECHILD; -EREMOTE. It may block while a cancel marks the
+ *         contexts of a parent. Since 0.1.
+ */
+CTX_API int ctx_merge(ctx_t *const *parents, size_t n, ctx_t **ret, ctx_canceler_t **ret_canceler);
+
+/**
+ * Derives a context that ends some time after its parent, with the parent's error and cause: so that
+ * work may be finished in order when the parent is done, and is ended when it is not. It is not part
+ * of the parent's subtree: it and what is below it are live when the parent is done. It can be
+ * cancelled on its own; its deadline is the parent's plus the grace.
+ * @param grace_ns how long after the parent's end, on the clock of ctx_now(); after this call if the
+ *        parent is done already. Zero or negative: it ends with the parent. CTX_FOREVER: never by it.
+ * @return as ctx_with_deadline(). Since 0.1.
+ */
+CTX_API int ctx_with_grace(ctx_t *parent, int64_t grace_ns, ctx_t **ret,
+                           ctx_canceler_t **ret_canceler);
+
+/**
  * Whether a context is done. Async-signal-safe; never blocks. What was written before the cancel is
  * visible to whoever sees its error here.
  * @return 0 while live; CTX_CANCELED or CTX_DEADLINE_EXCEEDED once done, never changing again;

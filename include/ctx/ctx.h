@@ -16,15 +16,17 @@
  *     Arguments are borrowed for the call; what the library keeps it references itself. Strings are
  *     copied.
  *  4. Threads. Every function may be called from any thread at any time, also on shared handles.
- *     Only ctx_err() and loads through ctx_err_word() may be called from a signal handler.
+ *     Only ctx_err(), ctx_strerror(), loads through ctx_err_word() and a write to a descriptor of
+ *     ctx_cancel_fd() are for signal handlers.
  *  5. User code (callbacks, drop functions) runs with no lock of the library held and may call any
  *     function of the library. It must not throw and must not leave by longjmp.
- *  6. Times are int64_t nanoseconds; absolute times are on CLOCK_MONOTONIC. CTX_FOREVER is "no
- *     deadline" and "no limit".
+ *  6. Times are int64_t nanoseconds; absolute times are on CLOCK_MONOTONIC, but for those of a virtual
+ *     loop (ctx/loop.h), which are on its own clock. CTX_FOREVER is "no deadline" and "no limit".
  *  7. Fork. In a child process, handles made before the fork can still be read. To derive from them,
  *     cancel, wait, register or ask for descriptors answers -ECHILD; their unref does nothing and
  *     runs no drop function. New contexts work in the child at once, from ctx_background() on.
- *     A descriptor made before the fork is shared with the parent process. Who forks inside a callback
+ *     A descriptor made before the fork is shared with the parent process; those of the library's own
+ *     that stay open in the child (of loops, contexts and queues) are close-on-exec. Who forks inside a callback
  *     and returns from it in the child gets nothing else called there.
  *  8. Memory, descriptors and threads that cannot be had are -ENOMEM, -EMFILE or -ENFILE, and
  *     -EAGAIN; nothing has changed then. To cancel needs none of them.
@@ -36,6 +38,8 @@
 #include <ctx/context.h>
 #include <ctx/done.h>
 #include <ctx/error.h>
+#include <ctx/loop.h>
+#include <ctx/queue.h>
 #include <ctx/types.h>
 #include <ctx/value.h>
 #include <ctx/version.h>

@@ -3,7 +3,7 @@
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
  * All objects are opaque: a program holds pointers to them and never looks inside. The one public
- * struct here is ctx_key_t.
+ * struct here is ctx_key_t, and the only other one ctx_event in ctx/queue.h.
  */
 #ifndef CTX_TYPES_H
 #define CTX_TYPES_H
@@ -33,8 +33,14 @@ typedef struct ctx_canceler ctx_canceler_t;
  */
 typedef struct ctx_cause_object ctx_cause_t;
 
-/** Something armed on a context, such as a callback. */
+/** Something armed on a context: a callback, or its place in a queue. */
 typedef struct ctx_watch ctx_watch_t;
+
+/** Many contexts on one descriptor; see ctx/queue.h. */
+typedef struct ctx_queue ctx_queue_t;
+
+/** A clock, its timers and the descriptors it watches; see ctx/loop.h. */
+typedef struct ctx_loop ctx_loop_t;
 
 /**
  * A key of ctx_with_value() and ctx_cause_new_data(). Two keys are the same when their addresses

@@ -8,11 +8,11 @@
 //  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
 //     Queued: linked among the loop's calls. Both changes are made under the lock of the list.
 //  3. While armed, queued or busy it holds a reference to its context and one to itself.
-//  4. Idle is a watch on a context that can never be done: in no list, holding nothing.
+//  4. Idle is a callback on a context that can never be done: in no list, holding nothing.
 //
 // No lock is held while fn or drop runs.
-#ifndef CTX_CORE_WATCH_H
-#define CTX_CORE_WATCH_H
+#ifndef CTX_CORE_CALLBACK_H
+#define CTX_CORE_CALLBACK_H
 
 #include <pthread.h>
 
@@ -26,13 +26,13 @@ struct ctx;  // the public name of a context; a user's function takes it
 
 namespace ctxcore {
 
-struct Watch : Observer {
+struct Callback : Watch {
   using Function = void (*)(::ctx*, void*);
   using Drop = void (*)(void*);
   enum State : uint32_t { idle, armed, queued, busy, awaited, finished };
 
-  Watch(Function function, void* argument, Drop dropper, bool defer, uint32_t carriers)
-      : Observer(Type::watch, carriers),
+  Callback(Function function, void* argument, Drop dropper, bool defer, uint32_t carriers)
+      : Watch(Type::callback, carriers),
         fn(function),
         arg(argument),
         drop(dropper),
@@ -43,7 +43,6 @@ struct Watch : Observer {
   }
   bool claim(State from) { return change(from, busy); }
 
-  uint32_t stamp = 0;
   std::atomic<uint32_t> refs{1};
   std::atomic<uint32_t> state{idle};
   std::atomic<pthread_t> runner{};  // who made it busy
@@ -55,16 +54,16 @@ struct Watch : Observer {
 };
 
 // Arms a callback. 0: armed; 1: it ran, or with `defer` will; else a negative errno. If `ret` is not
-// null it receives the watch, with a reference, before fn may run.
-int after_func(Context* context, Watch::Function fn, void* arg, Watch::Drop drop, bool defer,
-               Watch** ret);
+// null it receives the callback, with a reference, before fn may run.
+int after_func(Context* context, Callback::Function fn, void* arg, Callback::Drop drop, bool defer,
+               Callback** ret);
 
-bool stop(Watch* watch);       // true if this call prevented fn
-bool stop_wait(Watch* watch);  // the same, and neither fn nor drop runs any more
-void release(Watch* watch);
+bool stop(Callback* callback);       // true if this call prevented fn
+bool stop_wait(Callback* callback);  // the same, and neither fn nor drop runs any more
+void release(Callback* callback);
 
-// For a claimed watch: calls fn and drop, finishes it and gives its references back.
-void run_claimed(Watch* watch);
+// For a claimed callback: calls fn and drop, finishes it and gives its references back.
+void run_claimed(Callback* callback);
 
 // Takes the callbacks of a node that is done off its list, in order: those for this thread run here,
 // the others go to the loop's calls.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "core/queue.h"
+
+#include <ctx/queue.h>
+
+#include "capi/handles.h"
+#include "core/clock.h"
+
+using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using ctxcore::Posted;
+
+static_assert(sizeof(ctx_event) == sizeof(Posted) &&
+              offsetof(ctx_event, token) == offsetof(Posted, token) &&
+              offsetof(ctx_event, err) == offsetof(Posted, error) &&
+              offsetof(ctx_event, reserved) == offsetof(Posted, reserved));
+
+namespace {
+
+Posted* from(struct ctx_event* events) { return reinterpret_cast<Posted*>(events); }
+
+}  // namespace
+
+int ctx_queue_new(ctx_queue_t** ret) {
+  if (ret == nullptr) return -EINVAL;
+  Queue* const queue = Queue::create();
+  if (queue == nullptr) return -ENOMEM;
+  *ret = reinterpret_cast<ctx_queue_t*>(queue);
+  return 0;
+}
+
+ctx_queue_t* ctx_queue_ref(ctx_queue_t* queue) {
+  const int result = check(queue);
+  if (result == -ECHILD) return queue;  // never freed in this process
+  if (result < 0) return nullptr;
+  ctxcapi::from(queue)->ref();
+  return queue;
+}
+
+ctx_queue_t* ctx_queue_unref(ctx_queue_t* queue) {
+  if (check(queue) == 0) ctxcapi::from(queue)->unref();
+  return nullptr;
+}
+
+int ctx_queue_fd(ctx_queue_t* queue) {
+  const int result = check(queue);
+  return result < 0 ? result : ctxcapi::from(queue)->descriptor();
+}
+
+int ctx_queue_add(ctx_queue_t* queue, ctx_t* ctx, uint64_t token, ctx_watch_t** ret) {
+  if (const int result = check(queue); result < 0) return result;
+  if (const int result = check(ctx); result < 0) return result;
+  return ctxcapi::from(queue)->add(ctxcapi::from(ctx), token,
+                                   reinterpret_cast<ctxcore::Watch**>(ret));
+}
+
+int64_t ctx_queue_drain(ctx_queue_t* queue, struct ctx_event* events, size_t n) {
+  if (events == nullptr && n != 0) return -EINVAL;
+  if (const int result = check(queue); result < 0) return result;
+  return static_cast<int64_t>(ctxcapi::from(queue)->drain(from(events), n));
+}
+
+int64_t ctx_queue_wait(ctx_queue_t* queue, struct ctx_event* events, size_t n, int64_t timeout_ns) {
+  if (events == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
+  if (const int result = check(queue); result < 0) return result;
+  const int64_t until = ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
+  return ctxcapi::from(queue)->wait(from(events), n, until);
+}
