@@ -5,7 +5,7 @@
 # with CTX_BUILD (the absolute build folder) and CTX_ROOT (the source tree) set.
 #
 #     demo.sh [part...]      all parts, or those named: handle_request tickers trace_id epoll_server
-#                            from_python from_rust
+#                            manual_loop fan_in graceful from_python from_rust
 #
 # Exits 0 only if every part kept its promise. Leaves no process behind, however it ends.
 
@@ -134,6 +134,26 @@ answer() {
   [[ $received == "$3"$'\n'"$2" ]] || { fail "expected: $2 $3" && return 1; }
 }
 
+title_manual_loop="A loop of your own"
+about_manual_loop="A server in one thread. The library's clock is one descriptor in the server's epoll set."
+part_manual_loop() {
+  start "$CTX_BUILD/examples/manual_loop" && show "all over" || return
+  remark "What came first: the end of the work, the time limit or the client's. A # is 20 ms."
+  finish
+}
+
+title_fan_in="Very many on one descriptor"
+about_fan_in="100,000 contexts on one queue. Two threads and the clock end them, one poll sees it all."
+part_fan_in() { start "$CTX_BUILD/examples/fan_in" && finish; }
+
+title_graceful="Ending in order"
+about_graceful="SIGTERM: no new work. What is in hand may be finished, for as long as its grace lasts."
+part_graceful() {
+  start "$CTX_BUILD/examples/graceful" && show "draining" || return
+  remark "Requests have 30 s of grace, reports 600 ms. A # is 20 ms after the signal."
+  finish
+}
+
 title_from_python="From Python"
 about_from_python="The same library by ctypes: a thread cancels; poll, and then asyncio, see the descriptor."
 part_from_python() {
@@ -151,7 +171,7 @@ part_from_rust() {
 # --- the show ---------------------------------------------------------------------------------------
 
 parts=("$@")
-(($#)) || parts=(handle_request tickers trace_id epoll_server from_python from_rust)
+(($#)) || parts=(handle_request tickers trace_id epoll_server manual_loop fan_in graceful from_python from_rust)
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "demo.sh: no part '$part'" >&2 && exit 2; }
 done
