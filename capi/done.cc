@@ -76,19 +76,19 @@ int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t 
 int ctx_watch_stop(ctx_watch_t* watch) {
   if (const int result = check(watch); result < 0) return result;
   ctxcore::Entry* const entry = as_entry(watch);
-  return entry != nullptr ? entry->queue()->stop(entry) : ctxcore::stop(as_callback(watch));
+  return entry != nullptr ? entry->queue->stop(entry) : ctxcore::stop(as_callback(watch));
 }
 
 int ctx_watch_stop_wait(ctx_watch_t* watch) {
   if (const int result = check(watch); result < 0) return result;
   ctxcore::Entry* const entry = as_entry(watch);  // which runs nothing that could be waited for
-  return entry != nullptr ? entry->queue()->stop(entry) : ctxcore::stop_wait(as_callback(watch));
+  return entry != nullptr ? entry->queue->stop(entry) : ctxcore::stop_wait(as_callback(watch));
 }
 
 ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
   if (check(watch) < 0) return nullptr;
   if (ctxcore::Entry* const entry = as_entry(watch); entry != nullptr) {
-    entry->queue()->drop_handle(entry);
+    entry->queue->drop_handle(entry);
   } else {
     ctxcore::release(as_callback(watch));
   }

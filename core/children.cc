@@ -12,8 +12,7 @@ namespace ctxcore {
 
 namespace {
 
-constexpr uint32_t kFirstArray = 2;  // size classes: room for 4 after room for 1,
-constexpr uint32_t kSmallArray = 6;  // never shrunk below 64, since growing again would cost more,
+constexpr uint32_t kFirstArray = 2;  // size classes: room for 4 after room for 1;
 constexpr uint32_t kLargest = 26;    // and at most 67 million children in a shard
 
 // nullptr without memory: then all stays in one shard, slower but right.
@@ -42,21 +41,6 @@ void Shard::shrink() {
   if (smaller == nullptr) return;
   place.many = static_cast<Node**>(smaller);
   --size_class;
-}
-
-int Shard::add(Node* child) {
-  if (count == 1u << size_class && !grow()) return -ENOMEM;
-  slots()[count] = child;
-  child->slot = count++;
-  return 0;
-}
-
-void Shard::remove(Node* child) {
-  Node** const array = slots();
-  Node* const last = array[--count];
-  array[child->slot] = last;
-  last->slot = child->slot;
-  if (size_class > kSmallArray && count < 1u << size_class >> 2) shrink();
 }
 
 void Shard::free_all() CTX_UNCHECKED_LOCKING {

@@ -34,7 +34,10 @@ struct Node;
 struct Shard {
   Node** slots() CTX_REQUIRES(lock) { return size_class == 0 ? &place.one : place.many; }
 
-  int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM
+  // A capacity of 64 is kept: to grow again would cost more.
+  static constexpr uint32_t kSmallestArray = 6;
+
+  int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM; these two are inline in node.h
   void remove(Node* child) CTX_REQUIRES(lock);
   [[gnu::cold]] bool grow() CTX_REQUIRES(lock);
   [[gnu::cold]] void shrink() CTX_REQUIRES(lock);

@@ -44,7 +44,7 @@ class CTX_CAPABILITY("lock") Lock {
                                          std::memory_order_relaxed);
   }
 
-  void unlock() CTX_RELEASE() {
+  [[gnu::always_inline]] void unlock() CTX_RELEASE() {
     const uint32_t seen = word_.load(std::memory_order_relaxed);
     word_.store(0, std::memory_order_release);  // pairs with the acquire of the next holder
     if (seen == 2) [[unlikely]]

@@ -11,9 +11,9 @@
 //  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So
 //     whoever sets error sees under the same lock whether anyone may be there; and whoever came later
 //     sees the error.
-//  5. refs becomes 0 only under the home shard's and all own shards' locks, while there are children.
-//     It becomes more again when a walk, or the loop with the node's timer, pins the node, or when the
-//     last child of a shard goes: that child's release then carries on here.
+//  5. refs becomes 0 only while there are children, under the lock of a shard that lists one. It becomes
+//     more again when a walk, or what the node is armed with, pins the node, or when the last child of a
+//     shard goes: that child's release then carries on here.
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
 //     of a walk it belongs to a walk from above that met it (walk.h), until the walk is through; then,
 //     with the last reference, to the loop's calls (calls.h).
@@ -147,6 +147,21 @@ inline void set_family(Node* node) {
 
 // Waits until every context below the cancel that ended this node is marked, or also woken.
 inline void await(const Node* node, Phase::Step step) { ender_of(node)->phase.await(step); }
+
+inline int Shard::add(Node* child) {
+  if (count == 1u << size_class && !grow()) return -ENOMEM;
+  slots()[count] = child;
+  child->slot = count++;
+  return 0;
+}
+
+inline void Shard::remove(Node* child) {
+  Node** const array = slots();
+  Node* const last = array[--count];
+  array[child->slot] = last;
+  last->slot = child->slot;
+  if (size_class > kSmallestArray && count < 1u << size_class >> 2) shrink();
+}
 
 }  // namespace ctxcore
 

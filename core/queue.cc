@@ -12,13 +12,14 @@
 
 namespace ctxcore {
 
-// A page of entries, less what malloc needs: a million entries take 49 bytes each.
+// A page of entries, less what malloc needs: a million entries take 57 bytes each.
 struct Queue::Slab : Link {
-  static constexpr uint16_t kEntries = 84;
+  static constexpr uint16_t kEntries = 72;
 
-  explicit Slab(Queue* owner) : queue(owner) {
+  explicit Slab(Queue* owner) {
     for (uint16_t i = kEntries; i-- > 0;) {
       entries[i].index = i;
+      entries[i].queue = owner;
       entries[i].next = free;
       free = &entries[i];
     }
@@ -29,18 +30,14 @@ struct Queue::Slab : Link {
     return reinterpret_cast<Slab*>(first - sizeof(Slab) + sizeof(Slab::entries));
   }
 
-  Queue* const queue;
   Link* free = nullptr;  // a chain
   uint32_t used = 0;
   Entry entries[kEntries];  // last
 };
 
-Queue* Entry::queue() { return Queue::Slab::of(this)->queue; }
-
 void Entry::post() {
-  Queue* const owner = queue();
-  Guard guard(owner->lock_);
-  owner->push(this);
+  Guard guard(queue->lock_);
+  queue->push(this);
 }
 
 Queue* Queue::create() {
@@ -50,7 +47,7 @@ Queue* Queue::create() {
 }
 
 Entry* Queue::take_entry() {
-  static_assert(sizeof(void*) != 8 || (sizeof(Entry) == 48 && sizeof(Slab) <= 4096 - 16));
+  static_assert(sizeof(void*) != 8 || (sizeof(Entry) == 56 && sizeof(Slab) <= 4096 - 16));
   if (slabs_ == nullptr || static_cast<Slab*>(slabs_)->free == nullptr) {
     auto* made = make<Slab>(0, this);
     if (made == nullptr) return nullptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Very many nodes, one descriptor: entries that observe nodes, and post themselves to their queue.
 //
-// Entries lie in slabs, which the queue owns: so an entry needs no pointer to its queue, and a queue that
-// goes finds all that it has.
+// Entries lie in slabs, which the queue owns: so they take little memory, and a queue that goes finds all
+// that it has.
 //
 // Invariants
 //  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock;
@@ -42,12 +42,12 @@ struct Entry : Watch {
 
   Entry() : Watch(Type::entry) {}
 
-  Queue* queue();
   void post();  // by the walk that ended the node, off the node's list and under its lock
 
   State state = unused;
   bool has_handle = false;
   uint16_t index = 0;  // in its slab
+  Queue* queue = nullptr;
   uint64_t token = 0;
   Context* context = nullptr;
 };

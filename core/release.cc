@@ -24,6 +24,7 @@ namespace {
 
 // The cause that the loop would have ended this node with; a reference, or nullptr.
 const Cause* reason_of(const Node* node) {
+  if (node->kind == Kind::cancel) return nullptr;
   switch (node->kind) {
     case Kind::deadline:
       return static_cast<const TimerNode*>(node)->reason;
@@ -39,6 +40,8 @@ const Cause* reason_of(const Node* node) {
 // What is left of a node that was taken out of the tree, to be given back with no lock held.
 class Remains {
  public:
+  Remains() = default;
+
   // Under the home shard's lock, which may keep the memory in place of an older one.
   Remains(Node* node, Shard& home)
       : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
@@ -60,10 +63,10 @@ class Remains {
   }
 
  private:
-  Node* memory_;
-  const Cause* own_;
-  const Cause* reason_;
-  bool family_;
+  Node* memory_ = nullptr;
+  const Cause* own_ = nullptr;
+  const Cause* reason_ = nullptr;
+  bool family_ = false;
 };
 
 enum class Fate { free, kept, pinned };
@@ -84,7 +87,7 @@ bool unwatch_cancel_fds(Node* node) CTX_REQUIRES(observers_lock(node)) {
 
 // With one reference left, and nobody but children, the loop and their last releases to find the node:
 // what becomes of it. If children keep it, the last reference is given up here.
-Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
+[[gnu::noinline]] Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
   Children& children = node->children;
   children.lock_all();
   Fate fate = Fate::free;
@@ -102,17 +105,18 @@ Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
 
 // Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
 // the loop has it no longer, nor has whom it observes.
-Fate decide(Node* node) {
+[[gnu::always_inline]] inline Fate decide(Node* node) {
   if (has_family(node)) {
     if (const Fate fate = decide_family(node); fate != Fate::free) return fate;
   }
+  if (node->kind == Kind::cancel) return Fate::free;  // never armed
   if (node->kind == Kind::grace) static_cast<GraceNode*>(node)->forget_parent();
   return node->loop->disarm_last(node) ? Fate::free : Fate::pinned;
 }
 
 // Under the home shard's lock, for a node that is nobody's any more. Returns whose reference must be
 // given back next, or nullptr.
-Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
+[[gnu::always_inline]] inline Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
   Context* const parent = node->parent;
   Node* const above = node_of(parent);
   CTX_ASSERT(shard.slots()[node->slot] == node);
@@ -126,7 +130,7 @@ Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
 
 // The root of a loop that is not the default one: its handles are gone, and with its last child it goes,
 // too.
-void release_last_of_root(Node* root) {
+[[gnu::noinline]] void release_last_of_root(Node* root) {
   if (is_static(root)) return;
   do {
     const Fate fate = decide_family(root);
@@ -135,36 +139,53 @@ void release_last_of_root(Node* root) {
   } while (!release_shared(root));
 }
 
-// Returns what is to be released next; further such things are added to *owed.
-Context* release_last_of(Node* node, LinkNode** owed) CTX_UNCHECKED_LOCKING {
+// Gives the last reference of a node up, if it still is the last one and nothing else keeps it. Of one that
+// is free then, tells what remains, and what is to be released next.
+[[gnu::always_inline]] inline Fate give_up_last(Node* node, Remains* remains,
+                                                Context** next) CTX_UNCHECKED_LOCKING {
+  Shard& shard = home(node);
+  shard.lock.lock();
+  const bool last = node->refs.load(std::memory_order_acquire) == 1;
+  const Fate fate = last ? decide(node) : Fate::pinned;
+  if (fate == Fate::free) {
+    *next = take_out(node, shard);
+    *remains = Remains(node, shard);
+  }
+  shard.lock.unlock();
+  return fate;
+}
+
+Context* release_last_of(Node* node) {
   if (is_root(node)) {
     release_last_of_root(node);
     return nullptr;
   }
-  Lock* const merges = node->kind == Kind::merged ? &node->loop->merge_lock() : nullptr;
+  Remains remains;
+  Context* next = nullptr;
+  Fate fate = Fate::pinned;
   do {
-    if (merges != nullptr) merges->lock();
-    Shard& shard = home(node);
-    shard.lock.lock();
-    const bool last = node->refs.load(std::memory_order_acquire) == 1;
-    const Fate fate = last ? decide(node) : Fate::pinned;
-    if (fate == Fate::free) {
-      Context* const next = take_out(node, shard);
-      LinkNode* const links = merges != nullptr ? static_cast<MergedNode*>(node)->links : nullptr;
-      Remains remains(node, shard);
-      shard.lock.unlock();
-      if (merges != nullptr) {
-        take_out_links(links, owed);
-        merges->unlock();
-      }
-      remains.dispose();
-      return next;
-    }
-    shard.lock.unlock();
-    if (merges != nullptr) merges->unlock();
-    if (fate == Fate::kept) return nullptr;
-  } while (!release_shared(node));  // a walk or the loop had pinned it
-  return nullptr;
+    fate = give_up_last(node, &remains, &next);
+  } while (fate == Fate::pinned && !release_shared(node));
+  if (fate == Fate::free) remains.dispose();
+  return next;
+}
+
+// The same for a merged node. Parents that it leaves behind are added to *owed.
+[[gnu::noinline]] Context* release_last_of(MergedNode* node,
+                                           LinkNode** owed) CTX_UNCHECKED_LOCKING {
+  Lock& merges = node->loop->merge_lock();
+  LinkNode* const links = node->links;
+  Remains remains;
+  Context* next = nullptr;
+  Fate fate = Fate::pinned;
+  do {
+    merges.lock();
+    fate = give_up_last(node, &remains, &next);
+    if (fate == Fate::free) take_out_links(links, owed);
+    merges.unlock();
+  } while (fate == Fate::pinned && !release_shared(node));
+  if (fate == Fate::free) remains.dispose();
+  return next;
 }
 
 // The parent of the first link, which goes.
@@ -192,11 +213,17 @@ void release_last(Context* context) {
   LinkNode* owed = nullptr;  // stand for parents that merged nodes left behind
   for (;;) {
     do {
-      context = is_carrier(context) ? release_last_of(static_cast<Carrier*>(context))
-                                    : release_last_of(static_cast<Node*>(context), &owed);
+      if (is_carrier(context)) {
+        context = release_last_of(static_cast<Carrier*>(context));
+      } else if (context->kind != Kind::merged) [[likely]] {
+        context = release_last_of(static_cast<Node*>(context));
+      } else {
+        context = release_last_of(static_cast<MergedNode*>(context), &owed);
+      }
     } while (context != nullptr && !release_shared(context));
     do {
-      if (owed == nullptr) return;
+      if (owed == nullptr) [[likely]]
+        return;
       context = pop_parent(&owed);
     } while (release_shared(context));
   }

@@ -38,10 +38,11 @@ class Walk {
   }
 
   void wake_and_call_back() {
-    for_each([](Node* node) { wake(node); });
+    wake_all();
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
-    for_each([this](Node* node) { call_back(node, callbacks_); });
+    call_back(root_, callbacks_);
+    for (Node* node = later_.first; node != nullptr; node = node->next) call_back(node, callbacks_);
     unpin(later_.first);
     unpin(met_);
   }
@@ -67,20 +68,26 @@ class Walk {
     Node* last = nullptr;  // means nothing while the chain is empty
   };
 
-  template <typename Action>
-  void for_each(Action action) {
-    action(root_);
-    for (Node* node = later_.first; node != nullptr; node = node->next) action(node);
-  }
-
   // Marks everything below a node, and appends to the chain what must be visited again.
   void mark_tree(Node* top, Chain& chain) {
-    mark_below(top);
+    bool watched = false;
+    mark_below(top, &watched);
     while (Node* node = pending_.pop()) {
-      const bool watched = mark_below(node);
-      // Nothing more to do for this one? The last reference has to wait: it may run a user's drop.
-      if (watched || is_armed(node) || !release_shared(node)) chain.append(node);
+      __builtin_prefetch(pending_.first);
+      mark_below(node, &watched);
+      if (!watched && !is_armed(node) && unpin_early(node)) continue;
+      chain.append(node);
     }
+  }
+
+  // Nothing more to do for this one? The last reference has to wait, for it may run a user's drop; but
+  // where children keep the node it just goes: under their lock, so that the last of them sees it gone.
+  static bool unpin_early(Node* node) {
+    if (release_shared(node)) return true;
+    Guard guard(node->children.first.lock);
+    uint32_t one = 1;
+    return node->children.first.count > 0 &&
+           node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
   }
 
   // Marks what the links that were found stand for, and everything below. Each merged node begins a chain
@@ -108,14 +115,14 @@ class Walk {
     }
   }
 
-  // Marks a node's children; true if it has observers.
-  bool mark_below(Node* node) {
-    if (!has_family(node)) return false;
-    bool watched = false;
+  // Marks a node's children, and tells whether it has observers.
+  void mark_below(Node* node, bool* watched) {
+    *watched = false;
+    if (!has_family(node)) return;
     uint32_t cursor = UINT32_MAX;
     do {
       Guard guard(observers_lock(node));
-      watched = node->observers != nullptr;
+      *watched = node->observers != nullptr;
       cursor = mark_chunk(node->children.first, cursor);
     } while (cursor > 0);
     // Only now: a shard made later is filled under its lock by threads that see the error.
@@ -127,7 +134,6 @@ class Walk {
         cursor = mark_chunk(shard, cursor);
       } while (cursor > 0);
     }
-    return watched;
   }
 
   // Marks the last kChunk children before the cursor; returns how many are left before those.
@@ -188,10 +194,23 @@ class Walk {
     for (Node* met = met_; met != nullptr; met = met->next) await(target_of(met), step);
   }
 
-  static void wake(Node* node) {
+  // Keeps those to be visited once more, to be called back or given back.
+  void wake_all() {
+    wake(root_);
+    Chain awake = later_;
+    later_ = Chain{};
+    while (Node* node = awake.pop()) {
+      __builtin_prefetch(awake.first);
+      if (wake(node) || !release_shared(node)) later_.append(node);
+    }
+  }
+
+  // Tells whom it may concern that the node is done; true if there are callbacks to run.
+  static bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
-    if (node->observers == nullptr) return;
+    if (node->observers == nullptr) return false;
+    bool callbacks = false;
     Link* const last = node->observers->prev;
     Link* link = node->observers;
     uint32_t rank = 0;
@@ -222,6 +241,7 @@ class Walk {
         case Observer::Type::callback:  // its turn comes when everything is woken
           in_order = in_order && observer->rank >= rank;
           rank = observer->rank;
+          callbacks = true;
           break;
       }
       link = following;
@@ -231,6 +251,7 @@ class Walk {
         return static_cast<const Observer*>(a)->rank < static_cast<const Observer*>(b)->rank;
       });
     }
+    return callbacks;
   }
 
   void unpin(Node* first) {
@@ -257,53 +278,68 @@ class Walk {
 
 // Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where
 // a link may be below.
-[[gnu::noinline]] void walk(Node* node, int error, Callbacks callbacks,
-                            Lock* merges) CTX_UNCHECKED_LOCKING {
+void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKED_LOCKING {
   Walk walk(node, error, callbacks);
   walk.mark_all();
   if (merges != nullptr) merges->unlock();
   walk.wake_and_call_back();
 }
 
+// With the home shard's lock held, for a live node below which a link may be: takes merge_lock(), which
+// comes first. Others may have been here before this returns.
+[[gnu::cold]] Lock* lock_merges(Node* node, Lock& home) CTX_UNCHECKED_LOCKING {
+  Lock& merges = node->loop->merge_lock();
+  home.unlock();
+  merges.lock();
+  home.lock();
+  return &merges;
+}
+
+// The rest of a call that ended a node with family.
+[[gnu::noinline]] void finish(Node* node, int error, Callbacks callbacks, Lock* merges) {
+  add_ref(node);  // a callback may give back every handle there is
+  walk(node, error, callbacks, merges);
+  if (callbacks == Callbacks::here) {
+    release_after_callback(node);
+  } else {
+    node->loop->release_later(node);
+  }
+}
+
 }  // namespace
 
 bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
-  Lock* merges = nullptr;  // held, once it is seen that it has to be
-  home(node).lock.lock();
-  while (is_linked(node) && merges == nullptr && error_of(node) == 0) {
-    home(node).lock.unlock();
-    merges = &node->loop->merge_lock();
-    merges->lock();
-    home(node).lock.lock();
+  Lock* merges = nullptr;  // held, if it is needed
+  Lock& lock = home(node).lock;
+  lock.lock();
+  bool won = node->error.load(std::memory_order_relaxed) == 0;
+  uint8_t flags = node->flags.load(std::memory_order_relaxed);
+  if ((flags & Node::kLinked) != 0 && won) [[unlikely]] {
+    merges = lock_merges(node, lock);
+    won = node->error.load(std::memory_order_relaxed) == 0;
+    flags = node->flags.load(std::memory_order_relaxed);
   }
-  const bool won = node->error.load(std::memory_order_relaxed) == 0;
-  const bool family = has_family(node);
+  const bool family = (flags & Node::kFamily) != 0;
   if (won) {
     // Without family there is nobody to mark or to wake.
     node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
     node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
     node->error.store(error, std::memory_order_release);
   }
-  home(node).lock.unlock();
+  lock.unlock();
   if (won && family) {
-    add_ref(node);  // a callback may give back every handle there is
-    walk(node, error, callbacks, merges);
-    if (callbacks == Callbacks::here) {
-      release_after_callback(node);
-    } else {
-      node->loop->release_later(node);
-    }
+    finish(node, error, callbacks, merges);
     return true;
   }
   if (merges != nullptr) merges->unlock();
-  if (!won) {
-    unref(own);
-    await(node, Phase::kWoken);
-  } else if (is_armed(node)) {
-    node->loop->disarm(node);
+  if (won) {
+    if (is_armed(node)) node->loop->disarm(node);
+    return true;
   }
-  return won;
+  unref(own);
+  await(node, Phase::kWoken);
+  return false;
 }
 
 void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
@@ -315,9 +351,7 @@ void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
     root->phase.await(Phase::kWoken);
     return;
   }
-  add_ref(root);
-  walk(root, kCanceled, Callbacks::here, &merges);
-  release_after_callback(root);
+  finish(root, kCanceled, Callbacks::here, &merges);
 }
 
 }  // namespace ctxcore
