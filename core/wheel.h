@@ -57,7 +57,7 @@ class Wheel {
   static constexpr unsigned kSlots = 1u << kDigit;
   static constexpr unsigned kLevels = 64 / kDigit + 1;
 
-  unsigned shift() const { return tick_ == Tick::coarse ? 16 : 0; }  // 65.5 microseconds
+  unsigned shift() const { return tick_ == Tick::coarse ? 14 : 0; }  // 16.4 microseconds
   uint64_t tick_of(int64_t time) const;
   int64_t begin_of(uint64_t tick) const;
   void place(TimerNode* node, uint64_t tick) CTX_REQUIRES(lock_);

@@ -69,7 +69,7 @@ class WheelModel : public testing::TestWithParam<Wheel::Tick> {
     }
   }
 
-  const int64_t kTick = GetParam() == Wheel::Tick::coarse ? 65536 : 1;
+  const int64_t kTick = GetParam() == Wheel::Tick::coarse ? 16384 : 1;
   std::mt19937_64 random_{20};
   Wheel wheel_{GetParam()};
   int64_t now_ = 1'000'000'000'000;
