@@ -92,6 +92,7 @@ int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
 
 int ctx_merge(ctx_t* const* parents, size_t n, ctx_t** ret, ctx_canceler_t** ret_canceler) {
   if (parents == nullptr || n == 0 || ret == nullptr) return -EINVAL;
+  if (n > PTRDIFF_MAX / sizeof(ctx_t*)) return -ENOMEM;  // no array is that long: read none of it
   for (size_t i = 0; i < n; ++i) {
     if (const int result = check(parents[i]); result < 0) return result;
   }
