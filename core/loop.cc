@@ -100,7 +100,7 @@ int Loop::start_watching() {
 uint8_t Loop::pick_wheel() const {
   if (wheel_count_ == 1) return 0;
   const int processor = sched_getcpu();
-  return processor < 0 ? 0 : static_cast<uint8_t>(processor % wheel_count_);
+  return processor < 0 ? 0 : static_cast<uint8_t>(processor % int{wheel_count_});
 }
 
 void Loop::arm(TimerNode* node, int64_t now) {
