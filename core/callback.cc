@@ -6,6 +6,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/loop.h"
+#include "core/wait_circle.h"
 
 namespace ctxcore {
 
@@ -151,6 +152,8 @@ bool stop_wait(Callback* callback) {
   if (stop(callback)) return true;
   if (callback->runner.load(std::memory_order_relaxed) == pthread_self()) return false;
   uint32_t state = callback->state.load(std::memory_order_acquire);
+  if (state == Callback::finished) return false;
+  const WaitsFor waits(callback);
   while (state != Callback::finished) {
     // Who waits says so, for finish() to wake it.
     if (state == Callback::awaited || callback->change(state, Callback::awaited)) {

@@ -100,7 +100,8 @@ CTX_API int ctx_watch_stop(ctx_watch_t *watch);
 
 /**
  * As ctx_watch_stop(), and on return neither fn nor drop is running any more. From inside that very fn
- * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever.
+ * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever (a build of the library
+ * with its internal checks says so and traps).
  * @return as ctx_watch_stop(). Since 0.1.
  */
 CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);

@@ -171,5 +171,36 @@ TEST(CallbackWait, Rule26_FromBelowItselfOnTheSameThreadItReturnsAtOnce) {
   EXPECT_EQ(results, (std::vector<int>{0, 0}));
 }
 
+#if defined(CTX_TESTS_CHECKED)
+// Each of two callbacks waits for the other's end. The checked build says so instead of hanging.
+void WaitForEachOther() {
+  struct Side {
+    Scope scope = WithCancel(ctx_background());
+    Watch watch;
+    Gate started;
+    Side* other = nullptr;
+  };
+  const auto fn = [](ctx_t*, void* arg) {
+    auto* side = static_cast<Side*>(arg);
+    side->started.Open();
+    EXPECT_TRUE(side->other->started.Wait());
+    ctx_watch_stop_wait(side->other->watch);
+  };
+  Side sides[2];
+  for (int i : {0, 1}) {
+    sides[i].other = &sides[1 - i];
+    sides[i].watch = AfterFunc(sides[i].scope, fn, &sides[i]);
+  }
+  std::thread second([&] { sides[1].scope.Cancel(); });
+  sides[0].scope.Cancel();
+  second.join();
+}
+
+TEST(CallbackWaitDeathTest, ACircleIsReported) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(WaitForEachOther(), "callbacks wait for each other's end, in a circle");
+}
+#endif
+
 }  // namespace
 }  // namespace ctxtest
