@@ -12,8 +12,10 @@ namespace ctxcore {
 
 namespace {
 
-// The end of a claimed callback, whether fn ran or was prevented.
+// The end of a claimed callback, whether fn ran or was prevented. In a child that fn forked, and returned
+// in, it is its parent's.
 void finish(Callback* callback) {
+  if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
   if (callback->drop != nullptr) callback->drop(callback->arg);
   Context* const context = callback->context;
   if (callback->state.exchange(Callback::finished, std::memory_order_acq_rel) ==
@@ -85,7 +87,8 @@ int after_func(Context* context, Callback::Function fn, void* arg, Callback::Dro
   Node* const node = node_of(context);
   if (is_root(node)) return leave_idle(callback, ret);
   if (defer) {
-    if (const int result = node->loop->start(); result < 0) {
+    const int result = node->loop->orphaned() ? -ESHUTDOWN : node->loop->start();
+    if (result < 0) {
       deallocate(callback);
       return result;
     }
@@ -114,7 +117,7 @@ int after_func(Context* context, Callback::Function fn, void* arg, Callback::Dro
 
 void run_claimed(Callback* callback) {
   set_runner(callback);
-  callback->fn(reinterpret_cast<::ctx*>(callback->context), callback->arg);
+  callback->fn(reinterpret_cast<::ctx_context*>(callback->context), callback->arg);
   finish(callback);
 }
 
@@ -125,7 +128,7 @@ void call_back(Node* node, Callbacks callbacks) {
   while (check(node) == 0 && take_callback(node, callbacks, &callback, &queued)) {
     if (callback != nullptr) run_claimed(callback);
   }
-  if (queued && check(node) == 0) node->loop->ring();
+  if (queued && callbacks == Callbacks::here && check(node) == 0) node->loop->ring();
 }
 
 bool stop(Callback* callback) {

@@ -22,12 +22,12 @@
 #include "core/observer.h"
 #include "core/walk.h"
 
-struct ctx;  // the public name of a context; a user's function takes it
+struct ctx_context;  // the public name of a context; a user's function takes it
 
 namespace ctxcore {
 
 struct Callback : Watch {
-  using Function = void (*)(::ctx*, void*);
+  using Function = void (*)(::ctx_context*, void*);
   using Drop = void (*)(void*);
   enum State : uint32_t { idle, armed, queued, busy, awaited, finished };
 

@@ -23,34 +23,39 @@ void Calls::push_release(Node* node) {
   Guard guard(lock_);
   node->next = nodes_;
   nodes_ = node;
-  ++waiting_;
 }
 
-// Takes the first callback, claimed, or else a node. Neither, and true: a callback was being stopped.
-bool Calls::take(Callback** callback, Node** node) {
-  Guard guard(lock_);
-  if (waiting_ == 0) return false;
-  --waiting_;
-  if (Link* link = pop_front(callbacks_); link != nullptr) {
-    auto* first = static_cast<Callback*>(link);
-    if (first->claim(Callback::queued)) *callback = first;
-    return true;
-  }
-  *node = nodes_;
-  nodes_ = nodes_->next;
-  return true;
-}
-
-bool Calls::run_one() {
+bool Calls::run_callback() {
   Callback* callback = nullptr;
-  Node* node = nullptr;
-  if (!take(&callback, &node)) return false;
-  if (callback != nullptr) run_claimed(callback);
-  if (node != nullptr) release_after_callback(node);
+  {
+    Guard guard(lock_);
+    callback = static_cast<Callback*>(pop_front(callbacks_));
+    if (callback == nullptr) return false;
+    --waiting_;
+    if (!callback->claim(Callback::queued)) return true;  // it is being stopped
+  }
+  run_claimed(callback);
   return true;
 }
 
-size_t Calls::waiting() {
+bool Calls::run_release() {
+  Node* node = nullptr;
+  {
+    Guard guard(lock_);
+    node = nodes_;
+    if (node == nullptr) return false;
+    nodes_ = node->next;
+  }
+  release_after_callback(node);
+  return true;
+}
+
+bool Calls::any() {
+  Guard guard(lock_);
+  return callbacks_ != nullptr || nodes_ != nullptr;
+}
+
+size_t Calls::callbacks() {
   Guard guard(lock_);
   return waiting_;
 }

@@ -33,16 +33,17 @@ class Calls {
   void withdraw(Callback* callback);  // by the stop that claimed it while it was queued
   void push_release(Node* node);
 
-  bool run_one();  // false if there was nothing to run
-  size_t waiting();
+  bool run_callback();  // false if there was none
+  bool run_release();
+  bool run_one() { return run_callback() || run_release(); }
+  bool any();
+  size_t callbacks();  // how many wait
 
  private:
-  bool take(Callback** callback, Node** node);
-
   Lock lock_;
   Link* callbacks_ CTX_GUARDED_BY(lock_) = nullptr;
   Node* nodes_ CTX_GUARDED_BY(lock_) = nullptr;
-  size_t waiting_ CTX_GUARDED_BY(lock_) = 0;  // in both lists
+  size_t waiting_ CTX_GUARDED_BY(lock_) = 0;  // callbacks
 };
 
 }  // namespace ctxcore

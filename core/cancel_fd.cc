@@ -3,65 +3,55 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <cerrno>
 
 #include "core/alloc.h"
-#include "core/event.h"
 #include "core/loop.h"
 
 namespace ctxcore {
 
 namespace {
 
-// Makes the two ends: one to watch, one to hand out. An eventfd is one descriptor, and its other end a
-// second number for it.
-int open_ends(Event* ends) {
-  const int result = ends->open(Event::Use::resettable);
-  if (result < 0 || ends->write_end != ends->read_end) return result;
+int copy_of(int fd) {
   const int saved = errno;
-  int failure = 0;
-  ends->write_end = fcntl(ends->read_end, F_DUPFD_CLOEXEC, 0);
-  if (ends->write_end < 0) {
-    failure = -errno;
-    ::close(ends->read_end);
-  }
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const int result = copy < 0 ? -errno : copy;
   errno = saved;
-  return failure;
+  return result;
+}
+
+// The node's, made if need be; nullptr and a negative errno in *error if it is not to be had.
+CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
+  if (Observer* existing = find_standing(node, Observer::Type::cancel_fd)) {
+    return static_cast<CancelFd*>(existing);
+  }
+  Event event;
+  *error = event.open(Event::Use::resettable);
+  if (*error < 0) return nullptr;
+  auto* const made = make<CancelFd>(0, node, event);
+  *error = made == nullptr ? -ENOMEM : node->loop->watch(made);
+  if (*error < 0) {
+    event.close();
+    deallocate(made);
+    return nullptr;
+  }
+  push_front(node->observers, static_cast<Observer*>(made));
+  return made;
 }
 
 }  // namespace
 
-CancelFd::CancelFd(Node* ends, int read_end)
-    : Observer(Type::cancel_fd), Source(ends, read_end, POLLIN, nullptr) {}
-
-void CancelFd::close() {
-  const int saved = errno;
-  ::close(fd);
-  errno = saved;
-}
+CancelFd::CancelFd(Node* ends, const Event& event)
+    : Observer(Type::cancel_fd), Source(ends, event.read_end, POLLIN, nullptr), written(event) {}
 
 int open_cancel_fd(Node* node) {
   if (const int result = node->loop->start_watching(); result < 0) return result;
-  Event ends;
-  if (const int result = open_ends(&ends); result < 0) return result;
-  auto* made = make<CancelFd>(0, node, ends.read_end);
-  if (made == nullptr) {
-    ends.close();
-    return -ENOMEM;
-  }
   set_family(node);
   Guard guard(observers_lock(node));
-  const int result = node->loop->watch(made);
-  if (result < 0) {
-    deallocate(made);
-    ends.close();
-    return result;
-  }
-  Link* const link = static_cast<Observer*>(made);
-  push_front(node->observers, link);
-  return ends.write_end;
+  int error = 0;
+  CancelFd* const found = find_or_make(node, &error);
+  return found == nullptr ? error : copy_of(found->written.write_end);
 }
 
 }  // namespace ctxcore

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
-// A descriptor that cancels a node when it is written to: an observer that stands in the node's list,
-// so that it goes with the node, and a source of the loop's. The writer's end is the caller's own.
+// What cancels a node when it is written to: an event of which the library watches the one end, as a
+// source of the loop's, and callers get copies of the other. It is an observer that stands in the node's
+// list, and so goes with the node; a node has one at most, however many callers ask.
 //
 // Invariants
-//  1. It is in the node's list from before it is a source until the node is freed.
+//  1. It is made, and becomes a source, under the lock of the node's observers.
 //  2. It is no source any more once the node is done or freed.
 #ifndef CTX_CORE_CANCEL_FD_H
 #define CTX_CORE_CANCEL_FD_H
 
+#include "core/event.h"
 #include "core/observer.h"
 #include "core/sources.h"
 
 namespace ctxcore {
 
 struct CancelFd : Observer, Source {
-  CancelFd(Node* ends, int read_end);
+  CancelFd(Node* ends, const Event& event);
 
-  void close();  // what is ours
+  Event written;
 };
 
-// The descriptor to write to, or a negative errno.
+// A descriptor to write to, the caller's own; or a negative errno.
 int open_cancel_fd(Node* node);
 
 }  // namespace ctxcore

@@ -47,6 +47,7 @@ TimerNode* owner_of_deadline(Node* node) {
 // belongs to, so that no child is done before its parent. The callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
   while (error_of(node) == 0) fire(owner_of_deadline(node));
+  node->loop->ring();
 }
 
 int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {

@@ -11,13 +11,7 @@ namespace ctxcore {
 namespace {
 
 Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
-  Link* link = node->observers;
-  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
-    auto* observer = static_cast<Observer*>(link);
-    if (observer->type == Observer::Type::descriptor) return static_cast<Descriptor*>(observer);
-    link = link->next == node->observers ? nullptr : link->next;
-  }
-  return nullptr;
+  return static_cast<Descriptor*>(find_standing(node, Observer::Type::descriptor));
 }
 
 void discard(Descriptor* descriptor) {
@@ -26,7 +20,7 @@ void discard(Descriptor* descriptor) {
 }
 
 void discard(CancelFd* descriptor) {
-  descriptor->close();
+  descriptor->written.close();
   deallocate(descriptor);
 }
 
@@ -55,6 +49,16 @@ Descriptor* find_or_make(Node* node, int* error) {
 }
 
 }  // namespace
+
+Observer* find_standing(Node* node, Observer::Type type) {
+  Link* link = node->observers;
+  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == type) return observer;
+    link = link->next == node->observers ? nullptr : link->next;
+  }
+  return nullptr;
+}
 
 int descriptor_of(Node* node) {
   if (is_root(node)) return -ENOTSUP;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Who moves a loop on: its own threads, its host, who tells it the time, or a thread that waits.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -10,10 +12,20 @@
 
 namespace ctxcore {
 
+namespace {
+
+// A callback has forked, and returned in the child: this thread, the only one there, has nothing to do.
+[[noreturn]] void pause_for_ever() {
+  for (;;) pause();
+}
+
+}  // namespace
+
 void* Loop::run(void* self) {
   auto* loop = static_cast<Loop*>(self);
   while (!loop->stopping_.load(std::memory_order_acquire)) {
     loop->turn(true);
+    if (loop->calls_.any()) loop->ring_calls();
     loop->set_next_alarm();
   }
   loop->leave();
@@ -24,8 +36,8 @@ void* Loop::run_calls(void* self) {
   auto* loop = static_cast<Loop*>(self);
   for (;;) {
     const uint32_t rung = loop->bell_.load(std::memory_order_acquire);
-    while (loop->calls_.run_one()) {
-    }
+    loop->run_all();
+    if (!loop->is_ours()) pause_for_ever();
     if (loop->stopping_.load(std::memory_order_acquire)) break;
     futex_wait(loop->bell_, rung, kForever);
   }
@@ -44,7 +56,9 @@ void Loop::ring() {
   } else if (orphaned_.load(std::memory_order_acquire)) {
     // Whoever orphaned the loop has seen the push, or this thread sees that it did: both took the
     // calls' lock in between.
+    users_.fetch_add(1, std::memory_order_relaxed);
     run_all();
+    if (is_ours()) leave();
   } else {
     set_alarm_by(kAtOnce);
   }
@@ -56,8 +70,11 @@ void Loop::run_all() {
   }
 }
 
+// The callbacks that were there when it was called; those that they defer come next time.
 void Loop::run_batch() {
-  for (size_t left = calls_.waiting(); left > 0 && is_ours() && calls_.run_one(); --left) {
+  for (size_t left = calls_.callbacks(); left > 0 && is_ours() && calls_.run_callback(); --left) {
+  }
+  while (is_ours() && calls_.run_release()) {
   }
 }
 
@@ -103,7 +120,7 @@ int Loop::advance(int64_t ns) {
 
 int64_t Loop::next_work() {
   const bool watching = watching_.load(std::memory_order_acquire);
-  if (calls_.waiting() != 0 || has_posted() || (watching && poller_.ready())) return now();
+  if (calls_.any() || has_posted() || (watching && poller_.ready())) return now();
   const int64_t next = drive_ == Drive::told ? wheels_[0].next_due() : next_timer();
   return std::max(next, now());
 }
@@ -118,6 +135,7 @@ int64_t Loop::fire_for_waiter() {
   if (next_timer() <= now()) {
     fire_timers();
     set_next_alarm();
+    ring();
   }
   return next_timer();
 }

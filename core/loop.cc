@@ -25,10 +25,7 @@ constexpr uint64_t kSignalsId =
 
 bool fire_source(Source* source) {
   Node* const node = source->node;
-  if (source->reason == nullptr) {
-    // The end of a cancel descriptor's pipe that was closed has not been written to.
-    return (source->came & POLLIN) != 0 && end(node, kCanceled, nullptr, Callbacks::queued);
-  }
+  if (source->reason == nullptr) return end(node, kCanceled, nullptr, Callbacks::queued);
   source->reason->code = static_cast<int>(source->came);
   describe_events(blank_text(source->reason), source->fd, source->came);
   return end(node, kCanceled, source->reason, Callbacks::queued);
@@ -89,8 +86,8 @@ int Loop::start() {
 }
 
 int Loop::start_watching() {
-  if (watching_.load(std::memory_order_acquire)) return 0;
   if (drive_ != Drive::told) return start();
+  if (watching_.load(std::memory_order_acquire)) return 0;
   Guard guard(start_lock_);
   const int result = open_poller();
   if (result == 0) watching_.store(true, std::memory_order_release);
@@ -139,16 +136,24 @@ bool Loop::disarm_last(Node* node) {
 }
 
 int Loop::watch_signals(int fd) {
+  sources_.forget(fd);  // first: who leaves a place that is empty takes nothing out of the poller
   const int result = poller_.watch(fd, POLLIN, kSignalsId, false);
   return result == -EEXIST ? 0 : result;
 }
 
 void Loop::post(SignalNode* node) {
+  users_.fetch_add(1, std::memory_order_relaxed);  // the node that kept the loop may go meanwhile
   {
     Guard guard(posted_lock_);
     push_back(posted_, node);
   }
-  if (drive_ != Drive::told) set_alarm_by(kAtOnce);
+  if (orphaned_.load(std::memory_order_acquire)) {
+    fire_posted();  // nobody else will
+    run_all();
+  } else {
+    set_alarm_by(kAtOnce);
+  }
+  if (is_ours()) leave();
 }
 
 bool Loop::has_posted() {
@@ -170,7 +175,7 @@ void Loop::set_next_alarm() {
     Guard guard(alarm_lock_);
     alarm_.store(kForever, std::memory_order_relaxed);
   }
-  const bool at_once = has_posted() || (drive_ == Drive::host && calls_.waiting() != 0);
+  const bool at_once = has_posted() || (drive_ == Drive::host && calls_.any());
   const int64_t when = at_once ? kAtOnce : next_timer();
   Guard guard(alarm_lock_);
   if (when > alarm_.load(std::memory_order_relaxed)) return;
@@ -216,18 +221,24 @@ int Loop::fire_posted() {
   return fired;
 }
 
+// One thread at a time, or who waits for a later deadline could come back before an earlier one is fired.
 int Loop::fire_timers() {
-  const int64_t time = now();
   Link* due = nullptr;
+  const int fired = fire_timers_into(due);
+  while (Link* link = pop_front(due)) release_later(static_cast<TimerNode*>(link));
+  return fired;
+}
+
+int Loop::fire_timers_into(Link*& due) {
+  Guard guard(firing_lock_);
+  const int64_t time = now();
   for (unsigned i = 0; i < wheel_count_; ++i) wheels_[i].expire(time, due);
   sort(due, [](const Link* a, const Link* b) {
     return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
   });
   int fired = 0;
-  while (Link* link = pop_front(due)) {
-    auto* node = static_cast<TimerNode*>(link);
-    fired += fire(node) ? 1 : 0;
-    release_later(node);
+  for (Link* link = due; link != nullptr; link = link->next == due ? nullptr : link->next) {
+    fired += fire(static_cast<TimerNode*>(link)) ? 1 : 0;
   }
   return fired;
 }
@@ -250,14 +261,10 @@ int Loop::turn(bool sleep) {
 
 void Loop::release_later(Node* node) {
   if (release_shared(node)) return;
-  {
-    // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
-    // that the cancel which ended the node is through: whoever calls this has made or awaited that.
-    Guard guard(home(node).lock);
-    if (release_shared(node)) return;
-    calls_.push_release(node);
-  }
-  ring();
+  // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
+  // that the cancel which ended the node is through: whoever calls this has made or awaited that.
+  Guard guard(home(node).lock);
+  if (!release_shared(node)) calls_.push_release(node);
 }
 
 void Loop::abandon() { poller_.close(); }

@@ -25,7 +25,8 @@
 // that inserts afterwards, which reads kForever or something newer, and sets the alarm itself. What is
 // pushed to the calls, or posted, is found in the same way, with the alarm set to `kAtOnce`.
 //
-// Lock order: start_lock_ and merge_lock_ first of all; posted_lock_ and alarm_lock_ are leaves.
+// Lock order: start_lock_, firing_lock_ and, below the latter, merge_lock_ first of all; posted_lock_ and
+// alarm_lock_ are leaves. firing_lock_ is held while due nodes are ended, but not when calls are run.
 #ifndef CTX_CORE_LOOP_H
 #define CTX_CORE_LOOP_H
 
@@ -89,8 +90,10 @@ class Loop {
   int watch_signals(int fd);
   void post(SignalNode* node);  // to be ended; pinned
 
-  // After a push to the calls, with no lock held: sees to it that they are run.
+  // After a push to the calls, with no lock held and something that keeps the loop: sees to it that they
+  // are run.
   void ring();
+  bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
 
   // Gives back a pin of a node whose cancel is through. The last reference goes to the calls: it may run
   // a user's drop, which must not hold up the clock.
@@ -121,6 +124,7 @@ class Loop {
   void collect(bool sleep, Link*& sources);
   int fire_posted();
   int fire_timers();
+  int fire_timers_into(Link*& due);
   int turn(bool sleep);
   void run_batch();
   void run_all();
@@ -149,6 +153,7 @@ class Loop {
   std::atomic<int64_t> alarm_{kForever};
   std::atomic<int64_t> clock_{0};  // of a loop that is told the time
   Lock start_lock_;
+  Lock firing_lock_;
   Lock merge_lock_;
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   std::atomic<bool> started_{false};
@@ -162,7 +167,8 @@ class Loop {
   std::atomic<uint32_t> users_{1};
 };
 
-// Ends a node whose time has come; its callbacks are left to the calls. True if this call ended it.
+// Ends a node whose time has come; its callbacks are left to the calls, for which the caller rings. True
+// if this call ended it.
 bool fire(TimerNode* node);
 
 }  // namespace ctxcore

@@ -53,13 +53,13 @@ int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
 }  // namespace
 
 int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** ret) {
-  Loop* const loop = family_loop(node_of(parents[0]));
   int64_t earliest = kForever;
   for (size_t i = 0; i < count; ++i) {
-    Node* const parent = node_of(parents[i]);
-    if (family_loop(parent) != loop) return -EXDEV;
+    const Node* const parent = node_of(parents[i]);
+    if (loop_of(parent) != loop_of(node_of(parents[0]))) return -EXDEV;
     earliest = std::min(earliest, parent->deadline);
   }
+  Loop* const loop = family_loop(node_of(parents[0]));
   Carrier* const aside = make_carrier(Kind::aside, parents[0], loop->root());
   if (aside == nullptr) return -ENOMEM;
   MergedNode* node = nullptr;

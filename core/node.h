@@ -34,6 +34,7 @@
 #include "core/children.h"
 #include "core/context.h"
 #include "core/list.h"
+#include "core/observer.h"
 #include "core/phase.h"
 
 namespace ctxcore {
@@ -102,6 +103,9 @@ inline Shard& home(Node* node) { return node_of(node->parent)->children.at(node-
 inline Lock& observers_lock(Node* node) CTX_LOCK_RETURNED(node->children.first.lock) {
   return node->children.first.lock;
 }
+
+// One of the at most two observers that stand at the head of the list, or nullptr.
+Observer* find_standing(Node* node, Observer::Type type) CTX_REQUIRES(observers_lock(node));
 
 // 0 while live. The acquire pairs with the release in mark(): who sees the error sees its cause.
 inline int error_of(const Node* node) { return node->error.load(std::memory_order_acquire); }

@@ -4,8 +4,8 @@
 //
 // Invariants
 //  1. The list is guarded by observers_lock(node); so is being linked.
-//  2. What stands at the head of the list, descriptors and cancel descriptors, stays until the node is
-//     freed. Every other observer leaves the list when it is told, or when it is stopped.
+//  2. What stands at the head of the list, a descriptor and a cancel descriptor at most, stays until the
+//     node is freed. Every other observer leaves the list when it is told, or when it is stopped.
 //  3. Nothing but what stands is added to a node that is done.
 //  4. Callbacks are called in the order of their ranks, and of equal ranks in the order they came. The
 //     rank is how many carriers there are between the node and the context that was watched: a context
@@ -24,7 +24,7 @@ struct Observer : Link {
     descriptor,  // descriptor.h; stands
     cancel_fd,   // cancel_fd.h; stands
     waiter,      // wait.h
-    callback,    // watch.h
+    callback,    // callback.h
     entry,       // queue.h
     grace,       // grace.h
   };

@@ -25,6 +25,7 @@ constinit Loop built_in_loop{Drive::threads, &background_root, built_in_wheels, 
 
 void stamp_statics() {
   background_root.stamp = todo_root.stamp = stamp::make(stamp::kContext);
+  built_in_loop.stamp = stamp::make(stamp::kLoop);
   stamp_plain_causes();
 }
 

@@ -172,26 +172,25 @@ size_t Queue::drain(Posted* events, size_t room) {
   return total;
 }
 
-// False if an event waits already.
-bool Queue::sleep(int64_t until_ns, int* result) {
+// Unless an event waits already.
+int Queue::sleep(int64_t until_ns) {
   uint32_t rung = 0;
   {
     Guard guard(lock_);
-    if (posted_ != nullptr) return false;
+    if (posted_ != nullptr) return 0;
     ++sleepers_;
     rung = bell_.load(std::memory_order_relaxed);
   }
-  *result = futex_wait(bell_, rung, until_ns);
+  const int result = futex_wait(bell_, rung, until_ns);
   Guard guard(lock_);
   --sleepers_;
-  return true;
+  return result;
 }
 
 int64_t Queue::wait(Posted* events, size_t room, int64_t until_ns) {
   for (;;) {
-    int result = 0;
     const bool late = until_ns <= monotonic_now();
-    if (!late) sleep(until_ns, &result);
+    const int result = late ? 0 : sleep(until_ns);
     const size_t count = drain(events, room);
     if (count > 0) return static_cast<int64_t>(count);
     if (late || result == -ETIMEDOUT) return 0;

@@ -89,7 +89,7 @@ class Queue {
   void end_entry(Entry* entry) CTX_REQUIRES(lock_);
   bool disarm(Entry* entry, Node* node);
   size_t take_posted(Posted* events, size_t room, Context** contexts);
-  bool sleep(int64_t until_ns, int* result);
+  int sleep(int64_t until_ns);
   void destroy();
 
   Lock lock_;

@@ -71,18 +71,10 @@ class Remains {
 
 enum class Fate { free, kept, pinned };
 
-// Takes a node's cancel descriptors away from the loop; false if that has pinned the node by one.
-bool unwatch_cancel_fds(Node* node) CTX_REQUIRES(observers_lock(node)) {
-  Link* link = node->observers;
-  while (link != nullptr) {
-    auto* observer = static_cast<Observer*>(link);
-    if (observer->type == Observer::Type::cancel_fd &&
-        !node->loop->unwatch_last(static_cast<CancelFd*>(observer))) {
-      return false;
-    }
-    link = link->next == node->observers ? nullptr : link->next;
-  }
-  return true;
+// Takes a node's cancel descriptor away from the loop; false if the loop has pinned the node by it.
+bool unwatch_cancel_fd(Node* node) CTX_REQUIRES(observers_lock(node)) {
+  Observer* const found = find_standing(node, Observer::Type::cancel_fd);
+  return found == nullptr || node->loop->unwatch_last(static_cast<CancelFd*>(found));
 }
 
 // With one reference left, and nobody but children, the loop and their last releases to find the node:
@@ -96,7 +88,7 @@ bool unwatch_cancel_fds(Node* node) CTX_REQUIRES(observers_lock(node)) {
     uint32_t one = 1;
     fate = node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
                                                                                  : Fate::pinned;
-  } else if (node->refs.load(std::memory_order_acquire) != 1 || !unwatch_cancel_fds(node)) {
+  } else if (node->refs.load(std::memory_order_acquire) != 1 || !unwatch_cancel_fd(node)) {
     fate = Fate::pinned;  // by the loop, or by another release that found it empty
   }
   children.unlock_all();

@@ -4,12 +4,12 @@
 // loop reads a signal from it posts all nodes that wait for it, each to its own loop, which ends it.
 //
 // Invariants (all under one lock)
-//  1. A node is listed from add() until it is posted or removed. The signalfd takes the signals that
+//  1. A node is listed from when it is made until it is taken to be posted, or removed. The signalfd takes the signals that
 //     listed nodes wait for and no others, and is closed while none is listed.
-//  2. A node that is posted is pinned; who finds it listed may do so, for the last reference of a node is
+//  2. A node that is taken is pinned; who finds it listed may do so, for the last reference of a node is
 //     given up only after remove_last().
 //
-// Lock order: after a node's shards', before a loop's list of what was posted and its alarm.
+// Lock order: a leaf; taken with a node's shards' locks held.
 #ifndef CTX_CORE_SIGNALS_H
 #define CTX_CORE_SIGNALS_H
 

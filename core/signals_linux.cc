@@ -57,6 +57,8 @@ int take_waited_for() CTX_REQUIRES(registry.lock) {
     if (fd < 0) result = -errno;
     if (fd >= 0) registry.fd = fd;
   } else if (registry.fd >= 0) {
+    // Where a child has a copy of it, the pollers keep it, too: it shall tell of nothing.
+    signalfd(registry.fd, &set, 0);
     close(registry.fd);
     registry.fd = -1;
   }
@@ -81,7 +83,9 @@ int list(SignalNode* node) {
   return result;
 }
 
-void post(int signal, uint32_t sender, uint32_t user, bool sent) CTX_REQUIRES(registry.lock) {
+// Takes the nodes that wait for a signal off the list, pinned.
+void take(int signal, uint32_t sender, uint32_t user, bool sent, Link*& taken)
+    CTX_REQUIRES(registry.lock) {
   if (registry.nodes == nullptr) return;
   Link* const last = registry.nodes->prev;
   Link* link = registry.nodes;
@@ -94,7 +98,7 @@ void post(int signal, uint32_t sender, uint32_t user, bool sent) CTX_REQUIRES(re
       node->reason->code = signal;
       describe_signal(blank_text(node->reason), signal, sent, sender, user);
       add_ref(node);
-      node->loop->post(node);
+      push_back(taken, node);
     }
     link = following;
   }
@@ -127,16 +131,21 @@ bool remove_signals_last(SignalNode* node) {
 
 void receive_signals() {
   const int saved = errno;
+  Link* taken = nullptr;
   {
     Guard guard(registry.lock);
     signalfd_siginfo info;
     while (registry.fd >= 0 && read(registry.fd, &info, sizeof info) == sizeof info) {
       // A positive code is the system's: its sender is nobody.
-      post(static_cast<int>(info.ssi_signo), info.ssi_pid, info.ssi_uid,
-           info.ssi_code <= 0 && info.ssi_pid != 0);
+      take(static_cast<int>(info.ssi_signo), info.ssi_pid, info.ssi_uid,
+           info.ssi_code <= 0 && info.ssi_pid != 0, taken);
     }
   }
   errno = saved;
+  while (Link* link = pop_front(taken)) {
+    auto* node = static_cast<SignalNode*>(link);
+    node->loop->post(node);
+  }
 }
 
 void forget_signals() CTX_UNCHECKED_LOCKING {

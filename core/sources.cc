@@ -61,6 +61,15 @@ int Sources::watch_anew(Place& place, int fd, uint32_t events) {
   return result == -EEXIST ? poller_.rewatch(fd, events, id) : result;
 }
 
+void Sources::empty(Place& place) {
+  while (Link* link = pop_front(place.first)) static_cast<Source*>(link)->watched = false;
+}
+
+void Sources::forget(int fd) {
+  Guard guard(lock_);
+  if (static_cast<size_t>(fd) < room_) empty(places_[fd]);
+}
+
 int Sources::add(Source* source) {
   Guard guard(lock_);
   // The walk that ended it has been here, or will find it unlinked.
@@ -71,10 +80,7 @@ int Sources::add(Source* source) {
   if (place.first != nullptr) {
     const uint32_t events = wanted_of(place.first) | source->events;
     result = poller_.rewatch(source->fd, events, id_of(source->fd, place.serial));
-    // It was closed, and its number used again: those who wait for the old one wait in vain.
-    while (result == -ENOENT && place.first != nullptr) {
-      static_cast<Source*>(pop_front(place.first))->watched = false;
-    }
+    if (result == -ENOENT) empty(place);  // it was closed, and its number used again
   }
   if (result == -ENOENT) result = watch_anew(place, source->fd, source->events);
   if (result < 0) return result;

@@ -64,6 +64,9 @@ class Sources {
   // Appends the sources that an event is for to `due`, their nodes pinned.
   void take(const Poller::Ready& ready, Link*& due);
 
+  // A descriptor of the library's own has got this number: who waited for an older one of it waits in vain.
+  void forget(int fd);
+
   void free_all();  // with nobody left to share it
 
  private:
@@ -74,6 +77,7 @@ class Sources {
 
   bool make_room(int fd) CTX_REQUIRES(lock_);
   int watch_anew(Place& place, int fd, uint32_t events) CTX_REQUIRES(lock_);
+  void empty(Place& place) CTX_REQUIRES(lock_);
   void take_out(Source* source) CTX_REQUIRES(lock_);
 
   Poller& poller_;

@@ -27,7 +27,7 @@ class Walk {
   // Everything below the root; a default loop of the caller's has the two static roots besides its own.
   void mark_all() {
     mark_tree(root_, later_);
-    if (root_ == loop_of(background())->root() && is_root(root_)) {
+    if (is_root(root_) && root_ == default_loop()->root()) {
       for (Node* other : {background(), todo()}) {
         if (other != root_) mark_tree(other, later_);
       }

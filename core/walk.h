@@ -25,7 +25,10 @@
 
 namespace ctxcore {
 
-enum class Callbacks { here, queued };  // on this thread, or left to the loop's callback thread
+enum class Callbacks {
+  here,    // on this thread
+  queued,  // left to the loop's calls: the caller rings the loop
+};
 
 // True if this call ended the node. If not, returns when whoever did has marked and woken. The node
 // must be held by the caller, or be an ancestor of a context that is; the cause is borrowed, nullptr for

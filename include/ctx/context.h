@@ -99,8 +99,9 @@ CTX_API int ctx_without_cancel(ctx_t *parent, ctx_t **ret);
  * @param parents borrowed; all on one loop, else -EXDEV. The first is kept in memory, and of the
  *        others what they end with.
  * @param n       at least 1, else -EINVAL.
- * @return 0; -EINVAL; -EXDEV; -ENOMEM; -ECHILD; -EREMOTE. It may block while a cancel marks the
- *         contexts of a parent. Since 0.1.
+ * @return 0; -EINVAL; -EXDEV; -ENOMEM; -ECHILD; -EREMOTE. It may block, as every cancel above
+ *         it and its last unref may, while another cancel on the same loop marks contexts that merged
+ *         ones are below. Since 0.1.
  */
 CTX_API int ctx_merge(ctx_t *const *parents, size_t n, ctx_t **ret, ctx_canceler_t **ret_canceler);
 

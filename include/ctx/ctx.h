@@ -19,7 +19,8 @@
  *     Only ctx_err(), ctx_strerror(), loads through ctx_err_word() and a write to a descriptor of
  *     ctx_cancel_fd() are for signal handlers.
  *  5. User code (callbacks, drop functions) runs with no lock of the library held and may call any
- *     function of the library. It must not throw and must not leave by longjmp.
+ *     function of the library. It must not throw and must not leave by longjmp; a drop function must not
+ *     fork and return in the child.
  *  6. Times are int64_t nanoseconds; absolute times are on CLOCK_MONOTONIC, but for those of a virtual
  *     loop (ctx/loop.h), which are on its own clock. CTX_FOREVER is "no deadline" and "no limit".
  *  7. Fork. In a child process, handles made before the fork can still be read. To derive from them,

@@ -64,7 +64,10 @@ CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_
  */
 CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeout_ns);
 
-/** Flag of ctx_after_func(): always run on the callback thread, never inside a call of another's. */
+/**
+ * Flag of ctx_after_func(): always run on the loop's callback thread, or in the dispatch or advance of a
+ * loop without threads; never inside a call of another's.
+ */
 #define CTX_DEFER UINT32_C(1)
 
 /**
@@ -85,7 +88,9 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
  * @param flags 0 or CTX_DEFER, else -EINVAL.
  * @param ret   receives the watch, owned by the caller, before fn runs; may be NULL.
  * @return 0: armed; 1: fn has run already, or with CTX_DEFER is on its way; -EINVAL; -ENOMEM; -EAGAIN,
- *         -EMFILE or -ENFILE if the callback thread could not be started; -ECHILD; -EREMOTE. Since 0.1.
+ *         -EMFILE or -ENFILE if the callback thread could not be started; -ESHUTDOWN for CTX_DEFER where
+ *         nobody would run it: on a manual or virtual loop whose last handle was given back; -ECHILD;
+ *         -EREMOTE. Since 0.1.
  */
 CTX_API int ctx_after_func(ctx_t *ctx, ctx_fn fn, void *arg, ctx_drop_fn drop, uint32_t flags,
                            ctx_watch_t **ret);
@@ -100,8 +105,8 @@ CTX_API int ctx_watch_stop(ctx_watch_t *watch);
 
 /**
  * As ctx_watch_stop(), and on return neither fn nor drop is running any more. From inside that very fn
- * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever (a build of the library
- * with its internal checks says so and traps).
+ * or drop it returns 0 at once. Two callbacks that wait for each other wait for ever; a build of the
+ * library with its internal checks says so and traps.
  * @return as ctx_watch_stop(). Since 0.1.
  */
 CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);

@@ -51,9 +51,10 @@ CTX_API ctx_loop_t *ctx_loop_ref(ctx_loop_t *loop);
 CTX_API ctx_loop_t *ctx_loop_unref(ctx_loop_t *loop);
 
 /**
- * Ends everything on a loop that can be cancelled, detached contexts' families included, with
- * CTX_CANCELED and the cause "loop closed"; it blocks as ctx_cancel() does. From then on what could be
- * cancelled is born done there. Closing again does nothing.
+ * Ends everything on a loop that can be cancelled, with CTX_CANCELED and the cause "loop closed"; it
+ * blocks as ctx_cancel() does. What a parent's end does not reach, below ctx_without_cancel() and
+ * ctx_with_grace(), ends too, its callbacks in no promised order with the parent's. From then on what
+ * could be cancelled is born done there. Closing again does nothing.
  * @return 0; -EINVAL; -ECHILD; -EREMOTE. Since 0.1.
  */
 CTX_API int ctx_loop_close(ctx_loop_t *loop);
@@ -61,7 +62,7 @@ CTX_API int ctx_loop_close(ctx_loop_t *loop);
 /**
  * Makes a loop the one that ctx_background() and ctx_todo() live on, for good. It stays in memory for
  * the life of the process; what was said of the last reference holds.
- * @return 0; -EBUSY if the default loop was used before: something was derived from one of the two
+ * @return 0; -EBUSY if the default loop was used before: somebody began to derive from one of the two
  *         roots, or a loop was set already; -EINVAL; -ECHILD; -EREMOTE. Since 0.1.
  */
 CTX_API int ctx_loop_set_default(ctx_loop_t *loop);
@@ -155,7 +156,8 @@ CTX_API int ctx_with_signal(ctx_t *parent, const int *signals, size_t n, ctx_t *
  * A descriptor by which the context of this canceler is cancelled: writing a uint64_t 1 to it does so,
  * soon, on the context's loop. The way for signal handlers, and for other processes that were handed
  * the descriptor. It does not keep the context alive, and writing to it later harms nobody, but that
- * where the system has no eventfd the writer gets EPIPE and SIGPIPE once the context was freed.
+ * where the system has no eventfd the writer gets EPIPE and SIGPIPE once the context was freed. All
+ * descriptors of one context have one descriptor of the library's behind them (two without eventfd).
  * @return a descriptor, non-blocking and close-on-exec, that the caller owns and closes; -EINVAL;
  *         -EMFILE, -ENFILE, -ENOMEM, -ENOSPC; -EAGAIN if the loop could not be started; -ECHILD;
  *         -EREMOTE. Since 0.1.

@@ -21,8 +21,11 @@
 extern "C" {
 #endif
 
-/** A context: read it, wait for it, derive from it. Whoever holds only this cannot cancel it. */
-typedef struct ctx ctx_t;
+/**
+ * A context: read it, wait for it, derive from it. Whoever holds only this cannot cancel it. (The tag is
+ * not ctx, since in C++ that is the namespace of ctx/ctx.hpp.)
+ */
+typedef struct ctx_context ctx_t;
 
 /** The right to cancel one context. It is never the same address as the context's own handle. */
 typedef struct ctx_canceler ctx_canceler_t;
