@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/handles.h"
+#include "support/loops.h"
 #include "support/process.h"
 
 namespace ctxtest {
@@ -75,6 +76,45 @@ TEST(Text, Rule32_EachDeadlineThatCountsIsTold) {
   // As in Go, where the parent's deadline covers it.
   EXPECT_THAT(Describe(WithDeadline(past, 4)),
               MatchesRegex(".*\\(0\\.000000003s \\[-.*\\]\\)\\.WithCancel"));
+}
+
+TEST(Text, Rule32_MergesTellHowManyAndHowTheFirstCameToBe) {
+  const Scope first = WithCancel(ctx_background()), second = WithTimeout(ctx_todo(), kHour);
+  EXPECT_EQ(Describe(Merge({first, second})), "context.Background.WithCancel.Merge(2)");
+  EXPECT_EQ(Describe(Merge({ctx_todo()})), "context.TODO.Merge(1)");
+  const Scope merged = Merge({first, first, second, ctx_background()});
+  EXPECT_EQ(Describe(WithCancel(Merge({WithValue(merged, &kUser, nullptr), second}))),
+            "context.Background.WithCancel.Merge(4).WithValue(user).Merge(2).WithCancel");
+  first.Cancel();
+  EXPECT_EQ(Describe(merged), "context.Background.WithCancel.Merge(4)");
+  EXPECT_EQ(Describe(Merge({first, second})), "context.Background.WithCancel.Merge(2)")
+      << "born done, too";
+}
+
+TEST(Text, Rule32_GracesTellHowLongTheyAre) {
+  const Scope parent = WithCancel(ctx_background());
+  const Scope graceful = WithGrace(parent, 5 * kSecond);
+  EXPECT_EQ(Describe(graceful), "context.Background.WithCancel.WithGrace(5s)");
+  EXPECT_EQ(Describe(WithCancel(WithGrace(graceful, 90 * kSecond + 1))),
+            "context.Background.WithCancel.WithGrace(5s).WithGrace(1m30.000000001s).WithCancel");
+  parent.Cancel();
+  EXPECT_EQ(Describe(graceful), "context.Background.WithCancel.WithGrace(5s)");
+  const Ctx value = WithValue(ctx_todo(), &kUser, nullptr);
+  EXPECT_EQ(Describe(WithGrace(value, 1)), "context.TODO.WithValue(user).WithGrace(1ns)");
+}
+
+TEST(Text, Rule32_OfALoopsRootAndOnAVirtualClock) {
+  const VirtualLoop time;
+  EXPECT_EQ(Describe(time.root), "context.Background");
+  const Scope timed = WithTimeout(time.root, 90 * kSecond);
+  EXPECT_EQ(Describe(timed), "context.Background.WithDeadline(90.000000000s [1m30s])");
+  time.Advance(kSecond + 1);
+  EXPECT_EQ(Describe(WithCancel(timed)),
+            "context.Background.WithDeadline(90.000000000s [1m28.999999999s]).WithCancel");
+  time.Advance(100 * kSecond);
+  EXPECT_EQ(Describe(timed), "context.Background.WithDeadline(90.000000000s [-11.000000001s])");
+  EXPECT_EQ(Describe(WithGrace(timed, kMillisecond)),
+            "context.Background.WithDeadline(90.000000000s [-11.000000001s]).WithGrace(1ms)");
 }
 
 TEST(Text, Rule32_AnyDeadlineCanBeTold) {

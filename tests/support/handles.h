@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <utility>
+#include <vector>
 
 namespace ctxtest {
 
@@ -54,6 +55,7 @@ using Ctx = Handle<ctx_t, ctx_unref>;
 using Canceler = Handle<ctx_canceler_t, ctx_canceler_unref>;
 using Cause = Handle<const ctx_cause_t, ctx_cause_unref>;
 using Watch = Handle<ctx_watch_t, ctx_watch_unref>;
+using Loop = Handle<ctx_loop_t, ctx_loop_unref>;
 
 // A context with the right to cancel it.
 struct Scope {
@@ -91,6 +93,30 @@ inline Scope WithTimeout(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* c
 inline Ctx WithoutCancel(ctx_t* parent) {
   Ctx made;
   EXPECT_EQ(ctx_without_cancel(parent, made.out()), 0);
+  return made;
+}
+
+inline Scope Merge(const std::vector<ctx_t*>& parents) {
+  Scope made;
+  EXPECT_EQ(ctx_merge(parents.data(), parents.size(), made.ctx.out(), made.canceler.out()), 0);
+  return made;
+}
+
+inline Scope WithGrace(ctx_t* parent, int64_t grace_ns) {
+  Scope made;
+  EXPECT_EQ(ctx_with_grace(parent, grace_ns, made.ctx.out(), made.canceler.out()), 0);
+  return made;
+}
+
+inline Loop NewLoop(int kind) {
+  Loop made;
+  EXPECT_EQ(ctx_loop_new(kind, made.out()), 0);
+  return made;
+}
+
+inline Ctx LoopBackground(ctx_loop_t* loop) {
+  Ctx made;
+  EXPECT_EQ(ctx_loop_background(loop, made.out()), 0);
   return made;
 }
 

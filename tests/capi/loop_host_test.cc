@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//
+// How the host of a manual loop learns that there is work: its descriptor, in poll and in epoll with
+// edges, or ctx_loop_next() (rule 41) for hosts that would rather sleep.
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/loops.h"
+#include "support/process.h"
+
+namespace ctxtest {
+namespace {
+
+constexpr int64_t kPast = 20 * kMillisecond;  // by which a deadline is past for any loop
+
+TEST(LoopHost, TheDescriptorIsOneAndTheLoops) {
+  const ManualLoop manual;
+  const int fd = manual.Fd();
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+  const Scope timed = WithTimeout(manual.root, kMillisecond);
+  EXPECT_EQ(manual.DriveUntilDone(timed), 1);
+  EXPECT_EQ(manual.Fd(), fd);
+}
+
+TEST(LoopHost, TheDescriptorIsQuietWithoutWork) {
+  const ManualLoop manual;
+  EXPECT_FALSE(Readable(manual.Fd()));
+  const Scope far = WithTimeout(manual.root, kHour);
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_FALSE(Readable(manual.Fd()));
+  const Scope timed = WithTimeout(manual.root, kMillisecond);
+  EXPECT_EQ(manual.DriveUntilDone(timed), 1);
+  EXPECT_TRUE(manual.Settles());
+}
+
+// The host sleeps on a far deadline when another thread sets a near one.
+TEST(LoopHost, AnEarlierDeadlineFromAnotherThreadWakesTheHost) {
+  const ManualLoop manual;
+  const Scope far = WithTimeout(manual.root, kHour);
+  EXPECT_EQ(manual.Dispatch(), 0);
+  Scope near;
+  std::thread other([&] { near = WithTimeout(manual.root, 30 * kMillisecond); });
+  EXPECT_TRUE(Readable(manual.Fd(), kPatienceMs));
+  other.join();
+  EXPECT_EQ(manual.DriveUntilDone(near), 1);
+}
+
+TEST(LoopHost, Rule41_NextTellsWhenThereIsWork) {
+  const ManualLoop manual;
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+  const Scope far = WithTimeout(manual.root, kHour);
+  EXPECT_LE(manual.Next(), manual.Now() + kHour + kMillisecond);
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_FALSE(manual.WorkWaits());
+  {
+    const Scope near = WithTimeout(manual.root, kHour / 2);
+    EXPECT_LE(manual.Next(), manual.Now() + kHour / 2 + kMillisecond);
+  }
+  const Scope timed = WithTimeout(manual.root, kMillisecond);
+  SleepUntil(manual.Now() + kPast);
+  EXPECT_TRUE(manual.WorkWaits());
+  EXPECT_EQ(manual.Dispatch(), 1);
+  EXPECT_FALSE(manual.WorkWaits());
+  EXPECT_EQ(far.Cancel(), 1);
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+}
+
+// A host without descriptors. That the loop may be a little early costs it a few rounds, not many.
+TEST(LoopHost, Rule41_AHostMaySleepUntilNextInstead) {
+  const ManualLoop manual;
+  const Scope far = WithTimeout(manual.root, kHour);
+  for (int64_t timeout = 100; timeout < 300 * kMillisecond; timeout *= 6) {
+    const Scope timed = WithTimeout(manual.root, timeout);
+    Callback callback;
+    callback.Arm(timed);
+    int64_t deadline = 0;
+    EXPECT_EQ(ctx_deadline(timed, &deadline), 1);
+    int rounds = 0;
+    for (; ctx_err(timed) == 0; ++rounds) {
+      const int64_t next = manual.Next();
+      ASSERT_LE(next, deadline + kMillisecond) << "later than that it would be late";
+      SleepUntil(next);
+      EXPECT_GE(manual.Dispatch(), 0);
+    }
+    EXPECT_EQ(callback.runs(), 1);
+    EXPECT_LE(rounds, 20);
+  }
+}
+
+// Threads that derive, cancel, defer and let go, while one thread drives the loop as a host does. Each
+// ends with something deferred, so that the last thing to happen is a dispatch's.
+void DriveWithWorkers(const std::function<bool(const ManualLoop&)>& sleep_and_dispatch) {
+  constexpr int kWorkers = 3, kEach = kSanitized ? 150 : 600;
+  struct Shared {
+    std::atomic<int> runs{0}, drops{0}, live{0};
+  } shared;
+  const ManualLoop manual;
+  const auto run = [](ctx_t* ctx, void* arg) {
+    static_cast<Shared*>(arg)->live += ctx_err(ctx) == 0;
+    ++static_cast<Shared*>(arg)->runs;
+  };
+  const auto drop = [](void* arg) { ++static_cast<Shared*>(arg)->drops; };
+  std::vector<std::thread> workers;
+  for (int worker = 0; worker < kWorkers; ++worker) {
+    workers.emplace_back([&, worker] {
+      for (int i = 1; i < kEach; ++i) {
+        const Scope timed = WithTimeout(manual.root, (i * 7919 + worker) % 3000 * kMicrosecond);
+        const uint32_t flags = i % 2 == 0 ? CTX_DEFER : 0;
+        EXPECT_GE(ctx_after_func(timed, run, &shared, drop, flags, nullptr), 0);
+        if (i % 3 == 0) timed.Cancel();
+      }
+      const Scope done = WithTimeout(manual.root, 0);
+      EXPECT_EQ(ctx_after_func(done, run, &shared, drop, CTX_DEFER, nullptr), 1);
+    });
+  }
+  bool awake = true;
+  while (awake && shared.drops < kWorkers * kEach) awake = sleep_and_dispatch(manual);
+  EXPECT_TRUE(awake) << "nothing came, and not all was done";
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(shared.runs, kWorkers * kEach);
+  EXPECT_EQ(shared.live, 0);
+}
+
+TEST(LoopHost, AHostThatPollsMissesNothing) {
+  DriveWithWorkers([](const ManualLoop& manual) {
+    return Readable(manual.Fd(), kPatienceMs) && manual.Dispatch() >= 0;
+  });
+}
+
+TEST(LoopHost, AnEdgeTriggeredHostThatDispatchesUntil0MissesNothing) {
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  bool added = false;
+  DriveWithWorkers([&](const ManualLoop& manual) {
+    epoll_event event = {};
+    event.events = EPOLLIN | EPOLLET;
+    if (!added) added = epoll_ctl(epoll, EPOLL_CTL_ADD, manual.Fd(), &event) == 0;
+    if (epoll_wait(epoll, &event, 1, kPatienceMs) != 1) return false;
+    int result = 0;
+    while ((result = manual.Dispatch()) > 0) {
+    }
+    return result == 0;
+  });
+  close(epoll);
+}
+
+}  // namespace
+}  // namespace ctxtest
