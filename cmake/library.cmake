@@ -3,10 +3,6 @@
 
 file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
 
-# Without an optimizer fmt's templates refer to parts of libstdc++ that nothing ever calls.
-set_source_files_properties(${PROJECT_SOURCE_DIR}/core/describe.cc PROPERTIES
-  COMPILE_OPTIONS "$<$<OR:$<CONFIG:Debug>,$<CONFIG:>>:-O1>")
-
 include(CheckIPOSupported)
 check_ipo_supported(RESULT ctx_has_lto LANGUAGES CXX)
 
@@ -30,6 +26,10 @@ function(ctx_add_library name backend)
   target_compile_options(${name} PRIVATE
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
     $<$<CONFIG:Release>:-O2>)
+
+  # Without an optimizer fmt's templates refer to parts of libstdc++ that nothing ever calls.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/describe.cc PROPERTIES
+    COMPILE_OPTIONS "$<$<OR:$<CONFIG:Debug>,$<CONFIG:>>:-O1>")
 
   # Across the files of the library, where it is optimised for users: a fifth of the time of a derivation.
   if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
