@@ -3,15 +3,14 @@
 // P13: bytes a context takes with 1,000,000 alive below one parent, for the allocator in use
 // (mallinfo2) and for the system (resident pages), whichever is more. Each kind is measured in a
 // process of its own, so that none finds the room that another left. Prints `name value` lines.
-#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <fstream>
 #include <functional>
 
 #include "trees.h"
+#include "usage.h"
 
 namespace ctxbench {
 namespace {
@@ -24,19 +23,6 @@ struct Handles {
   ctx_canceler_t* canceler;
 };
 
-struct Usage {
-  double allocated;
-  double resident;
-};
-
-Usage Measure() {
-  const struct mallinfo2 info = mallinfo2();
-  size_t total = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> total >> resident;
-  return {static_cast<double>(info.uordblks + info.hblkhd),
-          static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE))};
-}
-
 void Report(const char* kind,
             const std::function<void(ctx_t* parent, size_t i, Handles*)>& derive) {
   std::fflush(stdout);
@@ -48,15 +34,14 @@ void Report(const char* kind,
     std::vector<Handles> handles(kAlive);
     std::memset(handles.data(), 1, handles.size() * sizeof(Handles));
 
-    const Usage before = Measure();
+    const Usage before = MeasureMemory();
     for (size_t i = 0; i < kAlive; ++i) derive(parent.ctx, i, &handles[i]);
-    const Usage after = Measure();
+    const Usage after = MeasureMemory();
     if (ctx_err(handles[kAlive - 1].ctx) != 0) std::abort();
 
-    const double allocated = (after.allocated - before.allocated) / kAlive;
-    const double resident = (after.resident - before.resident) / kAlive;
-    std::printf("P13/%s/allocated %.1f\nP13/%s/resident %.1f\nP13/%s %.1f\n", kind, allocated, kind,
-                resident, kind, std::max(allocated, resident));
+    const Usage each = PerObject(before, after, kAlive);
+    std::printf("P13/%s/allocated %.1f\nP13/%s/resident %.1f\nP13/%s %.1f\n", kind, each.allocated,
+                kind, each.resident, kind, std::max(each.allocated, each.resident));
     std::fflush(stdout);
     _exit(0);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// P3 and P4: what a worker pays to look whether it should stop, and to have a callback for a while.
+// P3, P4 and P7: what a worker pays to look whether it should stop, to have a callback for a while, and to
+// look for a value that is not there.
 #include <benchmark/benchmark.h>
 
 #include "trees.h"
@@ -54,12 +55,35 @@ void CallbackStd(benchmark::State& state) {
   }
 }
 
+// Below 100 cancel contexts and 4 value contexts.
+void MissingValue(benchmark::State& state) {
+  static const ctx_key_t keys[5] = {};
+  OursCancel::Parent parent;
+  ctx_t* last = ctx_ref(parent.ctx);
+  for (int i = 0; i < 100; ++i) {
+    ctx_t* next;
+    ctx_canceler_t* canceler;
+    Check(ctx_with_cancel(last, &next, &canceler));
+    ctx_canceler_unref(canceler);
+    ctx_unref(last);
+    last = next;
+    if (i % 25 != 0) continue;
+    Check(ctx_with_value(last, &keys[i / 25], last, nullptr, &next));
+    ctx_unref(last);
+    last = next;
+  }
+  if (ctx_value(last, &keys[0]) == nullptr) std::abort();
+  for (auto _ : state) benchmark::DoNotOptimize(ctx_value(last, &keys[4]));
+  ctx_unref(last);
+}
+
 BENCHMARK(StopRequested)->Name("P3/std");
 BENCHMARK(BareCall)->Name("P3/bare_call");
 BENCHMARK(ErrCall)->Name("P3/ours_call");
 BENCHMARK(ErrWord)->Name("P3/ours_word");
 BENCHMARK(CallbackStd)->Name("P4/std");
 BENCHMARK(CallbackOurs)->Name("P4/ours");
+BENCHMARK(MissingValue)->Name("P7/ours");
 
 }  // namespace
 }  // namespace ctxbench

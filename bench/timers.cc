@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// P12 and P14: how late deadlines are, against a thread that reads a bare timerfd, and how often the
-// loop's thread wakes up for 100,000 timeouts a second that are all cancelled long before they are
-// due. Prints `name value` lines; lateness is in microseconds.
-#include <dirent.h>
+// P12 and P14: how late deadlines are, against a thread that reads a bare timerfd (and, in bench/go,
+// against Go's), and how often the loop's thread wakes up for 100,000 timeouts a second that are all
+// cancelled long before they are due. Both once more on a manual loop, whose host is a thread that does
+// nothing but poll and dispatch. Prints `name value` lines; lateness is in microseconds.
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
+#include <functional>
 #include <string>
+#include <thread>
 
 #include "trees.h"
+#include "usage.h"
 
 namespace ctxbench {
 namespace {
@@ -29,6 +33,41 @@ void SleepUntil(int64_t ns) {
   const timespec at = ToTimespec(ns);
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
 }
+
+class ManualHost {
+ public:
+  ManualHost() {
+    Check(ctx_loop_new(CTX_LOOP_MANUAL, &loop_));
+    Check(ctx_loop_background(loop_, &root_));
+    thread_ = std::thread([this, fd = Check(ctx_loop_fd(loop_))] { Run(fd); });
+  }
+  ManualHost(const ManualHost&) = delete;
+  ~ManualHost() {
+    eventfd_write(stop_, 1);
+    thread_.join();
+    close(stop_);
+    ctx_unref(root_);
+    ctx_loop_unref(loop_);
+  }
+
+  ctx_t* root() const { return root_; }
+  int64_t wake_ups() const { return wake_ups_; }
+
+ private:
+  void Run(int fd) {
+    pollfd fds[] = {{fd, POLLIN, 0}, {stop_, POLLIN, 0}};
+    while (poll(fds, 2, -1) > 0 && fds[1].revents == 0) {
+      wake_ups_.fetch_add(1, std::memory_order_relaxed);
+      Check(ctx_loop_dispatch(loop_));
+    }
+  }
+
+  const int stop_ = eventfd(0, EFD_CLOEXEC);
+  ctx_loop_t* loop_ = nullptr;
+  ctx_t* root_ = nullptr;
+  std::atomic<int64_t> wake_ups_{0};
+  std::thread thread_;
+};
 
 struct Timer {
   int64_t deadline_ns = 0;
@@ -68,14 +107,14 @@ void BareTimerfd() {
   ReportLateness("timerfd", timers);
 }
 
-void OurTimers() {
+void OurTimers(const char* name, ctx_t* root) {
   std::atomic<size_t> fired{0};
   std::vector<Timer> timers = Deadlines();
   std::vector<std::optional<Ours>> contexts(kTimers);
   for (const size_t i : Order(kTimers, true)) {
     Timer& timer = timers[i];
     timer.fired = &fired;
-    contexts[i].emplace(ctx_background(), timer.deadline_ns - Now());
+    contexts[i].emplace(root, timer.deadline_ns - Now());
     const auto record = [](ctx_t*, void* arg) {
       Timer* self = static_cast<Timer*>(arg);
       self->fired_ns = Now();
@@ -87,32 +126,15 @@ void OurTimers() {
   }
   // Sleeps, since a waiter of ours would be one more thread to wake.
   while (fired.load(std::memory_order_acquire) < kTimers) SleepUntil(Now() + 10 * kMillisecond);
-  ReportLateness("ours", timers);
+  ReportLateness(name, timers);
 }
 
-// How often the thread of that name has gone to sleep, which is how often it was woken.
-int64_t Sleeps(const std::string& thread_name) {
-  int64_t sleeps = -1;
-  DIR* tasks = opendir("/proc/self/task");
-  while (const dirent* entry = readdir(tasks)) {
-    std::ifstream status("/proc/self/task/" + std::string(entry->d_name) + "/status");
-    std::string field, value;
-    bool found = false;
-    while (status >> field && std::getline(status >> std::ws, value)) {
-      if (field == "Name:") found = value == thread_name;
-      if (found && field == "voluntary_ctxt_switches:") sleeps = std::stoll(value);
-    }
-  }
-  closedir(tasks);
-  if (sleeps < 0) std::abort();
-  return sleeps;
-}
-
-void Churn() {
+// `wake_ups` tells how often there were some so far.
+void Churn(const char* name, ctx_t* root, const std::function<int64_t()>& wake_ups) {
   constexpr int kPerTick = 100, kTicks = 4'000, kWarmUp = 1'000;
-  OursCancel::Parent parent;
+  Ours parent(root);
   std::vector<std::optional<Ours>> alive(kPerTick);
-  int64_t sleeps_before = 0, begin_ns = 0;
+  int64_t wake_ups_before = 0, begin_ns = 0;
   int missed = 0;
   int64_t tick_ns = Now();
   for (int tick = 0; tick < kTicks; ++tick) {
@@ -121,21 +143,25 @@ void Churn() {
       ctx.emplace(parent.ctx, kSecond);
     }
     if (tick == kWarmUp) {
-      sleeps_before = Sleeps("ctx-loop");
+      wake_ups_before = wake_ups();
       begin_ns = Now();
     }
     SleepUntil(tick_ns += kMillisecond);
   }
   const double seconds = static_cast<double>(Now() - begin_ns) / kSecond;
-  const double sleeps = static_cast<double>(Sleeps("ctx-loop") - sleeps_before);
-  std::printf("P14/wakeups %.2f\nP14/missed %d\n", sleeps / seconds, missed);
+  std::printf("%s/wakeups %.2f\n%s/missed %d\n", name,
+              static_cast<double>(wake_ups() - wake_ups_before) / seconds, name, missed);
 }
 
 }  // namespace
 }  // namespace ctxbench
 
 int main() {
-  ctxbench::BareTimerfd();
-  ctxbench::OurTimers();
-  ctxbench::Churn();
+  using namespace ctxbench;
+  BareTimerfd();
+  OurTimers("ours", ctx_background());
+  Churn("P14", ctx_background(), [] { return Sleeps("ctx-loop"); });
+  const ManualHost host;
+  OurTimers("manual", host.root());
+  Churn("P14/manual", host.root(), [&host] { return host.wake_ups(); });
 }

@@ -2,6 +2,7 @@
 //
 // Rule 39 for the last handle of a manual or a virtual loop: nobody could drive it again, so it closes the
 // loop and runs what was waiting for a dispatch. Contexts may outlive it.
+#include <array>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -130,6 +131,64 @@ TEST(LoopLastHandle, Rule39_WhatNobodyWouldRunIsRefused) {
     EXPECT_EQ(here.Arm(scope), 1);
     EXPECT_EQ(here.runs(), 1);
   }
+}
+
+// Whatever is deferred while the last handle goes, by its callbacks or by another thread: what was
+// accepted runs, once, and what was refused does not.
+TEST(LoopLastHandle, Rule39_WhatIsDeferredMeanwhileRunsOrIsRefused) {
+  for (int kind : kDriven) {
+    Loop loop = NewLoop(kind);
+    const Scope scope = WithCancel(LoopBackground(loop)), done = WithTimeout(scope, 0);
+    Callback by_close, by_deferred;
+    int accepted = 0;
+    const auto defer = [&](Callback& callback) { accepted += callback.Arm(done, CTX_DEFER) == 1; };
+    Callback at_once([&](ctx_t*) { defer(by_close); }),
+        deferred([&](ctx_t*) { defer(by_deferred); });
+    at_once.Arm(scope);
+    deferred.Arm(scope, CTX_DEFER);
+    loop.reset();
+    EXPECT_EQ(at_once.runs() + deferred.runs(), 2);
+    EXPECT_EQ(by_close.runs() + by_deferred.runs(), accepted);
+  }
+}
+
+TEST(LoopLastHandle, Rule39_ADeferThatRacesWithTheLastHandleRunsOrIsRefused) {
+  Loop loop;
+  Scope live, done;
+  int runs = 0, accepted = 0, wrong = 0, round = 0;
+  std::array<int, 2> results{};
+  const auto run = [](ctx_t*, void* arg) {
+    __atomic_add_fetch(static_cast<int*>(arg), 1, __ATOMIC_RELAXED);
+  };
+  Stagger stagger(39);
+  Race(
+      kSanitized ? 300 : 1500,
+      [&] {
+        loop = NewLoop(kDriven[++round % 2]);
+        const Ctx root = LoopBackground(loop);
+        live = WithCancel(root);
+        done = WithTimeout(root, 0);
+        runs = 0;
+      },
+      {[&] {
+         stagger.Pass(4'000);
+         loop.reset();
+       },
+       [&] {
+         results[0] = ctx_after_func(live, run, &runs, nullptr, CTX_DEFER, nullptr);
+         results[1] = ctx_after_func(done, run, &runs, nullptr, CTX_DEFER, nullptr);
+       }},
+      [&] {
+        int expected = 0;
+        for (int result : results) {
+          wrong += result != 0 && result != 1 && result != -ESHUTDOWN;
+          expected += result >= 0;
+        }
+        wrong += runs != expected;
+        accepted += expected;
+      });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(accepted, 0);
 }
 
 // The loop is dispatched through its last handle, which its own callback gives back.

@@ -4,12 +4,8 @@
 // on its own, tells the other's handles from its own ones and refuses them. And a copy that is closed
 // with everything still alive in it.
 #include <ctx/ctx.h>
-#include <dlfcn.h>
-#include <stdlib.h>
 
-#include <filesystem>
-#include <string>
-
+#include "fault/copied.h"
 #include "support/handles.h"
 #include "support/process.h"
 
@@ -18,24 +14,9 @@ namespace {
 
 constexpr ctx_key_t kKey = {"key"};
 
-// The file that this program is linked with, wherever it has been found.
-std::string LibraryFile() {
-  Dl_info info = {};
-  EXPECT_NE(dladdr(reinterpret_cast<void*>(&ctx_background), &info), 0);
-  return std::filesystem::canonical(info.dli_fname);
-}
-
-// A copy of the library under another name, loaded so that only who asks it gets its functions.
 class Copy {
  public:
   Copy() {
-    char folder[] = "/tmp/ctx-copy-XXXXXX";
-    EXPECT_NE(mkdtemp(folder), nullptr);
-    const std::string file = std::string(folder) + "/libother.so";
-    std::filesystem::copy_file(LibraryFile(), file);
-    library_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-    EXPECT_NE(library_, nullptr) << dlerror();
-    std::filesystem::remove_all(folder);
     Find(&background, "ctx_background");
     Find(&with_cancel, "ctx_with_cancel");
     Find(&with_timeout, "ctx_with_timeout");
@@ -58,7 +39,7 @@ class Copy {
     Find(&watch_unref, "ctx_watch_unref");
   }
 
-  int Close() { return dlclose(library_); }
+  int Close() { return library_.Close(); }
 
   decltype(&ctx_background) background;
   decltype(&ctx_with_cancel) with_cancel;
@@ -84,11 +65,10 @@ class Copy {
  private:
   template <class Function>
   void Find(Function* function, const char* name) {
-    *function = reinterpret_cast<Function>(dlsym(library_, name));
-    EXPECT_NE(*function, nullptr) << name;
+    *function = library_.Find<Function>(name);
   }
 
-  void* library_;
+  CopiedLibrary library_;
 };
 
 // A context of the copy's own, with all that can hang on one.

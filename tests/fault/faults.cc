@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -141,6 +142,21 @@ int epoll_create1(int flags) {
 int timerfd_create(clockid_t clock, int flags) {
   if (ctxtest::Refused(Resource::kDescriptor)) return -1;
   return ctxtest::Next(&timerfd_create, "timerfd_create")(clock, flags);
+}
+
+int signalfd(int fd, const sigset_t* signals, int flags) {
+  if (fd < 0 && ctxtest::Refused(Resource::kDescriptor)) return -1;
+  return ctxtest::Next(&signalfd, "signalfd")(fd, signals, flags);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  if (operation == EPOLL_CTL_ADD && ctxtest::Refused(Resource::kWatch)) return -1;
+  return ctxtest::Next(&epoll_ctl, "epoll_ctl")(epoll, operation, fd, event);
+}
+
+int dup(int fd) {
+  if (ctxtest::Refused(Resource::kDescriptor)) return -1;
+  return ctxtest::Next(&dup, "dup")(fd);
 }
 
 int fcntl(int fd, int command, ...) {

@@ -9,13 +9,14 @@
 
 namespace ctxtest {
 
-enum class Resource { kMemory, kThread, kDescriptor, kEventfd };
-inline constexpr int kResources = 4;
+enum class Resource { kMemory, kThread, kDescriptor, kEventfd, kWatch };
+inline constexpr int kResources = 5;
 
 // While it lives, counts what the calling thread asks of the system and, if told to, refuses: from
 // the call number `first` on (the first one is 0), `times` times. Calls of other threads are left
-// alone. kDescriptor is each call that makes a descriptor, kEventfd those to eventfd() alone. Keep
-// GoogleTest's macros out of its life: they use memory, too.
+// alone. kDescriptor is each call that makes a descriptor, kEventfd those to eventfd() alone, kWatch
+// those that add a descriptor to an epoll set. Keep GoogleTest's macros out of its life: they use
+// memory, too.
 class Faults {
  public:
   Faults() { current_ = this; }

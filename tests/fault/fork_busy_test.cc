@@ -2,11 +2,10 @@
 //
 // Fork while other threads are in the middle of everything: whatever they hold at that moment, the
 // child does its own work without waiting for any of it.
-#include <atomic>
-#include <functional>
 #include <thread>
 #include <vector>
 
+#include "fault/busy.h"
 #include "fault/forked.h"
 #include "support/callback.h"
 #include "support/handles.h"
@@ -14,38 +13,6 @@
 
 namespace ctxtest {
 namespace {
-
-constexpr int kRounds = 60;
-
-// Threads that each repeat one step below a parent that they share, until the end of its life.
-class Busy {
- public:
-  using Step = void (*)(ctx_t* shared);
-
-  explicit Busy(const std::vector<Step>& steps) {
-    for (const Step step : steps) {
-      threads_.emplace_back([this, step] {
-        while (!stop_.load(std::memory_order_relaxed)) {
-          step(shared_);
-          steps_.fetch_add(1, std::memory_order_relaxed);
-        }
-      });
-    }
-    // Each of them is at work before the first fork.
-    while (steps_.load(std::memory_order_relaxed) < 100) std::this_thread::yield();
-  }
-  ~Busy() {
-    stop_ = true;
-    for (std::thread& thread : threads_) thread.join();
-  }
-  ctx_t* shared() const { return shared_; }
-
- private:
-  Scope shared_ = WithCancel(ctx_background());
-  std::atomic<bool> stop_{false};
-  std::atomic<long> steps_{0};
-  std::vector<std::thread> threads_;
-};
 
 void DeriveAndRelease(ctx_t* shared) {
   Ctx made[8];
@@ -107,12 +74,7 @@ void WorkInChild(ctx_t* shared) {
   EXPECT_TRUE(Readable(ctx_done_fd(children[9])));
 }
 
-void ForkWhile(const std::vector<Busy::Step>& steps) {
-  const Busy busy(steps);
-  for (int round = 0; round < kRounds && !testing::Test::HasFailure(); ++round) {
-    InChild([&] { WorkInChild(busy.shared()); });
-  }
-}
+void ForkWhile(const std::vector<Busy::Step>& steps) { ctxtest::ForkWhile(steps, 60, WorkInChild); }
 
 TEST(ForkWhileBusy, Deriving) { ForkWhile({DeriveAndRelease, DeriveAndRelease}); }
 

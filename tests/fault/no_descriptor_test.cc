@@ -2,15 +2,14 @@
 //
 // No descriptor left (RLIMIT_NOFILE): what needs one answers -EMFILE and changes nothing; cancels,
 // callbacks and waits go on.
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <vector>
 
+#include "fault/no_descriptors.h"
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/process.h"
@@ -19,27 +18,6 @@ namespace ctxtest {
 namespace {
 
 constexpr ctx_key_t kKey = {"key"};
-
-// While it lives, there are no descriptors to be had.
-class NoDescriptors {
- public:
-  NoDescriptors() {
-    getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit few = before_;
-    few.rlim_cur = 256;
-    setrlimit(RLIMIT_NOFILE, &few);
-    for (int fd; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken_.push_back(fd);
-    EXPECT_EQ(errno, EMFILE);
-  }
-  ~NoDescriptors() {
-    for (const int fd : taken_) close(fd);
-    setrlimit(RLIMIT_NOFILE, &before_);
-  }
-
- private:
-  rlimit before_ = {};
-  std::vector<int> taken_;
-};
 
 TEST(NoDescriptor, DoneFdAndItsKinAnswerEmfile) {
   const Scope scope = WithCancel(ctx_background());

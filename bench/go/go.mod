@@ -1,0 +1,3 @@
+module libctx/bench
+
+go 1.19

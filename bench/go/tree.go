@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"time"
+)
+
+type key int
+
+var sink any
+
+// P1 and P2: derive, cancel, release.
+func derive() {
+	const n = 200_000
+	parent, cancelParent := context.WithCancel(context.Background())
+	defer cancelParent()
+	begin := time.Now()
+	for i := 0; i < n; i++ {
+		_, cancel := context.WithCancel(parent)
+		cancel()
+	}
+	report("P1/one/go", perStep(begin, n))
+	begin = time.Now()
+	for i := 0; i < n; i++ {
+		_, cancel := context.WithTimeout(parent, time.Hour)
+		cancel()
+	}
+	report("P2/one/go", perStep(begin, n))
+}
+
+// P3: the error of a live context. P7: a value that is missing, below 100 cancel contexts and 4 values.
+func read() {
+	const n = 1_000_000
+	parent, cancelParent := context.WithCancel(context.Background())
+	defer cancelParent()
+	var err error
+	begin := time.Now()
+	for i := 0; i < n; i++ {
+		err = parent.Err()
+	}
+	sink = err
+	report("P3/go", perStep(begin, n))
+
+	ctx := parent
+	for i := 0; i < 100; i++ {
+		child, cancel := context.WithCancel(ctx)
+		defer cancel()
+		ctx = child
+		if i%25 == 0 {
+			ctx = context.WithValue(ctx, key(i), i)
+		}
+	}
+	begin = time.Now()
+	for i := 0; i < n/10; i++ {
+		sink = ctx.Value(key(-1))
+	}
+	report("P7/go", perStep(begin, n/10))
+}
+
+// P5: cancel a parent of many children.
+func fan(children, rounds int) {
+	var all float64
+	for r := 0; r < rounds; r++ {
+		parent, cancelParent := context.WithCancel(context.Background())
+		kept := make([]context.Context, children)
+		cancels := make([]context.CancelFunc, children)
+		for i := range kept {
+			kept[i], cancels[i] = context.WithCancel(parent)
+		}
+		begin := time.Now()
+		cancelParent()
+		all += perStep(begin, children)
+		if kept[0].Err() == nil || kept[children-1].Err() == nil {
+			panic("a child is live")
+		}
+		sink = cancels
+	}
+	name := "P5/ordered/go/10000"
+	if children > 10_000 {
+		name = "P5/ordered/go/1000000"
+	}
+	report(name, all/float64(rounds))
+}
+
+// P6: cancel the first of a chain.
+func chain(links int) {
+	root, cancelRoot := context.WithCancel(context.Background())
+	last := root
+	cancels := make([]context.CancelFunc, links)
+	for i := range cancels {
+		last, cancels[i] = context.WithCancel(last)
+	}
+	begin := time.Now()
+	cancelRoot()
+	report("P6/cancel/go/1000000", perStep(begin, links))
+	if last.Err() == nil {
+		panic("the last link is live")
+	}
+	sink = cancels
+}
