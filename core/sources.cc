@@ -115,6 +115,7 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
   if (static_cast<size_t>(fd) >= room_) return;
   Place& place = places_[fd];
   if (place.serial != ready.id >> 32 || place.first == nullptr) return;
+  Link* taken = nullptr;
   Link* const last = place.first->prev;
   Link* link = place.first;
   for (bool more = true; more;) {
@@ -123,10 +124,9 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
     auto* source = static_cast<Source*>(link);
     source->came = ready.events & (source->events | kAlways);
     if (source->came != 0) {
-      add_ref(source->node);
       unlink(place.first, source);
       source->watched = false;
-      push_back(due, source);
+      push_back(taken, source);
     }
     link = following;
   }
@@ -134,6 +134,12 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
     poller_.unwatch(fd);
   } else {
     poller_.rewatch(fd, wanted_of(place.first), ready.id);
+  }
+  // Pinned only now, in release order: who gives back what it takes to be its last reference, and then
+  // closes the descriptor, has seen either no pin, and waits for the lock, or that we are through with it.
+  while (Link* pinned = pop_front(taken)) {
+    static_cast<Source*>(pinned)->node->refs.fetch_add(1, std::memory_order_release);
+    push_back(due, pinned);
   }
 }
 
