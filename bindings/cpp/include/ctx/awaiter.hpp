@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/awaiter.hpp - C++20: `co_await ctx.done()`.
+//
+// The coroutine is resumed inside the callback that the context's end sets off. That may come while
+// await_suspend() is still arming it, on this thread or another; who comes second decides: the callback
+// resumes only a coroutine that has suspended, else await_suspend() lets it go on. It allocates nothing,
+// since the awaiter itself, in the coroutine's frame, is the argument of the callback.
+#ifndef CTX_AWAITER_HPP
+#define CTX_AWAITER_HPP
+
+#include <ctx/callback.hpp>
+#include <ctx/context.hpp>
+
+#if defined(CTX_HAS_COROUTINES)
+#include <atomic>
+#include <coroutine>
+
+namespace ctx {
+
+/// What context::done() returns, to be awaited once. A coroutine that waits in it may be destroyed, on any
+/// thread, before the context ends; as ever not while another thread resumes it, which here is the one
+/// that ends the context.
+class [[nodiscard]] done_awaiter {
+ public:
+  done_awaiter(context ctx, std::uint32_t flags) noexcept : ctx_(std::move(ctx)), flags_(flags) {}
+  done_awaiter(const done_awaiter&) = delete;
+  done_awaiter& operator=(const done_awaiter&) = delete;
+  ~done_awaiter() {
+    // Suspended still: the coroutine is being destroyed. From here on the callback leaves it alone.
+    const state last = state_.exchange(state::fired, std::memory_order_acq_rel);
+    if (last == state::suspended) ctx_watch_stop_wait(raw_);
+    ctx_watch_unref(raw_);
+  }
+
+  bool await_ready() const noexcept { return flags_ == 0 && ctx_.is_done(); }
+  bool await_suspend(std::coroutine_handle<> coroutine) {
+    coroutine_ = coroutine;
+    const auto fire = [](ctx_t*, void* self) noexcept {
+      detail::guarded("a coroutine that co_await ctx.done() resumed",
+                      [&] { static_cast<done_awaiter*>(self)->fire(); });
+    };
+    detail::check(ctx_after_func(ctx_.get(), fire, this, nullptr, flags_, &raw_),
+                  "co_await done()");
+    return state_.exchange(state::suspended, std::memory_order_acq_rel) != state::fired;
+  }
+  /// Why the context is done.
+  std::error_code await_resume() const noexcept { return ctx_.err(); }
+
+ private:
+  enum class state : char { armed, suspended, fired };
+
+  void fire() {
+    if (state_.exchange(state::fired, std::memory_order_acq_rel) == state::suspended) {
+      coroutine_.resume();  // may destroy this
+    }
+  }
+
+  context ctx_;
+  const std::uint32_t flags_;
+  ctx_watch_t* raw_ = nullptr;
+  std::coroutine_handle<> coroutine_;
+  std::atomic<state> state_{state::armed};
+};
+
+inline done_awaiter context::done() const { return done_awaiter(*this, 0); }
+inline done_awaiter context::done(deferred_t) const { return done_awaiter(*this, CTX_DEFER); }
+
+}  // namespace ctx
+
+#endif
+#endif  // CTX_AWAITER_HPP

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/callback.hpp - to be called when a context is done.
+#ifndef CTX_CALLBACK_HPP
+#define CTX_CALLBACK_HPP
+
+#include <ctx/done.h>
+
+#include <ctx/context.hpp>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace ctx {
+
+/// Something armed on a context: a callback, or its place in a queue. To destroy it forgets the handle
+/// alone: what it armed stays armed. See watch_guard.
+class watch {
+ public:
+  watch() noexcept = default;
+  /// Takes over a handle of the C functions.
+  static watch adopt(ctx_watch_t* raw) noexcept { return watch(raw); }
+  watch(watch&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  watch& operator=(watch&& other) noexcept {
+    std::swap(raw_, other.raw_);
+    return *this;
+  }
+  ~watch() { ctx_watch_unref(raw_); }
+
+  /// True to the one call that prevented it; does not wait for a callback that runs.
+  bool stop() const { return detail::check(ctx_watch_stop(raw_), "ctx_watch_stop") == 1; }
+  /// The same, and on return the callback is not running any more; from inside it, returns at once.
+  bool stop_wait() const {
+    return detail::check(ctx_watch_stop_wait(raw_), "ctx_watch_stop_wait") == 1;
+  }
+  explicit operator bool() const noexcept { return raw_ != nullptr; }
+  ctx_watch_t* get() const noexcept { return raw_; }
+
+ private:
+  explicit watch(ctx_watch_t* adopted) noexcept : raw_(adopted) {}
+  ctx_watch_t* raw_ = nullptr;
+};
+
+/// Stops what was armed when its scope ends, and waits if it is running: from then on the callback
+/// touches nothing of that scope.
+class watch_guard {
+ public:
+  explicit watch_guard(watch armed) noexcept : watch_(std::move(armed)) {}
+  watch_guard(watch_guard&&) noexcept = default;
+  watch_guard& operator=(watch_guard&&) = delete;
+  ~watch_guard() { ctx_watch_stop_wait(watch_.get()); }
+
+  /// Lets the scope end with the callback armed.
+  watch dismiss() noexcept { return std::move(watch_); }
+
+ private:
+  watch watch_;
+};
+
+namespace detail {
+
+// A context for the length of a call, without a reference of its own.
+class borrowed {
+ public:
+  explicit borrowed(ctx_t* raw) : context_(context::adopt(raw)) {}
+  borrowed(const borrowed&) = delete;
+  ~borrowed() { static_cast<void>(context_.release()); }
+  const context& get() const noexcept { return context_; }
+
+ private:
+  context context_;
+};
+
+// A callable behind the void pointer of ctx_after_func(): in the pointer itself, or allocated.
+template <class F>
+struct callable {
+  static constexpr bool takes_context = std::is_invocable_v<F&, const context&>;
+  static_assert(takes_context || std::is_invocable_v<F&>,
+                "a callback takes nothing, or a const ctx::context&");
+
+  static void call(F& f, ctx_t* raw) {
+    if constexpr (takes_context) {
+      const borrowed context(raw);
+      static_cast<void>(f(context.get()));
+    } else {
+      static_cast<void>(f());
+    }
+  }
+  static void run(ctx_t* raw, void* arg) noexcept {
+    guarded("a callback of ctx::after_func", [&] {
+      if constexpr (fits_pointer<F>) {
+        bytes_of<F> f(arg);
+        call(f.value, raw);
+      } else {
+        call(*static_cast<F*>(arg), raw);
+      }
+    });
+  }
+};
+
+template <class F>
+watch arm(const context& ctx, std::uint32_t flags, F&& f) {
+  using Fn = std::decay_t<F>;
+  ctx_watch_t* armed = nullptr;
+  const auto take = [&](void* arg, ctx_drop_fn drop) {
+    return ctx_after_func(ctx.get(), callable<Fn>::run, arg, drop, flags, &armed);
+  };
+  if constexpr (fits_pointer<Fn>) {
+    check(take(to_bytes(Fn(std::forward<F>(f))), nullptr), "ctx::after_func");
+  } else {
+    auto own = std::make_unique<Fn>(std::forward<F>(f));
+    check(take(static_cast<void*>(own.get()), &drop<Fn>), "ctx::after_func");
+    static_cast<void>(own.release());  // dropped already, if the context was done
+  }
+  return watch::adopt(armed);
+}
+
+}  // namespace detail
+
+/// Calls f(), or f(const context&), once, when the context is done: on the thread that ends it, before
+/// that thread's call returns; for a deadline on the thread `ctx-calls`; on a context that is done, here
+/// and now. f is moved in, and destroyed after it ran or was stopped. It must not throw.
+template <class F>
+watch after_func(const context& ctx, F&& f) {
+  return detail::arm(ctx, 0, std::forward<F>(f));
+}
+/// The same, but never inside a call of somebody else's: always on `ctx-calls`, or in a dispatch.
+template <class F>
+watch after_func(const context& ctx, deferred_t, F&& f) {
+  return detail::arm(ctx, CTX_DEFER, std::forward<F>(f));
+}
+
+}  // namespace ctx
+
+#endif  // CTX_CALLBACK_HPP

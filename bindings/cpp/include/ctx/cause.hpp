@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/cause.hpp - why a context ended: a code, a text and, where wanted, data, such as the exception
+// that a C++ program cancelled for.
+#ifndef CTX_CAUSE_HPP
+#define CTX_CAUSE_HPP
+
+#include <ctx/cancel.h>
+
+#include <ctx/error.hpp>
+#include <ctx/handle.hpp>
+#include <ctx/key.hpp>
+#include <exception>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace ctx {
+
+namespace detail {
+inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
+}
+
+/// An immutable cause, or none.
+class cause {
+ public:
+  /// None: that is what a context has while it is live.
+  cause() noexcept = default;
+  /// The code is any number; by custom a negative errno. A null message is the text of the code.
+  explicit cause(int code, detail::text message = nullptr) {
+    ctx_cause_t* made = nullptr;
+    detail::check(ctx_cause_new(code, message.c_str(), &made), "ctx::cause");
+    handle_ = handle(made);
+  }
+  explicit cause(std::errc code, detail::text message = nullptr)
+      : cause(-static_cast<int>(code), message) {}
+  /// With data that only holders of the key can see.
+  template <class T, class U>
+  cause(int code, detail::text message, const key<T>& key, U&& data) {
+    ctx_cause_t* made = nullptr;
+    key.give(T(std::forward<U>(data)), "ctx::cause", [&](void* pointer, ctx_drop_fn drop) {
+      return ctx_cause_new_data(code, message.c_str(), key.get(), pointer, drop, &made);
+    });
+    handle_ = handle(made);
+  }
+  /// An exception as a cause: with its text, and its errno if it has one.
+  explicit cause(std::exception_ptr exception);
+
+  /// One more reference to a cause of the C functions; a null pointer is none.
+  static cause share(const ctx_cause_t* raw) {
+    cause made;
+    made.handle_ = handle(raw == nullptr ? nullptr : ctx_cause_ref(raw));
+    return made;
+  }
+
+  explicit operator bool() const noexcept { return handle_.get() != nullptr; }
+  int code() const noexcept { return ctx_cause_code(handle_.get()); }
+  /// Valid as long as this cause or another copy of it is there; empty for none.
+  std::string_view message() const noexcept {
+    const char* text = ctx_cause_message(handle_.get());
+    return text != nullptr ? std::string_view(text) : std::string_view();
+  }
+  template <class T>
+  found<T> data(const key<T>& key) const noexcept {
+    return key.unpack(ctx_cause_data(handle_.get(), key.get()));
+  }
+  /// The exception that it was made of, or null.
+  std::exception_ptr exception() const noexcept {
+    return data(detail::exception_key).value_or(nullptr);
+  }
+
+  const ctx_cause_t* get() const noexcept { return handle_.get(); }
+  friend bool operator==(const cause& a, const cause& b) noexcept { return a.get() == b.get(); }
+  friend bool operator!=(const cause& a, const cause& b) noexcept { return a.get() != b.get(); }
+
+ private:
+  using handle = detail::handle<const ctx_cause_t, ctx_cause_ref, ctx_cause_unref>;
+  handle handle_;
+};
+
+#if defined(__cpp_exceptions)
+inline cause::cause(std::exception_ptr exception) {
+  const auto make = [&](int code, const char* message) {
+    return cause(code, message, detail::exception_key, exception);
+  };
+  if (!exception) detail::fail(-EINVAL, "ctx::cause");
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::system_error& e) {
+    const std::error_condition plain = e.code().default_error_condition();
+    const bool is_errno = plain.category() == std::generic_category();
+    *this = make(is_errno ? -plain.value() : CTX_CANCELED, e.what());
+  } catch (const std::exception& e) {
+    *this = make(CTX_CANCELED, e.what());
+  } catch (...) {
+    *this = make(CTX_CANCELED, "an exception");
+  }
+}
+#endif
+
+/// What context::throw_if_done() throws: the error of a context, with the cause as its text.
+class context_error : public std::system_error {
+ public:
+  context_error(std::error_code error, ctx::cause cause)
+      : std::system_error(error, std::string(cause.message())), cause_(std::move(cause)) {}
+  const ctx::cause& cause() const noexcept { return cause_; }
+
+ private:
+  ctx::cause cause_;
+};
+
+}  // namespace ctx
+
+#endif  // CTX_CAUSE_HPP

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/context.hpp - a context: to read it, to wait for it, and to look up what it carries. How to derive
+// one is in ctx/derive.hpp.
+#ifndef CTX_CONTEXT_HPP
+#define CTX_CONTEXT_HPP
+
+#include <ctx/context.h>
+#include <ctx/done.h>
+#include <ctx/value.h>
+
+#include <chrono>
+#include <cstddef>
+#include <ctx/cause.hpp>
+#include <ctx/error.hpp>
+#include <ctx/handle.hpp>
+#include <ctx/key.hpp>
+#include <ctx/time.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
+#define CTX_HAS_COROUTINES 1
+#endif
+
+namespace ctx {
+
+/// Says that a callback, or a coroutine, never runs inside a call of somebody else's: it runs on the
+/// thread `ctx-calls` or in a dispatch of its loop. For callers who hold a lock that it takes.
+struct deferred_t {
+  explicit deferred_t() = default;
+};
+inline constexpr deferred_t deferred{};
+
+class done_awaiter;
+
+/// A cancel signal, a deadline and values, handed from a caller to all it calls. Who holds only this
+/// cannot cancel it.
+class context {
+ public:
+  /// The root of all contexts: never done.
+  context() noexcept : handle_(ctx_background()) {}
+
+  /// One more reference to a context of the C functions or of another language.
+  /// Throws if it is none, or one of another copy of the library.
+  static context share(ctx_t* raw) {
+    detail::check(ctx_cancelable(raw), "ctx::context::share");
+    return context(ctx_ref(raw));
+  }
+  /// Takes over a reference that the caller owns.
+  static context adopt(ctx_t* raw) {
+    detail::check(ctx_cancelable(raw), "ctx::context::adopt");
+    return context(raw);
+  }
+  /// For the C functions and other languages, which borrow it; null if moved from.
+  ctx_t* get() const noexcept { return handle_.get(); }
+  /// Hands the reference over; what is left is empty.
+  [[nodiscard]] ctx_t* release() noexcept { return handle_.release(); }
+
+  bool is_done() const noexcept { return ctx_err(get()) != 0; }
+  /// None while live; std::errc::operation_canceled or std::errc::timed_out once done.
+  std::error_code err() const noexcept { return to_error_code(ctx_err(get())); }
+  /// Why it is done; none while live.
+  ctx::cause cause() const { return ctx::cause::share(ctx_cause(get())); }
+  /// Throws context_error if it is done.
+  void throw_if_done() const {
+    if (const int err = ctx_err(get()); err != 0) throw_done(err);
+  }
+
+  bool cancelable() const { return detail::check(ctx_cancelable(get()), "ctx_cancelable") == 1; }
+  std::optional<time_point> deadline() const {
+    std::int64_t ns = 0;
+    if (detail::check(ctx_deadline(get(), &ns), "ctx_deadline") == 0) return std::nullopt;
+    return detail::to_time_point(ns);
+  }
+  /// Negative after the deadline, nanoseconds::max() without one.
+  std::chrono::nanoseconds remaining() const noexcept {
+    return std::chrono::nanoseconds(ctx_remaining(get()));
+  }
+  /// On the clock of its deadlines: steady_clock, or that of its virtual loop.
+  time_point now() const noexcept { return detail::to_time_point(ctx_now(get())); }
+  /// How it came to be, for people.
+  std::string describe() const;
+
+  /// Blocks until it is done. A signal handler does not end this or any other wait.
+  void wait() const { wait_ns(CTX_FOREVER); }
+  /// True if it is done; false after so long, in real time.
+  template <class Rep, class Period>
+  bool wait_for(std::chrono::duration<Rep, Period> limit) const {
+    return wait_ns(detail::to_ns(limit));
+  }
+  template <class Duration>
+  bool wait_until(std::chrono::time_point<clock, Duration> time) const {
+    return wait_ns(detail::until_ns(time));
+  }
+  /// poll(2) that the context ends. How many descriptors are ready; 0 after the limit. That the context
+  /// is done, which wins, is told by error, or thrown as context_error.
+  template <class Rep, class Period>
+  std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit,
+                   std::error_code& error) const;
+  template <class Rep, class Period>
+  std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit) const;
+
+  /// Polls readable for ever once the context is done; borrowed, never to be read. For a context that
+  /// can never be done it is negative, which poll(2) passes over.
+  int done_fd() const {
+    const int fd = ctx_done_fd(get());
+    return fd == -ENOTSUP ? -1 : detail::check(fd, "ctx_done_fd");
+  }
+  /// The same as a descriptor of the caller's own. Throws std::errc::not_supported where done_fd() is
+  /// negative.
+  [[nodiscard]] unique_fd done_fd_dup() const {
+    return unique_fd(detail::check(ctx_done_fd_dup(get()), "ctx_done_fd_dup"));
+  }
+#if defined(CTX_HAS_COROUTINES)
+  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context; with
+  /// `ctx::deferred` never inside a call of somebody else's. See ctx/awaiter.hpp.
+  done_awaiter done() const;
+  done_awaiter done(deferred_t) const;
+#endif
+
+  /// The nearest value of a key; it is the context's.
+  template <class T>
+  found<T> value(const key<T>& key) const noexcept {
+    return key.unpack(ctx_value(get(), key.get()));
+  }
+  /// The nearest text of a name, as every language sees it; valid as long as the context is held.
+  std::optional<std::string_view> string(detail::text name) const noexcept {
+    const char* text = ctx_string(get(), name.c_str());
+    return text != nullptr ? std::optional<std::string_view>(text) : std::nullopt;
+  }
+
+  /// Whether both are one context.
+  friend bool operator==(const context& a, const context& b) noexcept { return a.get() == b.get(); }
+  friend bool operator!=(const context& a, const context& b) noexcept { return a.get() != b.get(); }
+
+ private:
+  explicit context(ctx_t* adopted) noexcept : handle_(adopted) {}
+  [[noreturn]] void throw_done(int err) const;
+  bool wait_ns(std::int64_t limit_ns) const {
+    const auto wait = [this](std::int64_t ns) { return ctx_wait(get(), ns); };
+    return detail::check(detail::uninterrupted(limit_ns, wait), "ctx_wait") == 1;
+  }
+
+  detail::handle<ctx_t, ctx_ref, ctx_unref> handle_;
+};
+
+inline context background() noexcept { return context(); }
+/// A second root, for code that does not know yet which context it should use.
+inline context todo() { return context::share(ctx_todo()); }
+
+inline void context::throw_done(int err) const {
+#if defined(__cpp_exceptions)
+  if (err == CTX_CANCELED || err == CTX_DEADLINE_EXCEEDED) {
+    throw context_error(to_error_code(err), cause());
+  }
+#endif
+  detail::fail(err, "ctx::context");
+}
+
+inline std::string context::describe() const {
+  std::string text(80, '\0');
+  for (;;) {  // what remains is part of it, so its length may change meanwhile
+    const int n = detail::check(ctx_describe(get(), text.data(), text.size()), "ctx_describe");
+    const auto length = static_cast<std::size_t>(n);
+    const bool whole = length < text.size();
+    text.resize(whole ? length : length + 16);
+    if (whole) return text;
+  }
+}
+
+template <class Rep, class Period>
+std::size_t context::poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit,
+                          std::error_code& error) const {
+  const int result = detail::uninterrupted(
+      detail::to_ns(limit), [&](std::int64_t ns) { return ctx_poll(get(), fds, n, ns); });
+  error = to_error_code(result);
+  return result < 0 ? 0 : static_cast<std::size_t>(result);
+}
+
+template <class Rep, class Period>
+std::size_t context::poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit) const {
+  std::error_code error;
+  const std::size_t ready = poll(fds, n, limit, error);
+  if (error) throw_done(-error.value());
+  return ready;
+}
+
+}  // namespace ctx
+
+#endif  // CTX_CONTEXT_HPP

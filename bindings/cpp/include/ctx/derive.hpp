@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/derive.hpp - to derive a context, and to cancel it: by the canceler that comes with it, or by a
+// guard at the end of a scope.
+//
+//   auto [ctx, cancel] = ctx::with_timeout(parent, 2s);
+//   ctx::cancel_guard guard(cancel);
+#ifndef CTX_DERIVE_HPP
+#define CTX_DERIVE_HPP
+
+#include <ctx/cancel.h>
+#include <ctx/loop.h>
+
+#include <array>
+#include <ctx/context.hpp>
+#include <initializer_list>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace ctx {
+
+/// The right to cancel one context. It can be called: canceler() is cancel().
+class canceler {
+ public:
+  /// None: to cancel with it throws.
+  canceler() noexcept = default;
+
+  /// Takes over a reference of the C functions, or one more; as those of context.
+  static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
+  static canceler share(ctx_canceler_t* raw) noexcept {
+    return canceler(raw == nullptr ? nullptr : ctx_canceler_ref(raw));
+  }
+  ctx_canceler_t* get() const noexcept { return handle_.get(); }
+  [[nodiscard]] ctx_canceler_t* release() noexcept { return handle_.release(); }
+  explicit operator bool() const noexcept { return get() != nullptr; }
+
+  /// True if this call ended the context; false if it was done already. What runs then is in
+  /// ctx/cancel.h. Throws only if this is none, or was made before a fork.
+  bool cancel() const { return detail::check(ctx_cancel(get()), "ctx_cancel") == 1; }
+  bool cancel(const ctx::cause& why) const { return cancel(std::errc::operation_canceled, why); }
+  /// With std::errc::timed_out, it passes on a deadline that was learned of elsewhere.
+  bool cancel(std::errc error, const ctx::cause& why = {}) const {
+    const int result = ctx_cancel_with(get(), -static_cast<int>(error), why.get());
+    return detail::check(result, "ctx_cancel_with") == 1;
+  }
+  template <class... Args>
+  auto operator()(const Args&... args) const -> decltype(this->cancel(args...)) {
+    return cancel(args...);
+  }
+
+  /// Writing a uint64_t 1 to it cancels: for signal handlers and other processes.
+  [[nodiscard]] unique_fd cancel_fd() const {
+    return unique_fd(detail::check(ctx_cancel_fd(get()), "ctx_cancel_fd"));
+  }
+
+ private:
+  explicit canceler(ctx_canceler_t* adopted) noexcept : handle_(adopted) {}
+  detail::handle<ctx_canceler_t, ctx_canceler_ref, ctx_canceler_unref> handle_;
+};
+
+/// Cancels when its scope ends, however it ends.
+class cancel_guard {
+ public:
+  explicit cancel_guard(canceler cancel) noexcept : cancel_(std::move(cancel)) {}
+  cancel_guard(cancel_guard&& other) noexcept = default;
+  cancel_guard& operator=(cancel_guard&&) = delete;
+  ~cancel_guard() { ctx_cancel(cancel_.get()); }
+
+  /// Lets the scope end without a cancel.
+  canceler dismiss() noexcept { return std::move(cancel_); }
+
+ private:
+  canceler cancel_;
+};
+
+/// What is derived: a context and the right to cancel it.
+using derived = std::pair<context, canceler>;
+
+namespace detail {
+
+template <class Derive>
+derived derive(const char* what, Derive call) {
+  ctx_t* made = nullptr;
+  ctx_canceler_t* right = nullptr;
+  check(call(&made, &right), what);
+  return {context::adopt(made), canceler::adopt(right)};
+}
+
+template <class Derive>
+context derive_plain(const char* what, Derive call) {
+  ctx_t* made = nullptr;
+  check(call(&made), what);
+  return context::adopt(made);
+}
+
+// The handles of several contexts in one array, which is allocated beyond sixteen.
+class raw_handles {
+ public:
+  template <class Range>
+  explicit raw_handles(const Range& contexts)
+      : size_(static_cast<std::size_t>(std::distance(std::begin(contexts), std::end(contexts)))) {
+    if (size_ > few_.size()) many_.resize(size_);
+    ctx_t** next = size_ > few_.size() ? many_.data() : few_.data();
+    data_ = next;
+    for (const context& one : contexts) *next++ = one.get();
+  }
+  raw_handles(const raw_handles&) = delete;
+  ctx_t* const* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::size_t size_;
+  std::array<ctx_t*, 16> few_;
+  std::vector<ctx_t*> many_;
+  ctx_t* const* data_ = nullptr;
+};
+
+}  // namespace detail
+
+/// Below a parent that is done, what is derived is done already, with its error and cause.
+[[nodiscard]] inline derived with_cancel(const context& parent) {
+  return detail::derive("ctx::with_cancel", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_cancel(parent.get(), made, right);
+  });
+}
+
+/// Ends with std::errc::timed_out after so long, or with the parent if that is earlier. The cause is
+/// reported if this deadline is the one that fires.
+template <class Rep, class Period>
+[[nodiscard]] derived with_timeout(const context& parent,
+                                   std::chrono::duration<Rep, Period> timeout,
+                                   const cause& why = {}) {
+  return detail::derive("ctx::with_timeout", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_timeout_cause(parent.get(), detail::to_ns(timeout), why.get(), made, right);
+  });
+}
+
+/// The same at a time of steady_clock (or of the virtual loop that the parent lives on).
+template <class Duration>
+[[nodiscard]] derived with_deadline(const context& parent,
+                                    std::chrono::time_point<clock, Duration> deadline,
+                                    const cause& why = {}) {
+  return detail::derive("ctx::with_deadline", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_deadline_cause(parent.get(), detail::to_ns(deadline), why.get(), made, right);
+  });
+}
+
+/// Keeps the values of the parent, and neither its end nor its deadline.
+[[nodiscard]] inline context without_cancel(const context& parent) {
+  return detail::derive_plain("ctx::without_cancel",
+                              [&](ctx_t** made) { return ctx_without_cancel(parent.get(), made); });
+}
+
+/// Ends so long after its parent, so that work may be finished in order.
+template <class Rep, class Period>
+[[nodiscard]] derived with_grace(const context& parent, std::chrono::duration<Rep, Period> grace) {
+  return detail::derive("ctx::with_grace", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_grace(parent.get(), detail::to_ns(grace), made, right);
+  });
+}
+
+/// Ends with the first of several parents; its values are those of the first one.
+template <class Range>
+[[nodiscard]] derived merge(const Range& parents) {
+  const detail::raw_handles raw(parents);
+  return detail::derive("ctx::merge", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_merge(raw.data(), raw.size(), made, right);
+  });
+}
+[[nodiscard]] inline derived merge(std::initializer_list<context> parents) {
+  return merge<std::initializer_list<context>>(parents);
+}
+
+/// Ends also when poll(2) would report one of the events, such as POLLRDHUP, on a descriptor that
+/// stays the caller's.
+[[nodiscard]] inline derived with_fd(const context& parent, int fd, std::uint32_t poll_events) {
+  return detail::derive("ctx::with_fd", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_fd(parent.get(), fd, poll_events, made, right);
+  });
+}
+
+/// Ends also when the process is sent one of the signals, which must be blocked in all its threads.
+[[nodiscard]] inline derived with_signal(const context& parent,
+                                         std::initializer_list<int> signals) {
+  return detail::derive("ctx::with_signal", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_signal(parent.get(), signals.begin(), signals.size(), made, right);
+  });
+}
+
+/// Carries a value, which is moved in, and destroyed with the last context that may see it. Mutable
+/// state is shared as a pointer or a std::shared_ptr.
+template <class T, class U>
+[[nodiscard]] context with_value(const context& parent, const key<T>& key, U&& value) {
+  return detail::derive_plain("ctx::with_value", [&](ctx_t** made) {
+    key.give(T(std::forward<U>(value)), "ctx::with_value", [&](void* pointer, ctx_drop_fn drop) {
+      return ctx_with_value(parent.get(), key.get(), pointer, drop, made);
+    });
+    return 0;
+  });
+}
+/// Hides a value of the parent's.
+template <class T>
+[[nodiscard]] context without_value(const context& parent, const key<T>& key) {
+  return detail::derive_plain("ctx::without_value", [&](ctx_t** made) {
+    return ctx_with_value(parent.get(), key.get(), nullptr, nullptr, made);
+  });
+}
+
+/// Carries text, such as a trace id, that every language of the process finds by its name.
+[[nodiscard]] inline context with_string(const context& parent, detail::text name,
+                                         detail::text value) {
+  return detail::derive_plain("ctx::with_string", [&](ctx_t** made) {
+    return ctx_with_string(parent.get(), name.c_str(), value.c_str(), made);
+  });
+}
+/// Hides a text of the parent's.
+[[nodiscard]] inline context without_string(const context& parent, detail::text name) {
+  return with_string(parent, name, nullptr);
+}
+
+}  // namespace ctx
+
+#endif  // CTX_DERIVE_HPP

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/error.hpp - between the C functions' negative errnos and C++: std::error_code, std::system_error,
+// and the end of an exception that has nowhere to go.
+#ifndef CTX_ERROR_HPP
+#define CTX_ERROR_HPP
+
+#include <ctx/error.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <system_error>
+
+namespace ctx {
+
+/// The std::error_code of a result of the C functions: none for 0 and positive results. CTX_CANCELED
+/// compares equal to std::errc::operation_canceled, CTX_DEADLINE_EXCEEDED to std::errc::timed_out.
+inline std::error_code to_error_code(int result) noexcept {
+  return result < 0 ? std::error_code(-result, std::generic_category()) : std::error_code();
+}
+
+namespace detail {
+
+[[noreturn]] inline void fail(int result, const char* what) {
+#if defined(__cpp_exceptions)
+  throw std::system_error(to_error_code(result), what);
+#else
+  std::fprintf(stderr, "libctx: %s: %s\n", what, ctx_strerror(result));
+  std::terminate();
+#endif
+}
+
+// A result of a C function, if it is no error.
+inline int check(int result, const char* what) {
+  if (result < 0) fail(result, what);
+  return result;
+}
+inline std::int64_t check(std::int64_t result, const char* what) {
+  if (result < 0) fail(static_cast<int>(result), what);
+  return result;
+}
+
+// Runs user code that was called from C. Not simply noexcept: the reader of a core dump or a log
+// should learn from whom the exception came, and what it said.
+template <class Body>
+void guarded(const char* who, Body&& body) noexcept {
+#if defined(__cpp_exceptions)
+  try {
+    body();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "libctx: an exception left %s: %s\n", who, e.what());
+    std::terminate();
+  } catch (...) {
+    std::fprintf(stderr, "libctx: an exception left %s\n", who);
+    std::terminate();
+  }
+#else
+  static_cast<void>(who);
+  body();
+#endif
+}
+
+}  // namespace detail
+}  // namespace ctx
+
+#endif  // CTX_ERROR_HPP

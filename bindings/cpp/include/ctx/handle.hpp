@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/handle.hpp - owners: a counted handle of the C API, a descriptor, and text for C.
+#ifndef CTX_HANDLE_HPP
+#define CTX_HANDLE_HPP
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctx/error.hpp>
+#include <string>
+#include <utility>
+
+namespace ctx {
+
+/// A descriptor that its owner closes: what context::done_fd_dup() and canceler::cancel_fd() hand out.
+class unique_fd {
+ public:
+  unique_fd() noexcept = default;
+  explicit unique_fd(int fd) noexcept : fd_(fd) {}
+  unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
+  unique_fd& operator=(unique_fd&& other) noexcept {
+    unique_fd(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~unique_fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  int get() const noexcept { return fd_; }
+  explicit operator bool() const noexcept { return fd_ >= 0; }
+  /// Hands the descriptor over, such as to a boost::asio::posix::stream_descriptor.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  void swap(unique_fd& other) noexcept { std::swap(fd_, other.fd_); }
+
+ private:
+  int fd_ = -1;
+};
+
+namespace detail {
+
+// One reference to an object of the C API, or none.
+template <class T, T* (*Ref)(T*), T* (*Unref)(T*)>
+class handle {
+ public:
+  handle() noexcept = default;
+  explicit handle(T* adopted) noexcept : raw_(adopted) {}
+  handle(const handle& other) noexcept : raw_(other.raw_ != nullptr ? Ref(other.raw_) : nullptr) {}
+  handle(handle&& other) noexcept : raw_(other.release()) {}
+  handle& operator=(const handle& other) noexcept {
+    handle(other).swap(*this);
+    return *this;
+  }
+  handle& operator=(handle&& other) noexcept {
+    handle(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~handle() {
+    if (raw_ != nullptr) Unref(raw_);
+  }
+
+  T* get() const noexcept { return raw_; }
+  T* release() noexcept { return std::exchange(raw_, nullptr); }
+  void swap(handle& other) noexcept { std::swap(raw_, other.raw_); }
+
+ private:
+  T* raw_ = nullptr;
+};
+
+// Text on its way to a C function: that ends at its first NUL, so none may be inside.
+class text {
+ public:
+  text(const char* chars) noexcept : chars_(chars) {}         // NOLINT: wants no name at the call
+  text(const std::string& string) : chars_(string.c_str()) {  // NOLINT
+    if (std::strlen(chars_) != string.size()) fail(-EINVAL, "ctx: a NUL inside a text");
+  }
+  const char* c_str() const noexcept { return chars_; }
+
+ private:
+  const char* chars_;
+};
+
+}  // namespace detail
+}  // namespace ctx
+
+#endif  // CTX_HANDLE_HPP

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/loop.hpp - who runs the clock: threads of the library's, the host's event loop, or a test.
+#ifndef CTX_LOOP_HPP
+#define CTX_LOOP_HPP
+
+#include <ctx/loop.h>
+
+#include <ctx/derive.hpp>
+#include <optional>
+
+namespace ctx {
+
+/// What all loops have. Copies are the same loop; contexts keep theirs alive.
+class loop {
+ public:
+  /// The root of a family of contexts that lives on this loop.
+  context background() const {
+    return detail::derive_plain("ctx_loop_background",
+                                [&](ctx_t** made) { return ctx_loop_background(get(), made); });
+  }
+  /// Now, on its clock.
+  time_point now() const noexcept { return detail::to_time_point(ctx_loop_now(get())); }
+  /// Ends everything on it that can be cancelled.
+  void close() const { detail::check(ctx_loop_close(get()), "ctx_loop_close"); }
+  /// Makes it the loop of ctx::background(), for good; throws std::errc::device_or_resource_busy if the
+  /// default was used before.
+  void set_default() const { detail::check(ctx_loop_set_default(get()), "ctx_loop_set_default"); }
+  ctx_loop_t* get() const noexcept { return handle_.get(); }
+
+ protected:
+  explicit loop(int kind) : handle_(make(kind)) {}
+  std::optional<time_point> next_work() const {
+    const std::int64_t ns = ctx_loop_next(get());
+    if (ns == INT64_MIN) detail::fail(-EINVAL, "ctx_loop_next");
+    if (ns == INT64_MAX) return std::nullopt;
+    return detail::to_time_point(ns);
+  }
+
+ private:
+  static ctx_loop_t* make(int kind) {
+    ctx_loop_t* made = nullptr;
+    detail::check(ctx_loop_new(kind, &made), "ctx_loop_new");
+    return made;
+  }
+  detail::handle<ctx_loop_t, ctx_loop_ref, ctx_loop_unref> handle_;
+};
+
+/// Runs by two threads of its own, as the default loop does.
+class thread_loop : public loop {
+ public:
+  thread_loop() : loop(CTX_LOOP_THREAD) {}
+};
+
+/// Has no thread: its descriptor goes into the host's event loop.
+class manual_loop : public loop {
+ public:
+  manual_loop() : loop(CTX_LOOP_MANUAL) {}
+  /// Readable when dispatch() has work; borrowed, never to be read.
+  int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
+  /// Does what is due, callbacks included; never blocks. How much fired. Inside itself it throws
+  /// std::errc::device_or_resource_busy.
+  int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
+  /// When dispatch() has something to do, as far as deadlines go; never early by more than its tick.
+  std::optional<time_point> next() const { return next_work(); }
+};
+
+/// Has a clock that only its host moves, from 0 on: for tests that do not sleep.
+class virtual_loop : public loop {
+ public:
+  virtual_loop() : loop(CTX_LOOP_VIRTUAL) {}
+  /// Moves the clock, and fires what is due on the way, in order. How much fired.
+  template <class Rep, class Period>
+  int advance(std::chrono::duration<Rep, Period> by) const {
+    return detail::check(ctx_loop_advance(get(), detail::to_ns(by)), "ctx_loop_advance");
+  }
+  /// The next deadline.
+  std::optional<time_point> next() const { return next_work(); }
+};
+
+}  // namespace ctx
+
+#endif  // CTX_LOOP_HPP

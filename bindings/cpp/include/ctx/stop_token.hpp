@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/stop_token.hpp - C++20: a context as a std::stop_token, and a std::stop_token as a parent.
+#ifndef CTX_STOP_TOKEN_HPP
+#define CTX_STOP_TOKEN_HPP
+
+#include <ctx/callback.hpp>
+#include <ctx/derive.hpp>
+
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_lib_jthread)
+#define CTX_HAS_STOP_TOKEN 1
+
+#include <memory>
+#include <stop_token>
+#include <utility>
+
+namespace ctx {
+
+/// A context as a std::stop_source that stops when the context is done: hand its tokens to whatever
+/// takes one. As long as this object lives; after that its tokens are never stopped.
+class stop_source {
+ public:
+  explicit stop_source(const context& ctx)
+      : watch_(after_func(ctx, [source = source_]() mutable { source.request_stop(); })) {}
+  stop_source(stop_source&&) noexcept = default;
+  stop_source& operator=(stop_source&&) = delete;
+  // Does not wait for stop callbacks that run: the armed function has a stop state of its own.
+  ~stop_source() { ctx_watch_stop(watch_.get()); }
+
+  std::stop_token get_token() const noexcept { return source_.get_token(); }
+  bool stop_requested() const noexcept { return source_.stop_requested(); }
+
+ private:
+  std::stop_source source_;
+  watch watch_;
+};
+
+namespace detail {
+
+// Cancels a context when a token is stopped. It is a value of the context that is handed out, and so
+// goes with it.
+class stop_link {
+ public:
+  stop_link(std::stop_token token, canceler cancel)
+      : callback_(
+            std::move(token),
+            request{std::move(cancel), cause(CTX_CANCELED, "std::stop_token: stop requested")}) {}
+
+ private:
+  struct request {
+    canceler cancel;
+    cause why;
+    void operator()() const noexcept {
+      const canceler held =
+          cancel;  // what the cancel calls back may let go of the link, and of this
+      const cause reason = why;
+      ctx_cancel_with(held.get(), CTX_CANCELED, reason.get());
+    }
+  };
+  std::stop_callback<request> callback_;
+};
+
+inline constexpr ctx_key_t stop_link_key{"std::stop_token"};
+
+}  // namespace detail
+
+/// Derives a context that also ends, with std::errc::operation_canceled, when a token is stopped. The
+/// last context below it to go waits, as a std::stop_callback does, while the token's stop is calling
+/// back on another thread.
+[[nodiscard]] inline derived with_stop_token(const context& parent, std::stop_token token) {
+  derived made = with_cancel(parent);
+  if (token.stop_possible()) {
+    auto link = std::make_unique<detail::stop_link>(std::move(token), made.second);
+    made.first = detail::derive_plain("ctx::with_stop_token", [&](ctx_t** linked) {
+      return ctx_with_value(made.first.get(), &detail::stop_link_key, link.get(),
+                            &detail::drop<detail::stop_link>, linked);
+    });
+    static_cast<void>(link.release());
+  }
+  return made;
+}
+
+}  // namespace ctx
+
+#endif
+#endif  // CTX_STOP_TOKEN_HPP

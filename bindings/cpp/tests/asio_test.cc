@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//
+// Boost.Asio: the done descriptor in a posix::stream_descriptor ends what an io_context is doing; and a
+// queue's descriptor serves very many contexts of one.
+#include <unistd.h>
+
+#include <array>
+#include <functional>
+#include <utility>
+
+// clang-format off: Boost 1.74 needs <utility> before it as C++20.
+#include <boost/asio.hpp>
+// clang-format on
+
+#include "cases.h"
+
+namespace ctxtest {
+namespace {
+
+namespace asio = boost::asio;
+using asio::posix::stream_descriptor;
+
+// Ends a run that has gone wrong.
+class Watchdog {
+ public:
+  explicit Watchdog(asio::io_context& io) : timer_(io, kWatchdog) {
+    timer_.async_wait([this, &io](boost::system::error_code error) {
+      if (!error) barked = true, io.stop();
+    });
+  }
+  void Stop() { timer_.cancel(); }
+  bool barked = false;
+
+ private:
+  asio::steady_timer timer_;
+};
+
+TEST(Asio, TheDoneDescriptorEndsARead) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms, ctx::cause(3, "budget"));
+  asio::io_context io;
+  Watchdog watchdog(io);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  stream_descriptor input(io, ends[0]), output(io, ends[1]), done(io, ctx.done_fd_dup().release());
+
+  char byte = 0;
+  boost::system::error_code read_ended;
+  asio::async_read(input, asio::buffer(&byte, 1),
+                   [&](boost::system::error_code error, std::size_t) {
+                     read_ended = error;
+                     watchdog.Stop();
+                   });
+  done.async_wait(stream_descriptor::wait_read, [&](boost::system::error_code error) {
+    EXPECT_FALSE(error);
+    input.cancel();
+  });
+  io.run();
+  EXPECT_FALSE(watchdog.barked);
+  EXPECT_EQ(read_ended, asio::error::operation_aborted);
+  EXPECT_EQ(ctx.err(), std::errc::timed_out);
+  EXPECT_EQ(ctx.cause().message(), "budget");
+}
+
+TEST(Asio, ACancelFromWithinTheLoop) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  asio::io_context io;
+  Watchdog watchdog(io);
+  stream_descriptor done(io, ctx.done_fd_dup().release());
+  bool live_before = false, done_after = false;
+  done.async_wait(stream_descriptor::wait_read, [&, c = ctx](boost::system::error_code error) {
+    done_after = !error && c.is_done();
+    watchdog.Stop();
+  });
+  asio::post(io, [&, c = ctx, right = cancel] {
+    live_before = !c.is_done();
+    right.cancel();
+  });
+  io.run();
+  EXPECT_FALSE(watchdog.barked);
+  EXPECT_TRUE(live_before);
+  EXPECT_TRUE(done_after);
+}
+
+TEST(Asio, WhatEndsFirstStopsTheWait) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  asio::io_context io;
+  stream_descriptor done(io, ctx.done_fd_dup().release());
+  boost::system::error_code ended;
+  done.async_wait(stream_descriptor::wait_read,
+                  [&](boost::system::error_code error) { ended = error; });
+  asio::post(io, [&] { done.cancel(); });  // the work was done in time
+  io.run();
+  EXPECT_EQ(ended, asio::error::operation_aborted);
+  EXPECT_FALSE(ctx.is_done());
+}
+
+TEST(Asio, AQueueServesManyContexts) {
+  const ctx::queue queue;
+  const auto [parent, cancel] = ctx::with_cancel(ctx::background());
+  for (std::uint64_t token = 0; token < 1000; ++token) {
+    queue.add(ctx::with_cancel(parent).first, token);
+  }
+  asio::io_context io;
+  Watchdog watchdog(io);
+  stream_descriptor events(io, dup(queue.fd()));
+  std::size_t drained = 0;
+  events.async_wait(stream_descriptor::wait_read, [&](boost::system::error_code error) {
+    EXPECT_FALSE(error);
+    std::array<ctx::event, 64> some;
+    while (const std::size_t n = queue.drain(some)) drained += n;
+    watchdog.Stop();
+  });
+  asio::post(io, [right = cancel] { right.cancel(); });
+  io.run();
+  EXPECT_FALSE(watchdog.barked);
+  EXPECT_EQ(drained, 1000u);
+}
+
+// A manual loop inside an io_context: no thread of the library's.
+TEST(Asio, DrivesAManualLoop) {
+  const ctx::manual_loop loop;
+  const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
+  asio::io_context io;
+  Watchdog watchdog(io);
+  stream_descriptor ready(io, dup(loop.fd()));
+  const std::function<void(boost::system::error_code)> turn = [&, c = ctx](auto error) {
+    ASSERT_FALSE(error);
+    loop.dispatch();
+    if (c.is_done()) return watchdog.Stop();
+    ready.async_wait(stream_descriptor::wait_read, turn);
+  };
+  ready.async_wait(stream_descriptor::wait_read, turn);
+  io.run();
+  EXPECT_FALSE(watchdog.barked);
+  EXPECT_EQ(ctx.err(), std::errc::timed_out);
+}
+
+}  // namespace
+}  // namespace ctxtest

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+//
+// `co_await ctx.done()`: resumes once, wherever the end comes from; may be destroyed before.
+#include <ctx/ctx.hpp>
+
+#if !defined(CTX_HAS_COROUTINES)
+#error this compiler has no coroutines in C++20: leave this file out, and say so
+#endif
+
+#include <coroutine>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "cases.h"
+#include "counted.h"
+#include "support/process.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+struct Result {
+  std::error_code why;
+  std::string thread;
+  Counter resumed;
+  Counter over;  // the coroutine has left the thread that resumed it, and may be destroyed
+};
+
+// A coroutine that begins at once and is destroyed with its Task.
+class Task {
+ public:
+  struct promise_type {
+    struct Final {
+      bool await_ready() noexcept { return false; }
+      void await_suspend(std::coroutine_handle<>) noexcept {
+        if (over != nullptr) over->Add();
+      }
+      void await_resume() noexcept {}
+      Counter* over;
+    };
+    promise_type() = default;
+    promise_type(ctx::context&, Result* result) : over(&result->over) {}
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    Final final_suspend() noexcept { return {over}; }
+    void return_void() {}
+    void unhandled_exception() { throw; }
+    Counter* over = nullptr;
+  };
+  explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Task& operator=(Task&&) = delete;
+  ~Task() {
+    if (handle_) handle_.destroy();
+  }
+  bool done() const { return handle_.done(); }
+
+ private:
+  std::coroutine_handle<promise_type> handle_;
+};
+
+Task Await(ctx::context ctx, Result* result) {
+  result->why = co_await ctx.done();
+  result->thread = CurrentThreadName();
+  result->resumed.Add();
+}
+Task AwaitDeferred(ctx::context ctx, Result* result) {
+  result->why = co_await ctx.done(ctx::deferred);
+  result->thread = CurrentThreadName();
+  result->resumed.Add();
+}
+
+TEST(Awaiter, ResumesWhenTheContextIsCancelled) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result;
+  const Task task = Await(ctx, &result);
+  EXPECT_EQ(result.resumed.Get(), 0);
+  cancel();
+  EXPECT_EQ(result.resumed.Get(), 1);
+  EXPECT_EQ(result.why, std::errc::operation_canceled);
+  EXPECT_TRUE(task.done());
+}
+
+TEST(Awaiter, GoesOnAtOnceOnADoneContext) {
+  Result result;
+  const Task task = Await(ctx::with_timeout(ctx::background(), 0s).first, &result);
+  EXPECT_TRUE(task.done());
+  EXPECT_EQ(result.why, std::errc::timed_out);
+}
+
+TEST(Awaiter, ResumesOnTheDeadlineToo) {
+  Result result;
+  const Task task = Await(ctx::with_timeout(ctx::background(), 1ms).first, &result);
+  ASSERT_TRUE(result.over.WaitFor(1));
+  EXPECT_EQ(result.why, std::errc::timed_out);
+}
+
+TEST(Awaiter, DeferredResumesOnTheCallbackThread) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result;
+  const Task task = AwaitDeferred(ctx, &result);
+  cancel();
+  ASSERT_TRUE(result.over.WaitFor(1));
+  EXPECT_EQ(result.thread, "ctx-calls");
+  EXPECT_EQ(result.resumed.Get(), 1);
+}
+
+TEST(Awaiter, AllocatesNothing) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result;
+  const long before = NewCalls();
+  {
+    const Task task = Await(ctx, &result);
+    cancel();
+  }
+  EXPECT_EQ(NewCalls() - before, 1);  // the frame of the coroutine
+  EXPECT_EQ(result.resumed.Get(), 1);
+}
+
+TEST(Awaiter, ACoroutineThatWaitsMayBeDestroyed) {
+  static const ctx::key<Tracked> key("tracked");
+  Tracked::Log log;
+  Result result;
+  auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), key, Tracked(&log)));
+  { const Task task = Await(ctx, &result); }
+  ctx = {};
+  cancel = {};
+  EXPECT_EQ(log.live, 0);  // nothing is armed any more, which would hold it
+  std::tie(ctx, cancel) = ctx::with_cancel(ctx::background());
+  { const Task task = Await(ctx, &result); }
+  cancel();
+  EXPECT_EQ(result.resumed.Get(), 0);
+}
+
+TEST(Awaiter, OnAContextThatIsNeverDoneWaitsUntilDestroyed) {
+  Result result;
+  { const Task task = Await(ctx::background(), &result); }
+  EXPECT_EQ(result.resumed.Get(), 0);
+}
+
+TEST(Awaiter, MayLetGoOfTheLastContextWhenResumed) {
+  Result result;
+  const ctx::canceler cancel = [&] {
+    ctx::derived made = ctx::with_cancel(ctx::background());
+    static std::vector<Task> kept;
+    kept.push_back(Await(std::move(made.first), &result));
+    return made.second;
+  }();
+  cancel();
+  EXPECT_EQ(result.resumed.Get(), 1);
+}
+
+// The end comes while the coroutine is about to suspend.
+TEST(Awaiter, NeverMissesAnEndThatComesMeanwhile) {
+  ctx::derived made;
+  std::unique_ptr<Result> result;
+  std::vector<Task> task;
+  Race(
+      5000,
+      [&] {
+        task.clear();
+        made = ctx::with_cancel(ctx::background());
+        result = std::make_unique<Result>();
+      },
+      {[&] { task.push_back(Await(made.first, result.get())); }, [&] { made.second.cancel(); }},
+      [&] {
+        ASSERT_EQ(result->resumed.Get(), 1);
+        ASSERT_TRUE(task.front().done());
+      });
+}
+
+TEST(Awaiter, AThousandOnOneCancel) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result;
+  std::vector<Task> tasks;
+  for (int i = 0; i < 1000; ++i) tasks.push_back(Await(ctx::with_cancel(ctx).first, &result));
+  cancel();
+  EXPECT_EQ(result.resumed.Get(), 1000);
+}
+
+Task Throws(ctx::context ctx) {
+  co_await ctx.done();
+  throw std::runtime_error("nobody catches");
+}
+
+TEST(Awaiter, AnExceptionThatLeavesTheCoroutineEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        const ctx::derived made = ctx::with_cancel(ctx::background());
+        const Task task = Throws(made.first);
+        made.second.cancel();
+      },
+      "^libctx: an exception left a coroutine that co_await ctx.done\\(\\) resumed: nobody "
+      "catches\n");
+}
+
+TEST(Awaiter, WhatCannotBeArmedThrowsInTheCoroutine) {
+  ctx::context empty;
+  (void)empty.release();
+  bool thrown = false;
+  [](ctx::context ctx, bool* seen) -> Task {
+    try {
+      (void)co_await ctx.done(ctx::deferred);
+    } catch (const std::system_error& e) {
+      *seen = e.code() == std::errc::invalid_argument;
+    }
+  }(empty, &thrown);
+  EXPECT_TRUE(thrown);
+}
+
+}  // namespace
+}  // namespace ctxtest

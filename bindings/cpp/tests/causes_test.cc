@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+//
+// Causes: code, text and data; the plain ones; exceptions that become causes and come back.
+#include <stdexcept>
+#include <string>
+
+#include "cases.h"
+
+namespace ctxtest {
+namespace {
+
+TEST(Causes, NoneWhileLive) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  EXPECT_FALSE(ctx.cause());
+  EXPECT_EQ(ctx.cause().message(), "");
+  EXPECT_EQ(ctx.cause(), ctx::cause());
+}
+
+TEST(Causes, ThePlainOneIsThatOfTheError) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  cancel();
+  EXPECT_EQ(ctx.cause().code(), CTX_CANCELED);
+  EXPECT_EQ(ctx.cause().message(), "context canceled");
+  const auto [late, unused] = ctx::with_timeout(ctx::background(), 0ns);
+  EXPECT_EQ(late.cause().message(), "context deadline exceeded");
+}
+
+TEST(Causes, GoDownTheTree) {
+  const auto [parent, cancel] = ctx::with_cancel(ctx::background());
+  const auto [child, unused] = ctx::with_cancel(parent);
+  const ctx::cause why(std::errc::broken_pipe, std::string("the pipe"));
+  EXPECT_TRUE(cancel(why));
+  EXPECT_EQ(child.cause(), why);
+  EXPECT_EQ(child.cause().code(), -EPIPE);
+  EXPECT_EQ(child.cause().message(), "the pipe");
+}
+
+TEST(Causes, OfADeadlineThatFired) {
+  const ctx::cause why(-1, "budget");
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms, why);
+  ASSERT_TRUE(ctx.wait_for(kWatchdog));
+  EXPECT_EQ(ctx.cause(), why);
+  const auto [other, unused] = ctx::with_deadline(ctx::background(), ctx::clock::now() + 1ms, why);
+  ASSERT_TRUE(other.wait_for(kWatchdog));
+  EXPECT_EQ(other.cause(), why);
+  EXPECT_EQ(other.err(), std::errc::timed_out);
+}
+
+TEST(Causes, ANullMessageIsTheTextOfTheCode) {
+  EXPECT_EQ(ctx::cause(CTX_CANCELED).message(), "context canceled");
+  EXPECT_EQ(ctx::cause(std::errc::timed_out).message(), "context deadline exceeded");
+}
+
+TEST(Causes, DataIsSeenByItsKeyAlone) {
+  static const ctx::key<int> key("one"), other("other");
+  const ctx::cause why(-EIO, "why", key, 0);
+  ASSERT_TRUE(why.data(key));
+  EXPECT_EQ(*why.data(key), 0);
+  EXPECT_FALSE(why.data(other));
+  EXPECT_FALSE(ctx::cause(-EIO).data(key));
+}
+
+TEST(Causes, AnExceptionComesBack) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  try {
+    throw std::out_of_range("no such row");
+  } catch (...) {
+    cancel(ctx::cause(std::current_exception()));
+  }
+  EXPECT_EQ(ctx.cause().message(), "no such row");
+  EXPECT_EQ(ctx.cause().code(), CTX_CANCELED);
+  EXPECT_THROW(std::rethrow_exception(ctx.cause().exception()), std::out_of_range);
+  EXPECT_EQ(ctx::cause(-EIO).exception(), nullptr);
+}
+
+TEST(Causes, ASystemErrorKeepsItsErrno) {
+  const std::system_error error(std::make_error_code(std::errc::no_space_on_device), "disk");
+  const ctx::cause why(std::make_exception_ptr(error));
+  EXPECT_EQ(why.code(), -ENOSPC);
+  EXPECT_EQ(why.message(), error.what());
+  EXPECT_EQ(ctx::cause(std::make_exception_ptr(7)).message(), "an exception");
+  ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::cause(std::exception_ptr()); });
+}
+
+TEST(Causes, ComeFromAndGoToC) {
+  ctx_cause_t* raw = nullptr;
+  ASSERT_EQ(ctx_cause_new(5, "five", &raw), 0);
+  const ctx::cause shared = ctx::cause::share(raw);
+  ctx_cause_unref(raw);
+  EXPECT_EQ(shared.get(), raw);
+  EXPECT_EQ(shared.message(), "five");
+}
+
+}  // namespace
+}  // namespace ctxtest

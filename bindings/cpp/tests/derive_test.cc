@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// Derivation: every kind of context, as values.
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "cases.h"
+
+namespace ctxtest {
+namespace {
+
+TEST(Derive, WithCancelEndsWhatIsBelow) {
+  const auto [parent, cancel] = ctx::with_cancel(ctx::background());
+  const auto [child, cancel_child] = ctx::with_cancel(parent);
+  const auto [sibling, unused] = ctx::with_cancel(parent);
+  EXPECT_TRUE(cancel_child());
+  EXPECT_TRUE(child.is_done());
+  EXPECT_FALSE(parent.is_done());
+  EXPECT_FALSE(sibling.is_done());
+  EXPECT_TRUE(cancel());
+  EXPECT_TRUE(sibling.is_done());
+  EXPECT_TRUE(ctx::with_cancel(parent).first.is_done());
+}
+
+TEST(Derive, WithADeadline) {
+  const ctx::time_point time = ctx::clock::now() + 1h;
+  const auto [ctx, cancel] = ctx::with_deadline(ctx::background(), time);
+  EXPECT_EQ(ctx.deadline(), time);
+  EXPECT_GT(ctx.remaining(), 59min);
+  EXPECT_LE(ctx.remaining(), 1h);
+  const auto [child, unused] = ctx::with_timeout(ctx, 2h);
+  EXPECT_EQ(child.deadline(), time);
+  EXPECT_FALSE(ctx::background().deadline());
+  EXPECT_EQ(ctx::background().remaining(), std::chrono::nanoseconds::max());
+}
+
+TEST(Derive, WithoutCancel) {
+  const auto [parent, cancel] = ctx::with_timeout(ctx::background(), 1h);
+  const ctx::context detached = ctx::without_cancel(parent);
+  cancel();
+  EXPECT_FALSE(detached.is_done());
+  EXPECT_FALSE(detached.cancelable());
+  EXPECT_TRUE(parent.cancelable());
+  EXPECT_FALSE(detached.deadline());
+}
+
+TEST(Derive, MergeEndsWithTheFirst) {
+  static const ctx::key<int> key("number");
+  const auto [first, unused] = ctx::with_cancel(ctx::with_value(ctx::background(), key, 1));
+  const auto [second, cancel] = ctx::with_timeout(ctx::background(), 1h);
+  const auto [merged, cancel_merged] = ctx::merge({first, second});
+  EXPECT_EQ(*merged.value(key), 1);
+  EXPECT_EQ(merged.deadline(), second.deadline());
+  cancel(ctx::cause(7, "second"));
+  EXPECT_EQ(merged.cause().code(), 7);
+  EXPECT_FALSE(first.is_done());
+}
+
+TEST(Derive, MergeOfVeryMany) {
+  std::vector<ctx::context> parents;
+  ctx::canceler last;
+  for (int i = 0; i < 100; ++i) {
+    ctx::derived made = ctx::with_cancel(ctx::background());
+    parents.push_back(made.first);
+    last = made.second;
+  }
+  const auto [merged, unused] = ctx::merge(parents);
+  EXPECT_FALSE(merged.is_done());
+  last();
+  EXPECT_TRUE(merged.is_done());
+  ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::merge(std::vector<ctx::context>()); });
+}
+
+TEST(Derive, WithGraceEndsLater) {
+  const ctx::virtual_loop loop;
+  const auto [parent, cancel] = ctx::with_cancel(loop.background());
+  const auto [drain, unused] = ctx::with_grace(parent, 1min);
+  cancel(ctx::cause(9, "shutdown"));
+  EXPECT_FALSE(drain.is_done());
+  EXPECT_EQ(loop.advance(1min), 1);
+  EXPECT_EQ(drain.cause().code(), 9);
+}
+
+TEST(Derive, WithADescriptor) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const auto [ctx, cancel] = ctx::with_fd(ctx::background(), ends[0], POLLRDHUP);
+  EXPECT_FALSE(ctx.is_done());
+  close(ends[1]);
+  ASSERT_TRUE(ctx.wait_for(kWatchdog));
+  EXPECT_EQ(ctx.err(), std::errc::operation_canceled);
+  EXPECT_NE(ctx.cause().code() & POLLRDHUP, 0);
+  close(ends[0]);
+}
+
+TEST(Derive, WithASignal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &set, nullptr), 0);
+  const auto [ctx, cancel] = ctx::with_signal(ctx::background(), {SIGUSR2, SIGUSR2});
+  ASSERT_EQ(kill(getpid(), SIGUSR2), 0);
+  ASSERT_TRUE(ctx.wait_for(kWatchdog));
+  EXPECT_EQ(ctx.cause().code(), SIGUSR2);
+}
+
+TEST(Derive, ACancelDescriptorCancels) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  const ctx::unique_fd fd = cancel.cancel_fd();
+  const std::uint64_t one = 1;
+  ASSERT_EQ(write(fd.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  ASSERT_TRUE(ctx.wait_for(kWatchdog));
+  EXPECT_EQ(ctx.err(), std::errc::operation_canceled);
+}
+
+TEST(Derive, DescribesItself) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::with_cancel(ctx::background()).first, 1h);
+  EXPECT_EQ(ctx.describe().rfind("context.Background.WithCancel.WithDeadline(", 0), 0u);
+  ctx::context deep = ctx;
+  std::string expected;
+  for (int i = 0; i < 100; ++i) {
+    deep = ctx::with_cancel(deep).first;
+    expected += ".WithCancel";
+  }
+  const std::string text = deep.describe();
+  ASSERT_GT(text.size(), expected.size());
+  EXPECT_EQ(text.substr(text.size() - expected.size()), expected);
+}
+
+}  // namespace
+}  // namespace ctxtest

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// Ownership: a copy is one more reference, a move takes it along, what was moved from is empty and
+// safe, and the last one frees.
+#include <fcntl.h>
+
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "cases.h"
+
+namespace ctxtest {
+namespace {
+
+static_assert(std::is_nothrow_move_constructible_v<ctx::context>);
+static_assert(std::is_nothrow_copy_constructible_v<ctx::context>);
+static_assert(std::is_nothrow_move_assignable_v<ctx::canceler>);
+static_assert(sizeof(ctx::context) == sizeof(void*));
+static_assert(sizeof(ctx::canceler) == sizeof(void*));
+static_assert(!std::is_copy_constructible_v<ctx::watch>);
+static_assert(!std::is_constructible_v<ctx::canceler, ctx::context>);
+
+const ctx::key<Tracked> kKey("tracked");
+
+// A context that tells by its value when it has gone.
+ctx::context Watched(Tracked::Log* log) {
+  return ctx::with_value(ctx::background(), kKey, Tracked(log));
+}
+
+TEST(Ownership, TheLastCopyFrees) {
+  Tracked::Log log;
+  {
+    ctx::context first = Watched(&log);
+    const ctx::context copy = first;
+    ctx::context moved = std::move(first);
+    EXPECT_EQ(moved, copy);
+    first = moved;
+    moved = ctx::background();
+    const ctx::context& self = first;
+    first = self;
+    EXPECT_EQ(first, copy);
+    EXPECT_EQ(log.live, 1);
+  }
+  EXPECT_EQ(log.live, 0);
+}
+
+TEST(Ownership, AContextThatWasMovedFromIsEmptyAndSafe) {
+  auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  const ctx::context taken = std::move(ctx);
+  EXPECT_EQ(ctx.get(), nullptr);
+  EXPECT_TRUE(ctx.is_done());
+  EXPECT_EQ(ctx.err(), std::errc::invalid_argument);
+  EXPECT_FALSE(ctx.cause());
+  EXPECT_FALSE(ctx.value(kKey));
+  EXPECT_FALSE(ctx.string("name"));
+  const ctx::context& empty = ctx;
+  ExpectThrows(std::errc::invalid_argument, [&] { empty.throw_if_done(); });
+  ExpectThrows(std::errc::invalid_argument, [&] { (void)ctx::with_cancel(empty); });
+  ExpectThrows(std::errc::invalid_argument, [&] { empty.wait(); });
+  ExpectThrows(std::errc::invalid_argument, [&] { (void)empty.deadline(); });
+  ExpectThrows(std::errc::invalid_argument, [&] { (void)empty.describe(); });
+  const ctx::context copy = empty;
+  EXPECT_EQ(copy.get(), nullptr);
+}
+
+TEST(Ownership, ACancelerKeepsItsContext) {
+  Tracked::Log log;
+  ctx::canceler kept;
+  {
+    const auto [ctx, cancel] = ctx::with_cancel(Watched(&log));
+    kept = cancel;
+  }
+  EXPECT_EQ(log.live, 1);
+  EXPECT_TRUE(kept.cancel());
+  kept = {};
+  EXPECT_EQ(log.live, 0);
+}
+
+TEST(Ownership, AnEmptyCancelerThrows) {
+  const ctx::canceler none;
+  EXPECT_FALSE(none);
+  ExpectThrows(std::errc::invalid_argument, [&] { none.cancel(); });
+  ExpectThrows(std::errc::invalid_argument, [&] { (void)none.cancel_fd(); });
+}
+
+TEST(Ownership, HandlesGoToCAndComeBack) {
+  Tracked::Log log;
+  ctx_t* raw = Watched(&log).release();
+  ctx::context shared = ctx::context::share(raw);
+  EXPECT_EQ(shared.get(), raw);
+  const ctx::context adopted = ctx::context::adopt(raw);
+  shared = ctx::background();
+  EXPECT_EQ(log.live, 1);
+  EXPECT_EQ(adopted.value(kKey)->number, 0);
+}
+
+TEST(Ownership, WhatIsNoContextIsRefused) {
+  auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::context::share(nullptr); });
+  ExpectThrows(std::errc::invalid_argument,
+               [c = cancel] { (void)ctx::context::share(reinterpret_cast<ctx_t*>(c.get())); });
+}
+
+TEST(Ownership, TheTwoRootsAreTwo) {
+  EXPECT_EQ(ctx::context(), ctx::background());
+  EXPECT_NE(ctx::todo(), ctx::background());
+  EXPECT_EQ(ctx::background().get(), ctx_background());
+}
+
+TEST(Ownership, ThousandsLiveInContainers) {
+  Tracked::Log log;
+  std::vector<ctx::context> all(100, Watched(&log));
+  for (int i = 0; i < 1000; ++i) all.push_back(ctx::with_cancel(all.back()).first);
+  all.erase(all.begin(), all.begin() + 1000);
+  EXPECT_EQ(log.live, 1);
+  all.clear();
+  EXPECT_EQ(log.live, 0);
+}
+
+TEST(Ownership, ADescriptorOfTheCallersIsClosed) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  int number = -1;
+  {
+    ctx::unique_fd fd = ctx.done_fd_dup();
+    const ctx::unique_fd moved = std::move(fd);
+    number = moved.get();
+    EXPECT_GE(number, 0);
+    EXPECT_EQ(fcntl(number, F_GETFD), FD_CLOEXEC);
+  }
+  EXPECT_EQ(fcntl(number, F_GETFD), -1);
+}
+
+}  // namespace
+}  // namespace ctxtest

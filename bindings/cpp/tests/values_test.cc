@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// Values: typed keys, any type, the nearest wins; and texts, which all languages share.
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cases.h"
+
+namespace ctxtest {
+namespace {
+
+inline constexpr ctx::key<std::string> kUser("user");
+inline constexpr ctx::key<std::string> kOther("user");
+
+static_assert(!std::is_copy_constructible_v<ctx::key<int>>);
+
+TEST(Values, AreFoundByTheirKeyAlone) {
+  const ctx::context ctx = ctx::with_value(ctx::background(), kUser, "ada");
+  const ctx::context below = ctx::with_cancel(ctx).first;
+  ASSERT_TRUE(below.value(kUser));
+  EXPECT_EQ(*below.value(kUser), "ada");
+  EXPECT_EQ(below.value(kUser)->size(), 3u);
+  EXPECT_EQ(below.value(kUser).get(), ctx.value(kUser).get());
+  EXPECT_FALSE(below.value(kOther));
+  EXPECT_FALSE(ctx::background().value(kUser).has_value());
+  EXPECT_EQ(below.value(kOther).value_or("nobody"), "nobody");
+  EXPECT_NE(ctx.describe().find("WithValue(user)"), std::string::npos);
+}
+
+TEST(Values, TheNearestWinsAndMayHide) {
+  const ctx::context first = ctx::with_value(ctx::background(), kUser, "ada");
+  const ctx::context second = ctx::with_value(first, kUser, "grace");
+  const ctx::context hidden = ctx::without_value(second, kUser);
+  EXPECT_EQ(*first.value(kUser), "ada");
+  EXPECT_EQ(*second.value(kUser), "grace");
+  EXPECT_FALSE(hidden.value(kUser));
+}
+
+TEST(Values, OutliveTheCancel) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), kUser, "ada"));
+  cancel();
+  EXPECT_EQ(*ctx.value(kUser), "ada");
+  EXPECT_EQ(*ctx::without_cancel(ctx).value(kUser), "ada");
+}
+
+template <class T>
+void ExpectKept(const std::vector<T>& values) {
+  static const ctx::key<T> key("kept");
+  for (const T& value : values) {
+    const ctx::context ctx = ctx::with_value(ctx::background(), key, value);
+    const ctx::found<T> found = ctx.value(key);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(*found, value);
+    EXPECT_FALSE(ctx::without_value(ctx, key).value(key));
+  }
+}
+
+// Those that fit a pointer, and look like none when they are zero.
+TEST(Values, ZeroIsAValue) {
+  ExpectKept<char>({0, 1, -1});
+  ExpectKept<int>({0, 1, -1, std::numeric_limits<int>::min()});
+  ExpectKept<std::int64_t>({0, 1, -1, std::numeric_limits<std::int64_t>::min()});
+  ExpectKept<std::uint64_t>({0, std::numeric_limits<std::uint64_t>::max()});
+  ExpectKept<double>({0.0, -0.0, 1.5});
+  ExpectKept<std::chrono::nanoseconds>({0ns, 1ns});
+  ExpectKept<long double>({0.0L, 1.5L});
+  static const ctx::key<bool> flag("flag");
+  EXPECT_EQ(ctx::with_value(ctx::background(), flag, false).value(flag).value_or(true), false);
+  enum class Kind : char { kNone, kSome };
+  ExpectKept<Kind>({Kind::kNone, Kind::kSome});
+}
+
+TEST(Values, ANullPointerIsNone) {
+  static const ctx::key<const int*> key("pointer");
+  static const int number = 7;
+  const ctx::context ctx = ctx::with_value(ctx::background(), key, &number);
+  EXPECT_EQ(*ctx.value(key), &number);
+  EXPECT_FALSE(ctx::with_value(ctx, key, nullptr).value(key));
+}
+
+TEST(Values, WithoutADefaultOrACopy) {
+  struct Three {
+    explicit Three(int n) : number(n) {}
+    int number;
+  };
+  static const ctx::key<Three> three("three");
+  EXPECT_EQ(ctx::with_value(ctx::background(), three, Three(3)).value(three)->number, 3);
+  static const ctx::key<std::unique_ptr<int>> unique("unique");
+  const ctx::context ctx = ctx::with_value(ctx::background(), unique, std::make_unique<int>(4));
+  EXPECT_EQ(**ctx.value(unique), 4);
+  struct alignas(64) Wide {
+    int number = 5;
+  };
+  static const ctx::key<Wide> wide("wide");
+  const ctx::context aligned = ctx::with_value(ctx::background(), wide, Wide{});
+  EXPECT_EQ(aligned.value(wide)->number, 5);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(aligned.value(wide).get()) % 64, 0u);
+}
+
+TEST(Values, TextIsSharedWithC) {
+  const std::string name = "trace_id";
+  const ctx::context ctx = ctx::with_string(ctx::background(), name, "4711");
+  EXPECT_STREQ(ctx_string(ctx.get(), "trace_id"), "4711");
+  EXPECT_EQ(ctx.string("trace_id"), "4711");
+  EXPECT_EQ(ctx.string(name), "4711");
+  EXPECT_FALSE(ctx.string("other"));
+  EXPECT_EQ(ctx::with_string(ctx, name, "").string(name), "");
+  EXPECT_FALSE(ctx::without_string(ctx, name).string(name));
+}
+
+}  // namespace
+}  // namespace ctxtest
