@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Benchmarks of the binding against its peers, in one run, in processor time of the process.
+
+    bench.py [repetitions]     wants anyio; the two of a pair take turns, and medians are told
+
+Exits 1 if a target was missed: derive, cancel and release at most 0.6 of an anyio.CancelScope entered
+and left; a task that awaits its own context, woken with 10,000 others by one cancel, at most 5 us above
+one that awaits an asyncio.Event.
+"""
+
+import asyncio
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import anyio
+import libctx
+
+ROUND = 20_000
+TASKS = 10_000
+
+clock = time.process_time
+
+
+def derived(n: int) -> float:
+    """Derive, cancel, release, in plain calls."""
+    parent, with_cancel = libctx.background(), libctx.with_cancel
+    begin = clock()
+    for _ in range(n):
+        ctx, cancel = with_cancel(parent)
+        cancel()
+        del ctx, cancel
+    return (clock() - begin) / n
+
+
+def body(n: int) -> float:
+    """The same by a with statement."""
+    parent, with_cancel = libctx.background(), libctx.with_cancel
+    begin = clock()
+    for _ in range(n):
+        with with_cancel(parent):
+            pass
+    return (clock() - begin) / n
+
+
+def timed(n: int) -> float:
+    """The same with a timeout of an hour."""
+    parent, with_timeout = libctx.background(), libctx.with_timeout
+    begin = clock()
+    for _ in range(n):
+        with with_timeout(parent, 3600.0):
+            pass
+    return (clock() - begin) / n
+
+
+def anyio_scope(n: int) -> float:
+    async def run() -> float:
+        begin = clock()
+        for _ in range(n):
+            with anyio.CancelScope():
+                pass
+        return (clock() - begin) / n
+
+    return asyncio.run(run())
+
+
+def tasks_on_contexts(n: int) -> float:
+    """From the first derivation to the last task's end, each on a context of its own."""
+
+    async def wait(parent: libctx.Context) -> None:
+        await libctx.with_cancel(parent).ctx.done()
+
+    async def run() -> float:
+        begin = clock()
+        parent, cancel = libctx.with_cancel(libctx.background())
+        tasks = [asyncio.create_task(wait(parent)) for _ in range(n)]
+        await asyncio.sleep(0)
+        cancel()
+        for task in tasks:
+            await task
+        return (clock() - begin) / n
+
+    return asyncio.run(run())
+
+
+def tasks_on_event(n: int) -> float:
+    async def wait(event: asyncio.Event) -> None:
+        await event.wait()
+
+    async def run() -> float:
+        begin = clock()
+        event = asyncio.Event()
+        tasks = [asyncio.create_task(wait(event)) for _ in range(n)]
+        await asyncio.sleep(0)
+        event.set()
+        for task in tasks:
+            await task
+        return (clock() - begin) / n
+
+    return asyncio.run(run())
+
+
+def medians(repetitions: int, n: int, *functions: Callable[[int], float]) -> list[float]:
+    """Nanoseconds of each, their runs interleaved; the first round only warms up."""
+    found: list[list[float]] = [[] for _ in functions]
+    for round_number in range(repetitions + 1):
+        for function, list_of_it in zip(functions, found, strict=True):
+            gc.collect()
+            time_of_one = function(n) * 1e9
+            if round_number:
+                list_of_it.append(time_of_one)
+    return [statistics.median(list_of_it) for list_of_it in found]
+
+
+def main() -> int:
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 11
+    print(f"libctx {libctx.version()}, Python {sys.version.split()[0]}, anyio on asyncio, {repetitions} repetitions")
+
+    plain, block, hour, scope = medians(repetitions, ROUND, derived, body, timed, anyio_scope)
+    print(f"  anyio.CancelScope entered and left        {scope:7.0f} ns")
+    for what, time_of_one in (("by calls", plain), ("by `with`", block), ("by `with`, 1 h timeout", hour)):
+        print(f"  derive, cancel, release {what:22s}  {time_of_one:5.0f} ns  {time_of_one / scope:5.2f} x")
+
+    own, event = medians(repetitions, TASKS, tasks_on_contexts, tasks_on_event)
+    above = (own - event) / 1000
+    print(f"  {TASKS} tasks, one asyncio.Event        {event / 1000:7.2f} us a task")
+    print(f"  {TASKS} tasks, each its own context     {own / 1000:7.2f} us a task, {above:+.2f} us")
+
+    missed = [what for what, ok in (("P16: 0.6 x", block <= 0.6 * scope), ("tasks: 5 us", above <= 5)) if not ok]
+    print("missed: " + ", ".join(missed) if missed else "all targets met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * canceler.c - libctx.Canceler, the right to cancel one context, and libctx.Derived, a new context
+ * together with its canceler.
+ *
+ * Derived is a tuple, so that `ctx, cancel = with_cancel(parent)` works, and a context manager that
+ * gives out the context and cancels on exit.
+ */
+#include <errno.h>
+
+#include "ext.h"
+
+PyTypeObject *canceler_type, *derived_type;
+
+static PyObject *steal_canceler(ctx_canceler_t *canceler) {
+  Canceler *self = PyObject_New(Canceler, canceler_type);
+  if (self) self->canceler = canceler;
+  if (!self) ctx_canceler_unref(canceler);
+  return (PyObject *)self;
+}
+
+PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
+  PyObject *first = steal_context(ctx), *second = steal_canceler(canceler);
+  PyObject *self = first && second ? PyType_GenericAlloc(derived_type, 2) : NULL;
+  if (!self) {
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return NULL;
+  }
+  PyTuple_SetItem(self, 0, first);
+  PyTuple_SetItem(self, 1, second);
+  return self;
+}
+
+/*
+ * Cancels with a reason, None for none; what ctx_cancel_with() answers, or -EIO and an exception. Without the GIL: it may run another
+ * language's callbacks, and those may wait for a lock whose owner waits for the GIL.
+ */
+static int cancel(PyObject *self, int err, PyObject *reason) {
+  ctx_canceler_t *canceler = ((Canceler *)self)->canceler;
+  const ctx_cause_t *cause;
+  int result;
+  if (to_cause(reason, &cause) < 0) return -EIO;
+  Py_BEGIN_ALLOW_THREADS;
+  result = ctx_cancel_with(canceler, err, cause);
+  Py_END_ALLOW_THREADS;
+  ctx_cause_unref(cause);
+  return result;
+}
+
+static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"cause", "deadline_exceeded", NULL};
+  PyObject *reason = Py_None;
+  int exceeded = 0;
+  if (kwargs || PyTuple_Size(args) > 0) { /* mostly there is nothing to parse */
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:cancel", names, &reason, &exceeded))
+      return NULL;
+  }
+  int result = cancel(self, exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED, reason);
+  if (PyErr_Occurred()) return NULL;
+  return result < 0 ? raise_result(result) : PyBool_FromLong(result);
+}
+
+/*
+ * __exit__ of both types: an exception that leaves the body is the reason of the cancel. A child that was
+ * forked in the body leaves it, too, and has nothing to cancel.
+ */
+static PyObject *exit_with(PyObject *canceler, PyObject *args) {
+  PyObject *type, *value, *traceback;
+  if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &traceback)) return NULL;
+  int result = cancel(canceler, CTX_CANCELED, value);
+  if (PyErr_Occurred()) return NULL;
+  if (result < 0 && result != -ECHILD) return raise_result(result);
+  Py_RETURN_NONE;
+}
+
+static PyObject *canceler_enter(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  Py_INCREF(self);
+  return self;
+}
+
+static void canceler_dealloc(PyObject *self) {
+  ctx_canceler_unref(((Canceler *)self)->canceler);
+  free_object(self);
+}
+
+static PyObject *canceler_handle(PyObject *self, void *Py_UNUSED(closure)) {
+  return PyLong_FromVoidPtr(((Canceler *)self)->canceler);
+}
+
+static void unref_capsule(PyObject *capsule) {
+  ctx_canceler_unref(PyCapsule_GetPointer(capsule, canceler_capsule));
+}
+
+static PyObject *canceler_capsule_of(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  ctx_canceler_t *canceler = ctx_canceler_ref(((Canceler *)self)->canceler);
+  if (!canceler) return raise_result(-EINVAL);
+  PyObject *capsule = PyCapsule_New(canceler, canceler_capsule, unref_capsule);
+  if (!capsule) ctx_canceler_unref(canceler);
+  return capsule;
+}
+
+static PyObject *canceler_from_handle(PyObject *Py_UNUSED(type), PyObject *handle) {
+  ctx_canceler_t *canceler = to_pointer(handle, canceler_capsule);
+  if (!canceler) return NULL;
+  if (ctx_canceler_ref(canceler)) return steal_canceler(canceler);
+  int why = ctx_cancel(canceler); /* refused for the same reason, which it tells */
+  return raise_result(why < 0 ? why : -EINVAL);
+}
+
+static PyObject *derived_enter(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  PyObject *ctx = PyTuple_GetItem(self, 0);
+  Py_INCREF(ctx);
+  return ctx;
+}
+
+static PyObject *derived_exit(PyObject *self, PyObject *args) {
+  return exit_with(PyTuple_GetItem(self, 1), args);
+}
+
+static PyObject *derived_item(PyObject *self, void *index) {
+  PyObject *item = PyTuple_GetItem(self, (Py_ssize_t)(intptr_t)index);
+  Py_INCREF(item);
+  return item;
+}
+
+static PyMethodDef canceler_methods[] = {
+    {"__enter__", canceler_enter, METH_NOARGS, NULL},
+    {"__exit__", exit_with, METH_VARARGS,
+     "Cancels; an exception that leaves the body is the cause."},
+    {"capsule", canceler_capsule_of, METH_NOARGS,
+     "capsule($self, /)\n--\n\n"
+     "A PyCapsule named 'libctx.ctx_canceler_t', which holds a reference of its own."},
+    {"from_handle", canceler_from_handle, METH_O | METH_CLASS,
+     "from_handle($type, handle, /)\n--\n\n"
+     "The canceler of a ctx_canceler_t*, an integer or a capsule; it takes a reference of its "
+     "own."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef canceler_properties[] = {
+    {"handle", canceler_handle, NULL, "The ctx_canceler_t* as an integer, borrowed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot canceler_slots[] = {
+    {Py_tp_dealloc, (void *)canceler_dealloc},
+    {Py_tp_call, (void *)canceler_call},
+    {Py_tp_methods, canceler_methods},
+    {Py_tp_getset, canceler_properties},
+    {Py_tp_doc,
+     "The right to cancel one context: call it. Not given to callees.\n\n"
+     "cancel(cause=None, *, deadline_exceeded=False) ends the context and all that is derived from "
+     "it.\n"
+     "The cause is an exception or a text, the error Canceled, or the other one if so asked for by "
+     "a bridge\n"
+     "that learned of a deadline elsewhere. True: this call ended it; False: it was done already.\n"
+     "As a context manager it cancels on exit. To forget it cancels nothing, and leaks nothing."},
+    {0, NULL}};
+
+PyType_Spec canceler_spec = {
+    "libctx.Canceler", sizeof(Canceler), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    canceler_slots};
+
+static PyMethodDef derived_methods[] = {
+    {"__enter__", derived_enter, METH_NOARGS, "Gives out the context."},
+    {"__exit__", derived_exit, METH_VARARGS,
+     "Cancels; an exception that leaves the body is the cause."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef derived_properties[] = {
+    {"ctx", derived_item, NULL, "The context.", (void *)0},
+    {"cancel", derived_item, NULL, "The right to cancel it.", (void *)1},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot derived_slots[] = {
+    {Py_tp_methods, derived_methods},
+    {Py_tp_getset, derived_properties},
+    {Py_tp_doc,
+     "A new context and the right to cancel it: `ctx, cancel = with_cancel(parent)`, or\n"
+     "`with with_timeout(parent, 2) as ctx:`, which cancels on exit."},
+    {0, NULL}};
+
+PyType_Spec derived_spec = {
+    "libctx.Derived", 0, 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    derived_slots};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * context.c - libctx.Context: read it, wait for it, hand it over.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "ext.h"
+
+PyTypeObject *context_type;
+PyObject *cause_parts(PyObject *self, PyObject *unused); /* convert.c */
+
+PyObject *steal_context(ctx_t *ctx) {
+  Context *self = PyObject_New(Context, context_type);
+  if (self) self->ctx = ctx;
+  if (!self) ctx_unref(ctx);
+  return (PyObject *)self;
+}
+
+static void context_dealloc(PyObject *self) {
+  ctx_unref(((Context *)self)->ctx);
+  free_object(self);
+}
+
+/* A live context is None at once; what a context that is done answers, the Python side knows. */
+static PyObject *context_err(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  if (ctx_err(((Context *)self)->ctx) == 0) Py_RETURN_NONE;
+  return PyObject_CallFunctionObjArgs(hook_err, self, NULL);
+}
+
+static PyObject *context_check(PyObject *self, PyObject *unused) {
+  PyObject *err = context_err(self, unused);
+  if (!err || err == Py_None) return err;
+  PyErr_SetObject((PyObject *)Py_TYPE(err), err);
+  Py_DECREF(err);
+  return NULL;
+}
+
+static PyObject *context_errno(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  return PyLong_FromLong(ctx_err(((Context *)self)->ctx));
+}
+
+static PyObject *context_cause(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  return PyObject_CallFunctionObjArgs(hook_cause, self, NULL);
+}
+
+static PyObject *context_done(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  return PyObject_CallFunctionObjArgs(hook_done, self, NULL);
+}
+
+static PyObject *context_deadline(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int64_t ns;
+  if (ctx_deadline(((Context *)self)->ctx, &ns) != 1) Py_RETURN_NONE;
+  return from_ns(ns);
+}
+
+static PyObject *context_remaining(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int64_t ns = ctx_remaining(((Context *)self)->ctx);
+  if (ns == CTX_FOREVER) Py_RETURN_NONE;
+  return from_ns(ns);
+}
+
+static PyObject *context_done_fd(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int fd = ctx_done_fd(((Context *)self)->ctx);
+  return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
+}
+
+static int64_t monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A signal interrupts the wait: Python's handlers then run, and if none raises the wait goes on. */
+static PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"timeout", NULL};
+  PyObject *timeout = Py_None;
+  int64_t left, end, now = monotonic_ns();
+  int result;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout)) return NULL;
+  if (to_ns(timeout, &left) < 0) return NULL;
+  if (left < 0) left = 0;
+  end = left > CTX_FOREVER - now ? CTX_FOREVER : now + left;
+  for (;;) {
+    Py_BEGIN_ALLOW_THREADS;
+    result = ctx_wait(((Context *)self)->ctx, left);
+    Py_END_ALLOW_THREADS;
+    if (result != -EINTR) break;
+    if (PyErr_CheckSignals() < 0) return NULL;
+    if (end == CTX_FOREVER) continue;
+    left = end - monotonic_ns();
+    if (left < 0) left = 0;
+  }
+  return result < 0 ? raise_result(result) : PyBool_FromLong(result);
+}
+
+static PyObject *context_value(PyObject *self, PyObject *args) {
+  Key *key;
+  PyObject *fallback = Py_None;
+  if (!PyArg_ParseTuple(args, "O!|O:value", key_type, &key, &fallback)) return NULL;
+  PyObject **found =
+      ctx_value(((Context *)self)->ctx, &key->key); /* derive.c: the value comes first */
+  PyObject *value = found ? *found : fallback;
+  Py_INCREF(value);
+  return value;
+}
+
+static PyObject *context_string(PyObject *self, PyObject *args) {
+  const char *name;
+  PyObject *fallback = Py_None;
+  if (!PyArg_ParseTuple(args, "s|O:string", &name, &fallback)) return NULL;
+  const char *text = ctx_string(((Context *)self)->ctx, name);
+  if (text) return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
+  Py_INCREF(fallback);
+  return fallback;
+}
+
+static PyObject *context_handle(PyObject *self, void *Py_UNUSED(closure)) {
+  return PyLong_FromVoidPtr(((Context *)self)->ctx);
+}
+
+static void unref_capsule(PyObject *capsule) {
+  ctx_unref(PyCapsule_GetPointer(capsule, context_capsule));
+}
+
+static PyObject *context_capsule_of(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  ctx_t *ctx = ctx_ref(((Context *)self)->ctx);
+  if (!ctx) return raise_result(-EINVAL);
+  PyObject *capsule = PyCapsule_New(ctx, context_capsule, unref_capsule);
+  if (!capsule) ctx_unref(ctx);
+  return capsule;
+}
+
+static PyObject *context_from_handle(PyObject *Py_UNUSED(type), PyObject *handle) {
+  ctx_t *ctx = to_pointer(handle, context_capsule), *probe;
+  if (!ctx) return NULL;
+  if (ctx_ref(ctx)) return steal_context(ctx);
+  int why = ctx_without_cancel(ctx, &probe); /* a reference tells no reason, this one does */
+  if (why == 0) ctx_unref(probe);
+  return raise_result(why < 0 ? why : -EINVAL);
+}
+
+/* Two objects of one context are equal: a handle that went out and came back is the same. */
+static PyObject *context_compare(PyObject *self, PyObject *other, int op) {
+  if ((op != Py_EQ && op != Py_NE) || Py_TYPE(other) != context_type) Py_RETURN_NOTIMPLEMENTED;
+  return PyBool_FromLong((((Context *)self)->ctx == ((Context *)other)->ctx) == (op == Py_EQ));
+}
+
+static Py_hash_t context_hash(PyObject *self) {
+  return (Py_hash_t)((uintptr_t)((Context *)self)->ctx >> 4);
+}
+
+/* The time that remains is part of the text, so its length may grow meanwhile: hence the room. */
+static PyObject *context_repr(PyObject *self) {
+  const ctx_t *ctx = ((Context *)self)->ctx;
+  int length = ctx_describe(ctx, NULL, 0);
+  if (length < 0) return raise_result(length);
+  size_t size = (size_t)length + 64;
+  char *text = PyMem_Malloc(size);
+  if (!text) return PyErr_NoMemory();
+  ctx_describe(ctx, text, size);
+  PyObject *decoded = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+  PyMem_Free(text);
+  PyObject *result = decoded ? PyUnicode_FromFormat("<libctx.Context %U>", decoded) : NULL;
+  Py_XDECREF(decoded);
+  return result;
+}
+
+PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs); /* watch.c */
+
+static PyMethodDef methods[] = {
+    {"err", context_err, METH_NOARGS,
+     "err($self, /)\n--\n\n"
+     "None while live; once done the error, Canceled or DeadlineExceeded, with the cause as its "
+     "__cause__.\n"
+     "A new exception at each call, to be raised or looked at."},
+    {"check", context_check, METH_NOARGS,
+     "check($self, /)\n--\n\nRaises err() if the context is done."},
+    {"cause", context_cause, METH_NOARGS,
+     "cause($self, /)\n--\n\n"
+     "Why the context is done, as an exception; None while live. A copy of the one that was given "
+     "to the\n"
+     "canceler, a Cause if the reason came from another language or was a text, and without a "
+     "reason err()."},
+    {"deadline", context_deadline, METH_NOARGS,
+     "deadline($self, /)\n--\n\n"
+     "When it ends at the latest, on the clock of time.monotonic() and loop.time(); None for "
+     "never."},
+    {"remaining", context_remaining, METH_NOARGS,
+     "remaining($self, /)\n--\n\nSeconds until the deadline, negative after it; None for ever."},
+    {"value", context_value, METH_VARARGS,
+     "value($self, key, default=None, /)\n--\n\nThe nearest value of a Key."},
+    {"string", context_string, METH_VARARGS,
+     "string($self, name, default=None, /)\n--\n\n"
+     "The nearest text of a name, such as a trace id, whichever language set it."},
+    {"done_fd", context_done_fd, METH_NOARGS,
+     "done_fd($self, /)\n--\n\n"
+     "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "
+     "this\n"
+     "context is held; do not read or close it. OSError (ENOTSUP) for one that is never done."},
+    {"fileno", context_done_fd, METH_NOARGS,
+     "fileno($self, /)\n--\n\nThe same as done_fd(), so that select and selectors take a context."},
+    {"done", context_done, METH_NOARGS,
+     "done($self, /)\n--\n\n"
+     "Awaits the end of the context, in asyncio or trio. All contexts of one event loop share one "
+     "descriptor."},
+    {"wait", (PyCFunction)(void (*)(void))context_wait, METH_VARARGS | METH_KEYWORDS,
+     "wait($self, /, timeout=None)\n--\n\n"
+     "Blocks until the context is done, without the GIL; Ctrl-C ends it.\n\n"
+     "True: done; False: that many seconds passed first."},
+    {"after", (PyCFunction)(void (*)(void))context_after, METH_VARARGS | METH_KEYWORDS,
+     "after($self, fn, /, *args, defer=False)\n--\n\n"
+     "Arms fn(*args), to run once when the context is done: on the thread that ends it, before its "
+     "cancel\n"
+     "returns; after a deadline, on a thread of the library. On a context that is done it runs at "
+     "once.\n"
+     "With defer always on the library's thread. Its exceptions go to sys.unraisablehook."},
+    {"capsule", context_capsule_of, METH_NOARGS,
+     "capsule($self, /)\n--\n\n"
+     "A PyCapsule named 'libctx.ctx_t' for extensions, which holds a reference of its own."},
+    {"from_handle", context_from_handle, METH_O | METH_CLASS,
+     "from_handle($type, handle, /)\n--\n\n"
+     "The context of a ctx_t* that other code of this process holds, as an integer or a capsule. "
+     "It takes a\n"
+     "reference of its own. An integer that is no live handle is as dangerous as in ctypes."},
+    {"_cause_parts", cause_parts, METH_NOARGS, NULL},
+    {"_errno", context_errno, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef properties[] = {{"handle", context_handle, NULL,
+                                    "The ctx_t* as an integer, for ctypes and the like. Borrowed: "
+                                    "valid while this context is held.",
+                                    NULL},
+                                   {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, (void *)context_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, properties},
+    {Py_tp_repr, (void *)context_repr},
+    {Py_tp_richcompare, (void *)context_compare},
+    {Py_tp_hash, (void *)context_hash},
+    {Py_tp_doc,
+     "What carries a cancel signal, a deadline and values to everything that is called.\n\n"
+     "Whoever holds it can read it, wait for it and derive from it, but not cancel it."},
+    {0, NULL}};
+
+PyType_Spec context_spec = {
+    "libctx.Context", sizeof(Context), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, slots};

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * convert.c - results, times, causes and handles on their way between Python and C.
+ */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "ext.h"
+
+const char context_capsule[] = "libctx.ctx_t";
+const char canceler_capsule[] = "libctx.ctx_canceler_t";
+
+PyObject *raise_result(int64_t result) {
+  if (result == -ENOMEM) return PyErr_NoMemory();
+  if (result == -EINVAL) {
+    PyErr_SetString(PyExc_ValueError, "not a valid handle or argument of libctx");
+    return NULL;
+  }
+  const char *text = ctx_strerror((int)result);
+  if (result == -EREMOTE) text = "the handle belongs to another copy of libctx in this process";
+  if (result == -ECHILD) text = "the context was made before this process was forked";
+  PyObject *arguments = Py_BuildValue("is", (int)-result, text);
+  if (arguments) PyErr_SetObject(PyExc_OSError, arguments);
+  Py_XDECREF(arguments);
+  return NULL;
+}
+
+int check_context(PyObject *object) {
+  if (Py_TYPE(object) == context_type) return 1;
+  PyErr_Format(PyExc_TypeError, "expected a libctx.Context, not %R", Py_TYPE(object));
+  return 0;
+}
+
+/* Rounded up: a deadline is never early. What does not fit is for ever, or long ago. */
+int to_ns(PyObject *seconds, int64_t *ret_ns) {
+  if (seconds == Py_None) return *ret_ns = CTX_FOREVER, 0;
+  double ns = PyFloat_AsDouble(seconds);
+  if (ns == -1.0 && PyErr_Occurred()) return -1;
+  if (isnan(ns)) {
+    PyErr_SetString(PyExc_ValueError, "a time that is not a number");
+    return -1;
+  }
+  ns = ceil(ns * 1e9);
+  *ret_ns = ns >= 0x1p63 ? CTX_FOREVER : ns <= -0x1p63 ? INT64_MIN : (int64_t)ns;
+  return 0;
+}
+
+PyObject *from_ns(int64_t ns) { return PyFloat_FromDouble((double)ns / 1e9); }
+
+static const ctx_key_t exception_key = {"Python exception"};
+
+int to_cause(PyObject *cause, const ctx_cause_t **ret) {
+  *ret = NULL;
+  if (cause == Py_None) return 0;
+  PyObject *parts =
+      PyObject_CallFunctionObjArgs(hook_pack, cause, NULL); /* (code, message, exception) */
+  if (!parts) return -1;
+  int code;
+  const char *message;
+  PyObject *exception;
+  ctx_cause_t *made;
+  int result = -1;
+  if (PyArg_ParseTuple(parts, "iyO", &code, &message, &exception)) {
+    if (exception == Py_None) {
+      result = ctx_cause_new(code, message, &made);
+    } else {
+      Py_INCREF(exception);
+      result = ctx_cause_new_data(code, message, &exception_key, exception, drop_object, &made);
+      if (result < 0) Py_DECREF(exception);
+    }
+    if (result < 0) raise_result(result);
+  }
+  Py_DECREF(parts);
+  if (result < 0) return -1;
+  *ret = made;
+  return 0;
+}
+
+/* (code, message, exception), or None while live: what the Python side makes exceptions of. */
+PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
+  if (!cause) Py_RETURN_NONE;
+  PyObject *exception = ctx_cause_data(cause, &exception_key);
+  const char *message = ctx_cause_message(cause);
+  return Py_BuildValue("iNO", ctx_cause_code(cause),
+                       PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace"),
+                       exception ? exception : Py_None);
+}
+
+void *to_pointer(PyObject *handle, const char *capsule_name) {
+  void *pointer = PyCapsule_CheckExact(handle) ? PyCapsule_GetPointer(handle, capsule_name)
+                                               : PyLong_AsVoidPtr(handle);
+  if (!pointer && !PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "a null handle");
+  return pointer;
+}

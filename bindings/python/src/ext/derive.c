@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * derive.c - the functions that make contexts, and libctx.Key.
+ */
+#include <stdlib.h>
+
+#include "ext.h"
+
+PyTypeObject *key_type;
+
+static ctx_t *parent_of(PyObject *object) {
+  return check_context(object) ? ((Context *)object)->ctx : NULL;
+}
+
+static PyObject *background(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  return steal_context(ctx_background());
+}
+
+static PyObject *todo(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  return steal_context(ctx_todo());
+}
+
+static PyObject *with_cancel(PyObject *Py_UNUSED(module), PyObject *parent) {
+  ctx_t *ctx, *from = parent_of(parent);
+  ctx_canceler_t *canceler;
+  if (!from) return NULL;
+  int result = ctx_with_cancel(from, &ctx, &canceler);
+  return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+}
+
+static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format, char **names,
+                           int (*derive)(ctx_t *, int64_t, const ctx_cause_t *, ctx_t **,
+                                         ctx_canceler_t **)) {
+  PyObject *parent, *seconds, *reason = Py_None;
+  ctx_t *ctx, *from;
+  ctx_canceler_t *canceler;
+  const ctx_cause_t *cause;
+  int64_t ns;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &parent, &seconds, &reason))
+    return NULL;
+  from = parent_of(parent);
+  if (!from || to_ns(seconds, &ns) < 0 || to_cause(reason, &cause) < 0) return NULL;
+  int result = derive(from, ns, cause, &ctx, &canceler);
+  ctx_cause_unref(cause);
+  return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+}
+
+static PyObject *with_timeout(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"parent", "seconds", "cause", NULL};
+  return with_time(args, kwargs, "OO|$O:with_timeout", names, ctx_with_timeout_cause);
+}
+
+static PyObject *with_deadline(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"parent", "when", "cause", NULL};
+  return with_time(args, kwargs, "OO|$O:with_deadline", names, ctx_with_deadline_cause);
+}
+
+static PyObject *with_grace(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"parent", "seconds", NULL};
+  PyObject *parent, *seconds;
+  ctx_t *ctx, *from;
+  ctx_canceler_t *canceler;
+  int64_t ns;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:with_grace", names, &parent, &seconds))
+    return NULL;
+  from = parent_of(parent);
+  if (!from || to_ns(seconds, &ns) < 0) return NULL;
+  int result = ctx_with_grace(from, ns, &ctx, &canceler);
+  return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+}
+
+static PyObject *without_cancel(PyObject *Py_UNUSED(module), PyObject *parent) {
+  ctx_t *ctx, *from = parent_of(parent);
+  if (!from) return NULL;
+  int result = ctx_without_cancel(from, &ctx);
+  return result < 0 ? raise_result(result) : steal_context(ctx);
+}
+
+static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
+  size_t n = (size_t)PyTuple_Size(parents);
+  if (n == 0) {
+    PyErr_SetString(PyExc_TypeError, "merge() wants at least one context");
+    return NULL;
+  }
+  ctx_t **from = PyMem_Calloc(n, sizeof *from), *ctx;
+  if (!from) return PyErr_NoMemory();
+  ctx_canceler_t *canceler;
+  PyObject *made = NULL;
+  size_t i = 0;
+  while (i < n && (from[i] = parent_of(PyTuple_GetItem(parents, (Py_ssize_t)i)))) ++i;
+  if (i == n) {
+    int result = ctx_merge(from, n, &ctx, &canceler);
+    made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+  }
+  PyMem_Free(from);
+  return made;
+}
+
+/* A value as the tree holds it; the key stays alive with it, since its address is its identity. */
+typedef struct {
+  PyObject *value; /* first: context.c reads it */
+  PyObject *key;
+} Box;
+
+static void drop_box(void *pointer) {
+  Box *box = pointer;
+  PyGILState_STATE state;
+  if (!enter_python(&state)) return;
+  Py_DECREF(box->value);
+  Py_DECREF(box->key);
+  free(box);
+  PyGILState_Release(state);
+}
+
+static PyObject *with_value(PyObject *Py_UNUSED(module), PyObject *args) {
+  PyObject *parent, *value;
+  Key *key;
+  ctx_t *ctx, *from;
+  if (!PyArg_ParseTuple(args, "OO!O:with_value", &parent, key_type, &key, &value)) return NULL;
+  from = parent_of(parent);
+  if (!from) return NULL;
+  Box *box = malloc(sizeof *box);
+  if (!box) return PyErr_NoMemory();
+  *box = (Box){value, (PyObject *)key};
+  int result = ctx_with_value(from, &key->key, box, drop_box, &ctx);
+  if (result < 0) {
+    free(box);
+    return raise_result(result);
+  }
+  Py_INCREF(value);
+  Py_INCREF((PyObject *)key);
+  return steal_context(ctx);
+}
+
+static PyObject *with_string(PyObject *Py_UNUSED(module), PyObject *args) {
+  PyObject *parent;
+  const char *name, *value;
+  ctx_t *ctx, *from;
+  if (!PyArg_ParseTuple(args, "Osz:with_string", &parent, &name, &value)) return NULL;
+  from = parent_of(parent);
+  if (!from) return NULL;
+  int result = ctx_with_string(from, name, value, &ctx);
+  return result < 0 ? raise_result(result) : steal_context(ctx);
+}
+
+static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"", NULL};
+  PyObject *name;
+  Py_ssize_t length;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U:Key", names, &name)) return NULL;
+  const char *text = PyUnicode_AsUTF8AndSize(name, &length);
+  if (!text) return NULL;
+  Key *self = (Key *)PyType_GenericAlloc(type, 0);
+  if (!self) return NULL;
+  Py_INCREF(name);
+  self->name = name;
+  self->key.name = text;
+  return (PyObject *)self;
+}
+
+static void key_dealloc(PyObject *self) {
+  Py_XDECREF(((Key *)self)->name);
+  free_object(self);
+}
+
+static PyObject *key_repr(PyObject *self) {
+  return PyUnicode_FromFormat("<libctx.Key %R at %p>", ((Key *)self)->name, (void *)self);
+}
+
+static PyObject *key_name(PyObject *self, void *Py_UNUSED(closure)) {
+  Py_INCREF(((Key *)self)->name);
+  return ((Key *)self)->name;
+}
+
+static PyMethodDef key_methods[] = {
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL}, {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef key_properties[] = {{"name", key_name, NULL, "For people to read.", NULL},
+                                       {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot key_slots[] = {{Py_tp_new, (void *)key_new},
+                                  {Py_tp_dealloc, (void *)key_dealloc},
+                                  {Py_tp_repr, (void *)key_repr},
+                                  {Py_tp_methods, key_methods},
+                                  {Py_tp_getset, key_properties},
+                                  {Py_tp_doc,
+                                   "Key(name, /)\n--\n\n"
+                                   "A key of with_value(): USER = Key[User]('user'). Two keys are "
+                                   "different, whatever their names."},
+                                  {0, NULL}};
+
+PyType_Spec key_spec = {"libctx.Key", sizeof(Key), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                        key_slots};
+
+#define KEYWORDS(function) (PyCFunction)(void (*)(void)) function, METH_VARARGS | METH_KEYWORDS
+
+PyMethodDef derive_functions[] = {
+    {"background", background, METH_NOARGS,
+     "background()\n--\n\nThe root of all contexts: never done, no deadline, no values."},
+    {"todo", todo, METH_NOARGS,
+     "todo()\n--\n\nA second root, for code that does not know yet which context it should use."},
+    {"with_cancel", with_cancel, METH_O,
+     "with_cancel(parent, /)\n--\n\nDerives a context that its canceler can end."},
+    {"with_timeout", KEYWORDS(with_timeout),
+     "with_timeout(parent, seconds, *, cause=None)\n--\n\n"
+     "Derives a context that also ends that many seconds from now, with DeadlineExceeded; None for "
+     "never.\n"
+     "If it is this deadline that fires, cause (an exception or a text) is its cause."},
+    {"with_deadline", KEYWORDS(with_deadline),
+     "with_deadline(parent, when, *, cause=None)\n--\n\n"
+     "As with_timeout(), at a time on the clock of time.monotonic() and loop.time()."},
+    {"with_grace", KEYWORDS(with_grace),
+     "with_grace(parent, seconds)\n--\n\n"
+     "Derives a context that ends that many seconds after its parent, so that work may be finished "
+     "in order."},
+    {"without_cancel", without_cancel, METH_O,
+     "without_cancel(parent, /)\n--\n\nDerives a context that keeps the parent's values and "
+     "nothing else."},
+    {"merge", merge, METH_VARARGS,
+     "merge(*parents)\n--\n\n"
+     "Derives a context that ends with the first of its parents; its values are those of the first "
+     "one."},
+    {"with_value", with_value, METH_VARARGS,
+     "with_value(parent, key, value, /)\n--\n\n"
+     "Derives a context that carries a value. A value that refers to that very context keeps it "
+     "for ever."},
+    {"with_string", with_string, METH_VARARGS,
+     "with_string(parent, name, value, /)\n--\n\n"
+     "Derives a context that carries text, which every language of the process finds by its name. "
+     "None hides\n"
+     "a text of that name."},
+    {NULL, NULL, 0, NULL}};

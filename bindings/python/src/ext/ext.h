@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ext.h - what the files of libctx._core share: its types, and the helpers between Python and C.
+ *
+ * The extension keeps to the stable ABI of Python 3.11 and to libctx's public headers. Every function
+ * here wants the GIL, but enter_python().
+ */
+#ifndef LIBCTX_EXT_H
+#define LIBCTX_EXT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <ctx/ctx.h>
+
+typedef struct {
+  PyObject ob_base;
+  ctx_t *ctx; /* one reference */
+} Context;
+
+typedef struct {
+  PyObject ob_base;
+  ctx_canceler_t *canceler; /* one reference */
+} Canceler;
+
+typedef struct {
+  PyObject ob_base;
+  PyObject *name; /* a str, whose UTF-8 form key.name is */
+  ctx_key_t key;
+} Key;
+
+typedef struct {
+  PyObject ob_base;
+  ctx_watch_t *watch; /* one reference */
+} Watch;
+
+typedef struct {
+  PyObject ob_base;
+  ctx_queue_t *queue; /* one reference */
+} Queue;
+
+extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *watch_type,
+    *queue_type;
+extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec;
+extern PyMethodDef derive_functions[];
+
+/* What Python code of the package does for the types here; see _core.setup(). */
+extern PyObject *hook_err, *hook_cause, *hook_done, *hook_pack;
+
+/* gil.c: the way in for callbacks, from any thread; 0 if the interpreter is going away. */
+int enter_python(PyGILState_STATE *state);
+void drop_object(void *object); /* a ctx_drop_fn that gives back a Python reference */
+void gil_opened(void);
+PyObject *gil_close(PyObject *module, PyObject *unused);
+PyObject *gil_after_fork(PyObject *module, PyObject *unused);
+
+/* convert.c */
+PyObject *raise_result(int64_t result);        /* a negative result as an exception; NULL */
+int check_context(PyObject *object);           /* 1, or 0 and TypeError */
+int to_ns(PyObject *seconds, int64_t *ret_ns); /* 0, or -1 and an exception; None: CTX_FOREVER */
+PyObject *from_ns(int64_t ns);                 /* seconds, a float */
+int to_cause(PyObject *cause,
+             const ctx_cause_t **ret); /* 0 or -1; None: NULL; the caller owns it */
+void *to_pointer(PyObject *handle,
+                 const char *capsule_name); /* from an int or a capsule, or NULL */
+
+/* The steal_... take the handle's reference, also when they fail. */
+PyObject *steal_context(ctx_t *ctx);
+PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler);
+PyObject *steal_watch(ctx_watch_t *watch);
+
+extern const char context_capsule[], canceler_capsule[];
+
+/* Ends a heap type's instance: its memory, then its reference to the type. */
+static inline void free_object(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  PyObject_Free(self);
+  Py_DECREF(type);
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * module.c - libctx._core itself: its types, what it needs of the package's Python code, and the
+ * functions about the library as a whole.
+ */
+#define _GNU_SOURCE 1
+#include <dlfcn.h>
+#include <errno.h>
+
+#include "ext.h"
+
+PyObject *hook_err, *hook_cause, *hook_done, *hook_pack;
+
+static PyObject *setup(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"err", "cause", "done", "pack", NULL};
+  PyObject *err, *cause, *done, *pack;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOO:setup", names, &err, &cause, &done, &pack))
+    return NULL;
+  PyObject **hooks[] = {&hook_err, &hook_cause, &hook_done, &hook_pack},
+           *given[] = {err, cause, done, pack};
+  for (int i = 0; i < 4; ++i) {
+    PyObject *old = *hooks[i];
+    Py_INCREF(given[i]);
+    *hooks[i] = given[i];
+    Py_XDECREF(old);
+  }
+  Py_RETURN_NONE;
+}
+
+static PyObject *version(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  return PyUnicode_FromString(ctx_version_string());
+}
+
+static PyObject *library_path(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  Dl_info info;
+  if (!dladdr((void *)(uintptr_t)ctx_version, &info)) return raise_result(-ENOENT);
+  return PyUnicode_DecodeFSDefault(info.dli_fname);
+}
+
+static PyMethodDef functions[] = {
+    {"setup", (PyCFunction)(void (*)(void))setup, METH_VARARGS | METH_KEYWORDS,
+     "setup(*, err, cause, done, pack)\n--\n\nWhat the package's Python code does for the types "
+     "here."},
+    {"close", gil_close, METH_NOARGS,
+     "close()\n--\n\nFrom now on callbacks are not let into Python any more: for atexit."},
+    {"after_fork", gil_after_fork, METH_NOARGS, "after_fork()\n--\n\nFor the child of a fork."},
+    {"version", version, METH_NOARGS, "version()\n--\n\nThe version of the C library in use."},
+    {"library_path", library_path, METH_NOARGS,
+     "library_path()\n--\n\nThe file of the C library in use, which everything in the process "
+     "shares."},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_core", "The C side of libctx.", -1, functions, NULL, NULL, NULL, NULL};
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec, PyTypeObject *base,
+                    PyTypeObject **ret) {
+  *ret = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
+  return *ret ? PyModule_AddObjectRef(module, name, (PyObject *)*ret) : -1;
+}
+
+PyMODINIT_FUNC PyInit__core(void) {
+  PyObject *module = PyModule_Create(&definition);
+  if (!module) return NULL;
+  gil_opened();
+  if (PyModule_AddFunctions(module, derive_functions) < 0 ||
+      add_type(module, "Context", &context_spec, NULL, &context_type) < 0 ||
+      add_type(module, "Canceler", &canceler_spec, NULL, &canceler_type) < 0 ||
+      add_type(module, "Derived", &derived_spec, &PyTuple_Type, &derived_type) < 0 ||
+      add_type(module, "Key", &key_spec, NULL, &key_type) < 0 ||
+      add_type(module, "Watch", &watch_spec, NULL, &watch_type) < 0 ||
+      add_type(module, "Queue", &queue_spec, NULL, &queue_type) < 0)
+    Py_CLEAR(module);
+  return module;
+}

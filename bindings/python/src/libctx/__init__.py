@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""One tree of cancellation, deadlines and request values for a whole process.
+
+    with libctx.with_timeout(libctx.background(), 2.0) as ctx:
+        work(ctx)          # ctx.check() raises once the two seconds are over
+
+The same context goes to C, C++ and Rust code of the process, by ctx.handle or ctx.capsule(), and ends
+there, too. In asyncio and trio, `await ctx.done()` waits for its end and `async with scope(ctx):` ends the
+body with it.
+"""
+
+import atexit as _atexit
+import os as _os
+
+from . import _core
+from ._core import (
+    Canceler,
+    Context,
+    Derived,
+    Key,
+    Watch,
+    background,
+    library_path,
+    merge,
+    todo,
+    version,
+    with_cancel,
+    with_deadline,
+    with_grace,
+    with_string,
+    with_timeout,
+    with_value,
+    without_cancel,
+)
+from ._current import current, use
+from ._errors import Canceled, Cause, DeadlineExceeded, Error, cause_of, error_of, pack
+from ._scope import done, scope
+
+__all__ = [
+    "Canceled",
+    "Canceler",
+    "Cause",
+    "Context",
+    "DeadlineExceeded",
+    "Derived",
+    "Error",
+    "Key",
+    "Watch",
+    "background",
+    "current",
+    "library_path",
+    "merge",
+    "scope",
+    "todo",
+    "use",
+    "version",
+    "with_cancel",
+    "with_deadline",
+    "with_grace",
+    "with_string",
+    "with_timeout",
+    "with_value",
+    "without_cancel",
+]
+
+_core.setup(err=error_of, cause=cause_of, done=done, pack=pack)
+_atexit.register(_core.close)
+_os.register_at_fork(after_in_child=_core.after_fork)

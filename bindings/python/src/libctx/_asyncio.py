@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Contexts in asyncio, on any loop that has add_reader()."""
+
+import asyncio
+from types import TracebackType
+from weakref import WeakKeyDictionary
+
+from ._core import Context
+from ._hub import Entry, Hub
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+def _hub(loop: asyncio.AbstractEventLoop) -> Hub:
+    hub = _hubs.get(loop)
+    if hub is None:
+        # What waited on a loop when it was closed may refer to it, and would keep it in the table.
+        for old in [old for old in _hubs if old.is_closed()]:
+            del _hubs[old]
+        hub = Hub()
+        loop.add_reader(hub.fileno(), hub.drain)
+        _hubs[loop] = hub
+    return hub
+
+
+async def done(ctx: Context) -> None:
+    loop = asyncio.get_running_loop()
+    hub = _hub(loop)
+    future = loop.create_future()
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    entry = hub.add(ctx, wake)
+    try:
+        await future
+    finally:
+        hub.discard(entry)
+
+
+class Guard:
+    """Cancels the task in its body when the context ends, and tells at its end whether that was it.
+
+    It counts cancels as asyncio.timeout() does, so that one that came from elsewhere goes its way.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("libctx.scope() wants to be used inside a task")
+        self._task = task
+        self._ctx = ctx
+        self._fired = False
+        self._entry: Entry | None = None
+        self._soon: asyncio.Handle | None = None
+
+    def enter(self) -> None:
+        loop = self._task.get_loop()
+        self._hub = _hub(loop)
+        self._cancelling = self._task.cancelling()
+        if self._ctx.err() is None:
+            self._entry = self._hub.add(self._ctx, self._fire)
+        else:  # not by way of the descriptor: the first await in the body is to be the last
+            self._soon = loop.call_soon(self._fire)
+
+    def _fire(self) -> None:
+        self._fired = True
+        self._task.cancel()
+
+    def leave(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if self._entry is not None:
+            self._hub.discard(self._entry)
+        if self._soon is not None:
+            self._soon.cancel()
+        if not self._fired:
+            return False
+        mine = self._task.uncancel() <= self._cancelling
+        return mine and kind is not None and issubclass(kind, asyncio.CancelledError)

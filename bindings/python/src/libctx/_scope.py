@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""`await ctx.done()` and `async with scope(ctx):`, in whichever of asyncio and trio is running."""
+
+import sys
+from collections.abc import Coroutine
+from contextvars import Token
+from types import ModuleType, TracebackType
+from typing import Any
+
+from . import _asyncio
+from ._core import Context, with_cancel
+from ._current import variable
+
+
+def _in_trio() -> bool:
+    """Asked first: trio can be a guest in an asyncio loop, and that loop is then running as well."""
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_task()
+
+
+def done(ctx: Context) -> Coroutine[Any, Any, None]:
+    """What Context.done() answers."""
+    if _in_trio():
+        from . import _trio
+
+        return _trio.done(ctx)
+    return _asyncio.done(ctx)
+
+
+class scope:
+    """Ties a body and a context together.
+
+        async with libctx.scope(ctx) as inner: ...
+
+    When ctx ends, the body is cancelled where it awaits, and Canceled or DeadlineExceeded is raised, with
+    the cause as its __cause__. A cancel that came from elsewhere goes its way. The other way round: inner,
+    derived from ctx, is the body's own; it is cancelled when the body is left, so that a task that is
+    cancelled takes along what it has called. In the body it is the current() context.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._parent = ctx
+
+    async def __aenter__(self) -> Context:
+        guard: ModuleType = _asyncio
+        if _in_trio():
+            from . import _trio as guard
+        self._derived = with_cancel(self._parent)
+        self._guard = guard.Guard(self._derived.ctx)
+        self._guard.enter()
+        self._token: Token[Context] = variable.set(self._derived.ctx)
+        return self._derived.ctx
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        ctx, cancel = self._derived
+        try:
+            ended = self._guard.leave(kind, value, traceback)
+            error = ctx.err()
+        finally:
+            cancel.__exit__(kind, value, traceback)
+            variable.reset(self._token)
+        if ended and error is not None:
+            raise error

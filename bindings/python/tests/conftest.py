@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What the tests share: a watchdog, a thread that waits in the tree, and Python programs of their own."""
+
+import asyncio
+import faulthandler
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+WATCHDOG = 60.0  # seconds; no test waits for it, but one that hangs
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    faulthandler.dump_traceback_later(WATCHDOG * 5, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for something that no call waits for."""
+    end = time.monotonic() + WATCHDOG
+    while not condition():
+        assert time.monotonic() < end, "the watchdog"
+        time.sleep(0.001)
+
+
+def collected(condition: Callable[[], object]) -> bool:
+    gc.collect()
+    return bool(condition())
+
+
+def in_thread(function: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program in an interpreter of its own."""
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WATCHDOG,
+        check=False,
+    )
+
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """asyncio.run(), on asyncio's own loop and on uvloop."""
+    factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
+
+    def run_in_loop(main: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+
+    return run_in_loop
+
+
+C_LIBRARY = r"""
+#include <ctx/ctx.h>
+#include <pthread.h>
+
+/* Waits for a context of its caller; what ended it. */
+int work(ctx_t *ctx) { return ctx_wait(ctx, CTX_FOREVER) == 1 ? ctx_err(ctx) : 0; }
+
+const char *trace_id(ctx_t *ctx) { return ctx_string(ctx, "trace_id"); }
+
+static void *stop_soon(void *canceler) {
+  ctx_cause_t *cause;
+  if (ctx_cause_new(-32, "the client went away", &cause) == 0) {
+    ctx_cancel_with(canceler, CTX_CANCELED, cause);
+    ctx_cause_unref(cause);
+  }
+  ctx_canceler_unref(canceler);
+  return NULL;
+}
+
+/* Cancels from a thread of its own. */
+int stop(ctx_canceler_t *canceler) {
+  pthread_t thread;
+  return pthread_create(&thread, NULL, stop_soon, ctx_canceler_ref(canceler)) ? -1 : pthread_detach(thread);
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def c_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A C library that was linked with the libctx.so.1 that is installed under $CTX_PREFIX."""
+    prefix = os.environ.get("CTX_PREFIX")
+    assert prefix, "CTX_PREFIX is to name where the C library is installed"
+    folder = tmp_path_factory.mktemp("c")
+    (folder / "work.c").write_text(C_LIBRARY)
+    libraries = next(Path(prefix).glob("lib*/**/libctx.so.1")).parent
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-o", folder / "libwork.so", folder / "work.c", f"-I{prefix}/include",
+         f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lctx", "-pthread"],
+        check=True,
+    )  # fmt: skip
+    return folder / "libwork.so"

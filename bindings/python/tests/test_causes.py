@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Why a context is done: exceptions and texts in, exceptions out."""
+
+import errno
+
+import libctx
+import pytest
+from libctx import Canceled, Cause, DeadlineExceeded, background, with_cancel, with_timeout
+
+
+class ClientGone(Exception):
+    """One whose constructor does not fit its args."""
+
+    def __init__(self, name: str, *, code: int) -> None:
+        super().__init__(f"{name} went away")
+        self.code = code
+
+
+class Awkward(Exception):
+    def __new__(cls, *, only: str) -> "Awkward":
+        return super().__new__(cls, only)
+
+    def __init__(self, *, only: str) -> None:
+        super().__init__(f"awkward {only}")
+
+
+def test_without_a_cause_it_is_the_error() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel()
+    assert type(ctx.cause()) is Canceled
+    assert type(with_timeout(background(), 0).ctx.cause()) is DeadlineExceeded
+
+
+def test_an_exception() -> None:
+    ctx, cancel = with_cancel(background())
+    child = with_cancel(ctx).ctx
+    assert cancel(ClientGone("alice", code=7))
+    cause = child.cause()
+    assert type(cause) is ClientGone and str(cause) == "alice went away" and cause.code == 7
+    with pytest.raises(Canceled) as caught:
+        child.check()
+    assert type(caught.value.__cause__) is ClientGone
+
+
+def test_a_text() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel("no longer wanted")
+    cause = ctx.cause()
+    assert type(cause) is Cause and str(cause) == "no longer wanted" and cause.code == -errno.ECANCELED
+
+
+def test_the_first_wins() -> None:
+    ctx, cancel = with_cancel(background())
+    assert cancel("first") and not cancel("second")
+    assert str(ctx.cause()) == "first"
+
+
+def test_an_exception_that_has_no_copy_keeps_its_text() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel(Awkward(only="one"))
+    assert type(ctx.cause()) is Cause and str(ctx.cause()) == "awkward one"
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_an_exception_that_has_no_text() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel(Mute())
+    assert type(ctx.cause()) is Mute
+    parts = ctx._cause_parts()
+    assert parts is not None and parts[1] == "Mute"
+
+
+def test_an_oserror_keeps_its_errno() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel(BrokenPipeError(errno.EPIPE, "pipe"))
+    cause = ctx.cause()
+    assert type(cause) is BrokenPipeError and cause.errno == errno.EPIPE
+    parts = ctx._cause_parts()
+    assert parts is not None and parts[0] == -errno.EPIPE  # what another language reads
+
+
+def test_copies_do_not_share_a_traceback() -> None:
+    ctx, cancel = with_cancel(background())
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        cancel(error)
+        assert error.__traceback__ is not None
+    first, second = ctx.cause(), ctx.cause()
+    assert first is not second and first is not None and first.__traceback__ is None
+
+
+def test_the_exception_that_leaves_a_body_is_the_cause() -> None:
+    with pytest.raises(LookupError), with_cancel(background()) as ctx:
+        raise LookupError("not there")
+    assert isinstance(ctx.cause(), LookupError) and isinstance(ctx.err(), Canceled)
+
+
+def test_a_cause_of_a_deadline() -> None:
+    ctx = with_timeout(background(), 0, cause="the query took too long").ctx
+    assert isinstance(ctx.err(), DeadlineExceeded) and str(ctx.cause()) == "the query took too long"
+    late = libctx.with_deadline(background(), None, cause=ValueError())
+    late.cancel()
+    assert type(late.ctx.cause()) is Canceled  # that deadline did not fire
+
+
+def test_a_bridge_passes_a_deadline_on() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel("theirs", deadline_exceeded=True)
+    assert isinstance(ctx.err(), DeadlineExceeded) and str(ctx.cause()) == "theirs"
+
+
+def test_text_that_c_cannot_hold() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel("a\0b \udc80")
+    assert str(ctx.cause()) == "a\N{REPLACEMENT CHARACTER}b ?"
+
+
+def test_no_cause_at_all() -> None:
+    ctx, cancel = with_cancel(background())
+    with pytest.raises(TypeError):
+        cancel(5)  # type: ignore[arg-type]
+    assert ctx.err() is None

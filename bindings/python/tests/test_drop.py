@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""What was put into the tree is given back, once, when the last reference goes."""
+
+import sys
+import threading
+import weakref
+
+import libctx
+from conftest import WATCHDOG, in_thread, until
+from libctx import background, with_cancel, with_value
+
+
+class Thing:
+    pass
+
+
+KEY = libctx.Key[Thing]("thing")
+
+
+def test_a_value_goes_with_its_last_context() -> None:
+    thing = Thing()
+    gone = weakref.ref(thing)
+    ctx = with_value(background(), KEY, thing)
+    child = with_cancel(ctx).ctx
+    del thing, ctx
+    assert child.value(KEY) is gone() is not None
+    del child
+    assert gone() is None
+
+
+def test_counts_are_what_they_were() -> None:
+    thing, key = Thing(), libctx.Key[Thing]("counted")
+    before = sys.getrefcount(thing), sys.getrefcount(key)
+    for _ in range(100):
+        ctx = with_value(background(), key, thing)
+        assert ctx.value(key) is thing
+        ctx.value(KEY, thing)
+        ctx.after(id, thing).stop()
+    del ctx
+    assert (sys.getrefcount(thing), sys.getrefcount(key)) == before
+
+
+def test_a_key_lives_as_long_as_its_contexts() -> None:
+    key = libctx.Key[int]("short")
+    ctx = with_value(background(), key, 1)
+    del key
+    assert "WithValue(short)" in repr(ctx)
+
+
+def test_a_callback_is_dropped_after_it_ran() -> None:
+    thing = Thing()
+    gone = weakref.ref(thing)
+    ctx, cancel = with_cancel(background())
+    watch = ctx.after(id, thing)
+    del thing
+    assert gone() is not None
+    cancel()
+    assert gone() is None
+    assert watch.stop() is False
+
+
+def test_a_callback_is_dropped_when_it_is_stopped() -> None:
+    thing = Thing()
+    gone = weakref.ref(thing)
+    ctx = with_cancel(background()).ctx
+    watch = ctx.after(id, thing)
+    del thing
+    assert watch.stop() is True
+    assert gone() is None
+
+
+def test_a_callback_on_what_is_never_done_is_dropped_with_its_watch() -> None:
+    thing = Thing()
+    gone = weakref.ref(thing)
+    watch = background().after(id, thing)
+    del thing
+    assert gone() is not None
+    del watch
+    assert gone() is None
+
+
+def test_dropped_on_a_thread_of_the_library() -> None:
+    """A deferred callback runs on `ctx-calls`, and so does its drop."""
+    where: list[int] = []
+    done = threading.Event()
+
+    class Told:
+        def __del__(self) -> None:
+            where.append(threading.get_ident())
+            done.set()
+
+    ctx, cancel = with_cancel(background())
+    ctx.after(id, Told(), defer=True)
+    cancel()
+    assert done.wait(WATCHDOG)
+    assert len(where) == 1 and where[0] != threading.get_ident()
+
+
+def test_a_destructor_may_use_the_tree() -> None:
+    seen: list[object] = []
+
+    class Told:
+        def __del__(self) -> None:
+            with with_cancel(background()) as ctx:
+                seen.append(ctx.err())
+
+    told = libctx.Key[Told]("told")
+    ctx = with_value(background(), told, Told())
+    in_thread(lambda: None).join()
+    del ctx
+    assert seen == [None]
+
+
+def test_an_exception_of_a_cause_is_dropped() -> None:
+    class Reason(Exception):
+        pass
+
+    before = sys.getrefcount(Reason)
+    ctx, cancel = with_cancel(background())
+    cancel(Reason("x"))
+    assert isinstance(ctx.cause(), Reason)
+    del ctx, cancel
+    until(lambda: sys.getrefcount(Reason) == before)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""An interpreter that goes away while contexts live: no crash, no hang, nothing said."""
+
+import pytest
+from conftest import python
+
+LIVE = """
+import libctx
+key = libctx.Key[object]("x")
+ctx, cancel = libctx.with_timeout(libctx.with_value(libctx.background(), key, object()), 3600)
+ctx.after(print, "never")
+ctx.done_fd()
+child = libctx.with_cancel(ctx)
+"""
+
+FIRING = """
+import libctx, random
+kept = []
+for _ in range(3000):
+    ctx, cancel = libctx.with_timeout(libctx.background(), random.random() * 0.02)
+    ctx.after(kept.append, ctx)   # runs on a thread of the library, before, during or after the exit
+    kept.append(ctx)
+"""
+
+CANCELED_LATE = """
+import atexit, libctx
+ctx, cancel = libctx.with_cancel(libctx.background())
+ctx.after(print, "not any more")
+
+class Late:
+    # Freed with its module, when the interpreter is being taken down: no callback comes in any more.
+
+    def __init__(self):
+        self.ctx, self.cancel = libctx.with_cancel(libctx.background())
+        self.ctx.after(print, "too late")
+
+    def __del__(self):
+        self.cancel("late")
+
+atexit.register(cancel, "in atexit")
+ctx.after(print, "in atexit")
+late = Late()
+"""
+
+WAITING = """
+import libctx, threading
+ctx, cancel = libctx.with_cancel(libctx.background())
+threading.Thread(target=ctx.wait, daemon=True).start()
+"""
+
+IN_A_CALLBACK = """
+import libctx, threading
+entered = threading.Event()
+def callback():
+    entered.set()
+    threading.Event().wait()   # for ever: the exit does not wait for it
+ctx = libctx.with_timeout(libctx.background(), 0.001).ctx
+ctx.after(callback, defer=True)   # not here, should the deadline have passed
+entered.wait()
+"""
+
+IN_ASYNCIO = """
+import asyncio, libctx
+async def main():
+    task = asyncio.create_task(libctx.with_timeout(libctx.background(), 3600).ctx.done())
+    await asyncio.sleep(0)
+    return task
+kept = asyncio.run(main())
+"""
+
+SYS_EXIT = """
+import libctx, sys
+with libctx.with_timeout(libctx.background(), 3600) as ctx:
+    ctx.after(print, "cancelled")
+    sys.exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        (LIVE, ""),
+        (CANCELED_LATE, "not any more\nin atexit\n"),
+        (WAITING, ""),
+        (IN_A_CALLBACK, ""),
+        (IN_ASYNCIO, ""),
+        (SYS_EXIT, "cancelled\n"),
+    ],
+    ids=["live", "cancelled late", "waiting", "in a callback", "in asyncio", "sys.exit"],
+)
+def test_exit(program: str, says: str) -> None:
+    result = python(program)
+    assert (result.returncode, result.stdout, result.stderr) == (0, says, "")
+
+
+def test_exit_while_deadlines_fire() -> None:
+    for _ in range(15):
+        result = python(FIRING)
+        assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""The child of a fork: new contexts work, those of before the fork can be read and nothing else."""
+
+import asyncio
+import contextlib
+import gc
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable
+
+import libctx
+import pytest
+from conftest import WATCHDOG
+from libctx import background, with_cancel, with_timeout
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+
+
+def in_child(check: Callable[[], None]) -> None:
+    """Runs a check in a forked child; its exit code says whether it held."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            check()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def start_the_threads() -> None:
+    assert with_timeout(background(), 0.001).ctx.wait()
+
+
+def test_new_contexts_work_in_the_child() -> None:
+    start_the_threads()
+
+    def check() -> None:
+        ctx = with_timeout(background(), 0.01, cause="late").ctx
+        ran: list[int] = []
+        ctx.after(ran.append, 1)
+        assert ctx.wait() and str(ctx.cause()) == "late"
+        stopped = with_cancel(background())
+        stopped.ctx.after(ran.append, 2)
+        stopped.cancel()
+        assert 2 in ran
+
+    in_child(check)
+
+
+def test_contexts_of_before_can_only_be_read() -> None:
+    start_the_threads()
+    key = libctx.Key[str]("user")
+    ctx, cancel = with_timeout(libctx.with_value(background(), key, "alice"), 3600)
+
+    def check() -> None:
+        assert ctx.err() is None and ctx.value(key) == "alice" and ctx.deadline() is not None
+        for refused in (cancel, ctx.wait, ctx.done_fd, lambda: with_cancel(ctx), lambda: ctx.after(print)):
+            with pytest.raises(ChildProcessError, match="before this process was forked"):
+                refused()
+
+    in_child(check)
+    assert ctx.err() is None and cancel() is True
+
+
+def test_dropping_them_in_the_child_harms_nobody() -> None:
+    held = [with_timeout(background(), 3600) for _ in range(1000)]
+
+    def check() -> None:
+        held.clear()
+        gc.collect()
+
+    in_child(check)
+    assert all(ctx.err() is None for ctx, _ in held)
+
+
+def test_leaving_a_body_in_the_child() -> None:
+    def check() -> None:
+        with pytest.raises(LookupError), libctx.with_cancel(background()) as inner:
+            stack.pop_all().close()
+            assert inner.err() is None
+            raise LookupError
+
+    with contextlib.ExitStack() as stack:
+        ctx = stack.enter_context(with_cancel(background()))
+        in_child(check)
+        assert ctx.err() is None
+    assert ctx.err() is not None
+
+
+def test_asyncio_in_the_child() -> None:
+    """Also while the parent has a hub of its own."""
+
+    async def wait() -> str:
+        ctx = with_timeout(background(), 0.01, cause="late").ctx
+        await ctx.done()
+        return str(ctx.cause())
+
+    assert asyncio.run(wait()) == "late"
+
+    def check() -> None:
+        assert asyncio.run(wait()) == "late"
+
+    in_child(check)
+
+
+def test_current_starts_afresh() -> None:
+    with with_cancel(background()) as ctx, libctx.use(ctx):
+
+        def check() -> None:
+            assert libctx.current() == background()
+            assert with_timeout(libctx.current(), 0.01).ctx.wait()
+
+        in_child(check)
+        assert libctx.current() is ctx
+
+
+def in_process(results: "multiprocessing.SimpleQueue[str]") -> None:
+    with with_timeout(background(), 0.01) as ctx:
+        ctx.wait()
+        results.put(str(ctx.err()))
+
+
+def test_multiprocessing_with_fork() -> None:
+    start_the_threads()
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    processes = [context.Process(target=in_process, args=(results,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(WATCHDOG)
+        assert process.exitcode == 0
+    assert [results.get() for _ in processes] == ["context deadline exceeded"] * 3

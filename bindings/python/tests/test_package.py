@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""What was built: the wheel and the source distribution that run_tests.sh names."""
+
+import importlib.metadata
+import os
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import libctx
+import pytest
+
+
+@pytest.fixture
+def dist() -> Path:
+    folder = os.environ.get("CTX_DIST")
+    assert folder, "CTX_DIST is to name the folder with the wheel and the source distribution"
+    return Path(folder)
+
+
+def test_the_wheel_brings_the_library_under_its_true_name(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    assert wheel.name.startswith("libctx-0.1.0-cp311-abi3-")
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name for name in archive.namelist() if name.startswith("libctx/")}
+    assert {"libctx/libctx.so.1", "libctx/_core.abi3.so", "libctx/_core.pyi", "libctx/py.typed"} <= files
+    assert {name for name in files if ".so" in name} == {"libctx/libctx.so.1", "libctx/_core.abi3.so"}
+
+
+def test_the_source_distribution_brings_the_core(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        files = set(archive.getnames())
+    for name in ("core/CMakeLists.txt", "core/core/node.h", "core/capi/context.cc", "core/include/ctx/ctx.h",
+                 "core/cmake/library.cmake", "CMakeLists.txt", "src/ext/module.c", "build_backend.py",
+                 "tests/test_package.py"):  # fmt: skip
+        assert f"libctx-0.1.0/{name}" in files
+    assert not [name for name in files if "__pycache__" in name or name.endswith(".so")]
+
+
+def test_names_and_needs() -> None:
+    library = Path(libctx.library_path())
+    extension = library.with_name("_core.abi3.so")
+    assert "SONAME" in (told := dynamic(library)) and "[libctx.so.1]" in told
+    needs = [line for line in dynamic(extension).splitlines() if "NEEDED" in line]
+    assert len(needs) == 2 and any("[libctx.so.1]" in line for line in needs)
+    assert "[$ORIGIN]" in dynamic(extension)
+
+
+def dynamic(file: Path) -> str:
+    return subprocess.run(["readelf", "-d", file], check=True, capture_output=True, text=True).stdout
+
+
+def test_versions_agree() -> None:
+    assert libctx.version() == importlib.metadata.version("libctx")
+
+
+def test_everything_public_is_documented() -> None:
+    for name in libctx.__all__:
+        thing = getattr(libctx, name)
+        assert thing.__doc__, name
+        if isinstance(thing, type):
+            for member, value in vars(thing).items():
+                assert member.startswith("_") or member in ("text",) or value.__doc__, f"{name}.{member}"

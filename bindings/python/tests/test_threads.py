@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Any thread, at any time: waits without the GIL, Ctrl-C, cancels that cross, garbage collection."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import libctx
+from conftest import WATCHDOG, in_thread, until
+from libctx import background, with_cancel, with_timeout
+
+
+def sleeps(pid: int, tid: int) -> bool:
+    """Whether a thread is blocked in a system call."""
+    return Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def test_wait_ends_by_a_cancel_of_another_thread() -> None:
+    ctx, cancel = with_cancel(background())
+    found: list[bool] = []
+    thread = in_thread(lambda: found.append(ctx.wait()))
+    assert cancel() is True
+    thread.join(WATCHDOG)
+    assert found == [True]
+
+
+def test_wait_releases_the_gil() -> None:
+    """This thread goes on while the other one is blocked in its wait."""
+    ctx, cancel = with_cancel(background())
+    thread = in_thread(ctx.wait)
+    assert thread.native_id is not None
+    until(lambda: sleeps(os.getpid(), thread.native_id or 0))
+    assert thread.is_alive()
+    cancel()
+    thread.join(WATCHDOG)
+    assert not thread.is_alive()
+
+
+def test_wait_times_out() -> None:
+    ctx = with_cancel(background()).ctx
+    begin = time.monotonic()
+    assert ctx.wait(0.02) is False
+    assert time.monotonic() - begin >= 0.02
+    assert ctx.wait(0) is False and ctx.wait(timeout=-1) is False
+
+
+def test_wait_ends_by_the_deadline() -> None:
+    ctx = with_timeout(background(), 0.02).ctx
+    assert ctx.wait() is True
+    assert isinstance(ctx.err(), libctx.DeadlineExceeded)
+
+
+def test_only_one_of_many_cancels_wins() -> None:
+    for _ in range(50):
+        ctx, cancel = with_cancel(background())
+        barrier, won = threading.Barrier(4), []
+
+        def race() -> None:
+            barrier.wait(WATCHDOG)  # noqa: B023
+            won.append(cancel())  # noqa: B023
+
+        for thread in [in_thread(race) for _ in range(4)]:
+            thread.join(WATCHDOG)
+        assert sorted(won) == [False, False, False, True]
+
+
+CTRL_C = """
+import libctx
+print("ready", flush=True)
+try:
+    libctx.with_cancel(libctx.background()).ctx.wait({timeout})
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def interrupt(program: str) -> str:
+    """Sends SIGINT once to a program whose main thread is blocked; what it prints."""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+        until(lambda: "futex" in Path(f"/proc/{child.pid}/wchan").read_text() or sleeps(child.pid, child.pid))
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=WATCHDOG)
+    assert child.returncode == 0
+    return output
+
+
+def test_ctrl_c_ends_a_wait() -> None:
+    assert interrupt(CTRL_C.format(timeout="")) == "interrupted\n"
+    assert interrupt(CTRL_C.format(timeout="3600")) == "interrupted\n"
+
+
+SIGNAL_HANDLER = """
+import libctx, signal
+ctx, cancel = libctx.with_cancel(libctx.background())
+signal.signal(signal.SIGINT, lambda *_: cancel("by hand"))
+print("ready", flush=True)
+print(ctx.wait(), ctx.cause())
+"""
+
+
+def test_a_signal_handler_runs_during_a_wait_and_may_cancel() -> None:
+    assert interrupt(SIGNAL_HANDLER) == "True by hand\n"
+
+
+def test_garbage_is_collected_on_any_thread() -> None:
+    """Contexts in cycles, which whatever thread collects gives back to the tree, while others use it."""
+    parent, stop = with_cancel(background())
+    key = libctx.Key[object]("anything")
+    end = threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not end.is_set():
+                for _ in range(100):
+                    cycle: list[object] = [with_timeout(libctx.with_value(parent, key, object()), 3600)]
+                    cycle.append(cycle)
+                gc.collect(0)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [in_thread(work) for _ in range(3)]
+    for _ in range(20):
+        gc.collect()
+    end.set()
+    for thread in threads:
+        thread.join(WATCHDOG)
+        assert not thread.is_alive()
+    assert failures == []
+    assert stop() is True
+
+
+def test_a_callback_and_a_lock_that_the_canceler_does_not_hold() -> None:
+    """Cancel gives up the GIL: a callback of another thread's making may need what a third thread has."""
+    ctx, cancel = with_cancel(background())
+    entered, leave = threading.Event(), threading.Event()
+
+    def callback() -> None:
+        entered.set()
+        assert leave.wait(WATCHDOG)
+
+    ctx.after(callback)
+    thread = in_thread(cancel)
+    assert entered.wait(WATCHDOG)
+    assert ctx.err() is not None  # this thread reads on
+    leave.set()
+    thread.join(WATCHDOG)

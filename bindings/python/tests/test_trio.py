@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Contexts in trio, through its own cancel scopes."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import libctx
+import pytest
+import trio
+import trio.testing
+from conftest import WATCHDOG, descriptors, in_thread
+from libctx import background, scope, with_cancel, with_timeout
+
+
+async def in_another_thread(function: Callable[[], object]) -> None:
+    await trio.to_thread.run_sync(function)
+
+
+def test_done() -> None:
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+        with trio.fail_after(WATCHDOG):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ctx.done)
+                await trio.testing.wait_all_tasks_blocked()
+                in_thread(cancel).join()
+            await ctx.done()
+            await with_timeout(background(), 0.01).ctx.done()
+
+    trio.run(main)
+
+
+def test_one_descriptor_for_all() -> None:
+    async def main() -> None:
+        gc.collect()  # loops of other tests
+        before = descriptors()
+        parent, cancel = with_cancel(background())
+        with trio.fail_after(WATCHDOG):
+            async with trio.open_nursery() as nursery:
+                for _ in range(1000):
+                    nursery.start_soon(with_cancel(parent).ctx.done)
+                await trio.testing.wait_all_tasks_blocked()
+                assert descriptors() == before + 1
+                cancel()
+
+    trio.run(main)
+
+
+def test_scope_ends_its_body_with_the_context() -> None:
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+        with trio.fail_after(WATCHDOG):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(in_another_thread, lambda: cancel(ValueError("why")))
+                with pytest.raises(libctx.Canceled) as caught:
+                    async with scope(ctx):
+                        await trio.sleep_forever()
+            assert isinstance(caught.value.__cause__, ValueError)
+            await trio.lowlevel.checkpoint()
+
+    trio.run(main)
+
+
+def test_scope_ends_its_body_at_the_deadline() -> None:
+    async def main() -> None:
+        with trio.fail_after(WATCHDOG):
+            with pytest.raises(TimeoutError) as caught, with_timeout(background(), 0.01) as ctx:
+                async with scope(ctx):
+                    await trio.sleep_forever()
+            assert type(caught.value) is libctx.DeadlineExceeded
+
+    trio.run(main)
+
+
+def test_scope_of_a_context_that_is_done() -> None:
+    async def main() -> None:
+        reached = []
+        with pytest.raises(libctx.DeadlineExceeded):
+            async with scope(with_timeout(background(), 0).ctx):
+                reached.append("first")
+                await trio.lowlevel.checkpoint()
+                reached.append("second")
+        assert reached == ["first"]
+
+    trio.run(main)
+
+
+def test_a_cancel_from_elsewhere_is_not_swallowed() -> None:
+    async def main() -> None:
+        with trio.move_on_after(0.01) as around:
+            async with scope(background()) as ctx:
+                await trio.sleep_forever()
+        assert around.cancelled_caught
+        assert isinstance(ctx.err(), libctx.Canceled)  # the task's context went with it
+
+    trio.run(main)
+
+
+def test_another_exception_goes_its_way() -> None:
+    async def main() -> None:
+        with pytest.raises(KeyError):
+            async with scope(background()) as ctx:
+                raise KeyError
+        assert isinstance(ctx.cause(), KeyError)
+
+    trio.run(main)
+
+
+def test_in_a_nursery() -> None:
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+        ended: list[int] = []
+
+        async def child(n: int) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                ended.append(n)
+
+        with trio.fail_after(WATCHDOG), pytest.raises(libctx.Canceled):
+            async with scope(ctx), trio.open_nursery() as nursery:
+                for n in range(3):
+                    nursery.start_soon(child, n)
+                await trio.testing.wait_all_tasks_blocked()
+                cancel()
+        assert sorted(ended) == [0, 1, 2]
+
+    trio.run(main)
+
+
+def test_current_is_inherited() -> None:
+    async def main() -> None:
+        seen: list[libctx.Context] = []
+
+        async def child() -> None:
+            seen.append(libctx.current())
+
+        async with scope(background()) as ctx:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child)
+            seen.append(await trio.to_thread.run_sync(libctx.current))
+            assert seen == [ctx, ctx]
+
+    trio.run(main)
+
+
+def test_as_a_guest_of_asyncio() -> None:
+    """Both are running then; what is awaited in trio is trio's."""
+    ended: list[Any] = []
+
+    async def in_trio() -> None:
+        with trio.fail_after(WATCHDOG), pytest.raises(TimeoutError), with_timeout(background(), 0.01) as ctx:
+            async with scope(ctx):
+                await trio.sleep_forever()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            in_trio, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=over.set_result
+        )
+        ended.append((await over).unwrap())
+        await asyncio.wait_for(with_timeout(background(), 0.01).ctx.done(), WATCHDOG)
+
+    asyncio.run(main())
+    assert ended == [None]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Values of typed keys, which are Python's own, and texts, which every language sees."""
+
+import libctx
+from libctx import Key, background, with_cancel, with_string, with_value
+
+USER = Key[str]("user")
+
+
+def test_nearest_wins() -> None:
+    outer = with_value(background(), USER, "outer")
+    inner = with_cancel(with_value(outer, USER, "inner")).ctx
+    assert inner.value(USER) == "inner"
+    assert outer.value(USER) == "outer"
+
+
+def test_missing() -> None:
+    assert background().value(USER) is None
+    assert background().value(USER, "nobody") == "nobody"
+
+
+def test_none_hides_a_value() -> None:
+    key = Key[int | None]("maybe")
+    ctx = with_value(with_value(background(), key, 1), key, None)
+    assert ctx.value(key, 5) is None
+
+
+def test_keys_of_one_name_are_different() -> None:
+    ctx = with_value(background(), USER, "x")
+    assert ctx.value(Key[str]("user")) is None
+    assert USER.name == "user" and "'user'" in repr(USER)
+
+
+def test_the_very_object_comes_back() -> None:
+    thing: list[int] = []
+    key = Key[list[int]]("list")
+    assert with_value(background(), key, thing).value(key) is thing
+
+
+def test_values_outlive_cancel() -> None:
+    ctx, cancel = with_cancel(with_value(background(), USER, "x"))
+    cancel()
+    assert ctx.value(USER) == "x"
+    assert libctx.without_cancel(ctx).value(USER) == "x"
+
+
+def test_strings() -> None:
+    ctx = with_string(background(), "trace_id", "4bf92f35 é €")
+    assert with_cancel(ctx).ctx.string("trace_id") == "4bf92f35 é €"
+    assert ctx.string("span") is None
+    assert ctx.string("span", "none") == "none"
+    assert with_string(ctx, "trace_id", None).string("trace_id", "hidden") == "hidden"
+
+
+def test_repr_tells_how_a_context_came_to_be() -> None:
+    ctx = with_cancel(with_value(background(), USER, "x")).ctx
+    assert repr(ctx) == "<libctx.Context context.Background.WithValue(user).WithCancel>"
+    assert repr(libctx.todo()) == "<libctx.Context context.TODO>"
