@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+//! Finds the C library or, with the feature `bundled`, compiles it. README.md has the order of the search.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let forced = variable("LIBCTX_BUNDLED").is_some_and(|value| value != "0");
+    if forced && !cfg!(feature = "bundled") {
+        panic!("LIBCTX_BUNDLED is set, but libctx-sys is built without its feature `bundled`");
+    }
+    if forced || !(by_pkg_config() || by_variables()) {
+        bundled();
+    }
+}
+
+/// An environment variable that, when it changes, has this script run again.
+fn variable(name: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn by_pkg_config() -> bool {
+    if pkg_config::Config::new().atleast_version("0.1").probe("libctx").is_err() {
+        return false;
+    }
+    let folder =
+        |name| pkg_config::get_variable("libctx", name).expect("libctx.pc has its folders");
+    tell(Path::new(&folder("includedir")), Path::new(&folder("libdir")));
+    true
+}
+
+fn by_variables() -> bool {
+    let prefix = variable("LIBCTX_DIR").map(PathBuf::from);
+    let folder = |name, below| {
+        let own = variable(name).map(PathBuf::from);
+        own.or_else(|| prefix.as_ref().map(|prefix| prefix.join(below)))
+    };
+    let include = folder("LIBCTX_INCLUDE_DIR", "include");
+    let Some(lib) = folder("LIBCTX_LIB_DIR", "lib") else {
+        return false;
+    };
+    let include = include.unwrap_or_else(|| bundled_folder().join("include"));
+    assert!(include.join("ctx/ctx.h").exists(), "no ctx/ctx.h in {}", include.display());
+    assert!(lib.join("libctx.so").exists(), "no libctx.so in {}", lib.display());
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    println!("cargo:rustc-link-lib=dylib=ctx");
+    tell(&include, &lib);
+    true
+}
+
+/// Where headers and library are: for crates built on this one, and for this one's own tests.
+fn tell(include: &Path, lib: &Path) {
+    println!("cargo:include={}", include.display());
+    println!("cargo:rustc-env=LIBCTX_SYS_INCLUDE={}", include.display());
+    println!("cargo:rustc-env=LIBCTX_SYS_LIB={}", lib.display());
+}
+
+fn bundled_folder() -> PathBuf {
+    Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap()).join("bundled")
+}
+
+#[cfg(not(feature = "bundled"))]
+fn bundled() {
+    panic!(
+        "no libctx found: install it where pkg-config sees it (PKG_CONFIG_PATH), \
+         or set LIBCTX_DIR to its prefix, or build with the feature `bundled`"
+    );
+}
+
+/// As cmake/library.cmake does it, but into an archive: nothing here needs libstdc++ at run time.
+#[cfg(feature = "bundled")]
+fn bundled() {
+    let root = bundled_folder();
+    let mut build = cc::Build::new();
+    for folder in ["core", "capi"] {
+        let folder = root.join(folder);
+        println!("cargo:rerun-if-changed={}", folder.display());
+        let entries = std::fs::read_dir(&folder).expect("the crate has its sources");
+        let mut sources: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        sources.retain(|path| path.extension().is_some_and(|extension| extension == "cc"));
+        sources.sort();
+        build.files(sources);
+    }
+    println!("cargo:rerun-if-changed={}", root.join("include").display());
+    build
+        .cpp(true)
+        .cpp_link_stdlib(None)
+        .std("c++20")
+        .opt_level(2) // without an optimizer fmt refers to parts of libstdc++ that nothing ever calls
+        .include(root.join("include"))
+        .include(&root)
+        .flag("-fno-exceptions")
+        .flag("-fno-rtti")
+        .flag("-fno-threadsafe-statics")
+        .flag("-ffunction-sections")
+        .flag("-fdata-sections")
+        .flag("-fvisibility=hidden")
+        .flag("-fvisibility-inlines-hidden")
+        .compile("ctx");
+    println!("cargo:rustc-link-lib=pthread");
+    tell(&root.join("include"), Path::new(&env::var("OUT_DIR").unwrap()));
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//! The C API of libctx, declared for Rust: types and constants here, the functions in [`functions`].
+//!
+//! The C headers in `ctx/` are the contract and say what each function does, who owns what and which
+//! errors it returns; `ctx/ctx.h` opens with the rules that hold everywhere. A test compares every
+//! declaration with them. The crate `libctx` is the safe API.
+//!
+//! ```
+//! use libctx_sys::*;
+//! use std::ptr;
+//!
+//! let (mut ctx, mut canceler) = (ptr::null_mut(), ptr::null_mut());
+//! // SAFETY: the root is a valid parent; both results are owned here, and given back below.
+//! unsafe {
+//!     assert_eq!(ctx_with_cancel(ctx_background(), &mut ctx, &mut canceler), 0);
+//!     assert_eq!(ctx_cancel(canceler), 1);
+//!     assert_eq!(ctx_err(ctx), CTX_CANCELED);
+//!     ctx_canceler_unref(canceler);
+//!     ctx_unref(ctx);
+//! }
+//! ```
+#![no_std]
+#![allow(non_camel_case_types)]
+
+use core::ffi::{c_char, c_int, c_void};
+use core::marker::{PhantomData, PhantomPinned};
+
+pub mod functions;
+pub use functions::*;
+pub use libc::{nfds_t, pollfd};
+
+/// What Rust can know of an object that only the library looks into: no size to rely on, not to be
+/// moved, and nothing about threads.
+type Opaque = PhantomData<(*mut u8, PhantomPinned)>;
+
+macro_rules! opaque {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Debug)]
+        pub struct $name { _data: [u8; 0], _marker: Opaque }
+    )*};
+}
+
+opaque! {
+    /// A context. Whoever holds only this cannot cancel it.
+    ctx_t;
+    /// The right to cancel one context.
+    ctx_canceler_t;
+    /// Why a context was cancelled; immutable.
+    ctx_cause_t;
+    /// Something armed on a context: a callback, or its place in a queue.
+    ctx_watch_t;
+    /// Many contexts on one descriptor.
+    ctx_queue_t;
+    /// A clock, its timers and the descriptors it watches.
+    ctx_loop_t;
+}
+
+/// A key of values and of causes' data; its identity is its address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ctx_key_t {
+    /// For `ctx_describe()`; static text, or NULL.
+    pub name: *const c_char,
+}
+
+/// What a queue tells of a context that is done.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ctx_event {
+    /// What was given to `ctx_queue_add()`.
+    pub token: u64,
+    /// `CTX_CANCELED` or `CTX_DEADLINE_EXCEEDED`.
+    pub err: i32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// A callback of `ctx_after_func()`. It must not unwind.
+pub type ctx_fn = unsafe extern "C" fn(ctx: *mut ctx_t, arg: *mut c_void);
+/// A destructor of the caller's: receives, once, the pointer that was handed over. It must not unwind.
+pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
+
+/// The context was cancelled.
+pub const CTX_CANCELED: c_int = -libc::ECANCELED;
+/// The context's deadline passed.
+pub const CTX_DEADLINE_EXCEEDED: c_int = -libc::ETIMEDOUT;
+/// No deadline, and no limit of a wait.
+pub const CTX_FOREVER: i64 = i64::MAX;
+/// Flag of `ctx_after_func()`: always run on the callback thread.
+pub const CTX_DEFER: u32 = 1;
+/// A loop with threads of its own.
+pub const CTX_LOOP_THREAD: c_int = 1;
+/// A loop that the host drives.
+pub const CTX_LOOP_MANUAL: c_int = 2;
+/// A loop whose time the host moves.
+pub const CTX_LOOP_VIRTUAL: c_int = 3;
+/// Major version of the headers that these declarations follow.
+pub const CTX_VERSION_MAJOR: u32 = 0;
+/// Minor version of the headers that these declarations follow.
+pub const CTX_VERSION_MINOR: u32 = 1;
+/// Patch version of the headers that these declarations follow.
+pub const CTX_VERSION_PATCH: u32 = 0;
+/// The three in one: each in one byte, from bit 16 down.
+pub const CTX_VERSION: u32 = CTX_VERSION_MAJOR << 16 | CTX_VERSION_MINOR << 8 | CTX_VERSION_PATCH;

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//! The right to cancel a context, and a guard that makes use of it.
+
+use crate::error::check;
+use crate::{Cause, Error, Result};
+use libctx_sys as sys;
+use std::ffi::c_int;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+/// The right to cancel one context. A clone is the same right; to drop it does not cancel, for that there
+/// is [`guard`](Canceler::guard).
+///
+/// A cancel ends the context and all derived from it. When it returns, every one of them tells so, every
+/// waiter has been woken, and the callbacks have run on this thread. It needs no memory and cannot fail,
+/// but for a context made before a fork, which the child cannot cancel: it answers `false` there.
+pub struct Canceler(NonNull<sys::ctx_canceler_t>);
+
+// SAFETY: the library allows cancels and references from any thread at any time. A cancel runs callbacks
+// on its own thread: those are Send (`after_func`).
+unsafe impl Send for Canceler {}
+// SAFETY: as for Send; cancels from several threads at once are what the library is for.
+unsafe impl Sync for Canceler {}
+
+impl Canceler {
+    /// Ends the context. True if this call did it, false if it was done already.
+    #[inline]
+    pub fn cancel(&self) -> bool {
+        // SAFETY: self holds a reference.
+        unsafe { sys::ctx_cancel(self.as_raw()) == 1 }
+    }
+
+    /// Ends the context with a cause.
+    pub fn cancel_with(&self, cause: &Cause) -> bool {
+        self.end(sys::CTX_CANCELED, Some(cause)) == 1
+    }
+
+    /// Ends the context with a message.
+    pub fn cancel_because(&self, message: &str) -> bool {
+        self.cancel_with(&Cause::new(sys::CTX_CANCELED, message))
+    }
+
+    /// Ends the context as another ended: with the error and the cause that [`Context::err`] gave. Any
+    /// other error ends it with a cancel, and that error as the cause.
+    ///
+    /// [`Context::err`]: crate::Context::err
+    pub fn cancel_as(&self, error: &Error) -> bool {
+        if error.is_canceled() || error.is_deadline_exceeded() {
+            self.end(error.code(), error.cause()) == 1
+        } else {
+            self.cancel_with(&Cause::new(error.code(), &error.to_string()))
+        }
+    }
+
+    fn end(&self, code: c_int, cause: Option<&Cause>) -> c_int {
+        let cause = cause.map_or(ptr::null(), Cause::as_raw);
+        // SAFETY: self holds a reference; the context takes its own to the cause, if there is one.
+        unsafe { sys::ctx_cancel_with(self.as_raw(), code, cause) }
+    }
+
+    /// A descriptor that cancels: writing a `u64` of 1 to it does so, soon. For signal handlers, and for
+    /// other processes that are handed it.
+    pub fn cancel_fd(&self) -> Result<OwnedFd> {
+        // SAFETY: self holds a reference.
+        let fd = unsafe { sys::ctx_cancel_fd(self.as_raw()) };
+        check(fd)?;
+        // SAFETY: the call succeeded, and the descriptor is ours.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Cancels when it is dropped: at the end of a scope, or with the task that holds it.
+    pub fn guard(self) -> CancelGuard {
+        CancelGuard(ManuallyDrop::new(self))
+    }
+
+    /// The C handle, borrowed.
+    #[inline]
+    pub fn as_raw(&self) -> *mut sys::ctx_canceler_t {
+        self.0.as_ptr()
+    }
+
+    /// The C handle, and with it the reference.
+    pub fn into_raw(self) -> *mut sys::ctx_canceler_t {
+        ManuallyDrop::new(self).as_raw()
+    }
+
+    /// Takes over a reference from a C handle. NULL, a context's handle and one of another copy of libctx
+    /// are errors, and then nothing has been taken.
+    ///
+    /// # Safety
+    /// The handle is NULL, or one whose reference the caller owns and now gives away.
+    pub unsafe fn from_raw(canceler: *mut sys::ctx_canceler_t) -> Result<Canceler> {
+        // SAFETY: as the caller says.
+        let canceler = unsafe { Canceler::clone_from_raw(canceler) }?;
+        // SAFETY: of the two references that exist now, the caller's is given back.
+        unsafe { sys::ctx_canceler_unref(canceler.as_raw()) };
+        Ok(canceler)
+    }
+
+    /// Takes a reference of its own from a C handle that stays the caller's; errors as
+    /// [`from_raw`](Canceler::from_raw).
+    ///
+    /// # Safety
+    /// The handle is NULL, or one that is valid during this call.
+    pub unsafe fn clone_from_raw(canceler: *mut sys::ctx_canceler_t) -> Result<Canceler> {
+        // SAFETY: valid or NULL, as the caller says.
+        let own = unsafe { sys::ctx_canceler_ref(canceler) };
+        NonNull::new(own).map(Canceler).ok_or_else(|| Error::from_code(-libc::EINVAL))
+    }
+
+    /// # Safety
+    /// A valid handle, not NULL, whose reference the caller owns.
+    #[inline]
+    pub(crate) unsafe fn own(canceler: *mut sys::ctx_canceler_t) -> Canceler {
+        // SAFETY: not NULL, as the caller says.
+        Canceler(unsafe { NonNull::new_unchecked(canceler) })
+    }
+}
+
+impl Clone for Canceler {
+    #[inline]
+    fn clone(&self) -> Canceler {
+        // SAFETY: self holds a reference, so the handle is valid and one more can be had.
+        unsafe { sys::ctx_canceler_ref(self.as_raw()) };
+        Canceler(self.0)
+    }
+}
+
+impl Drop for Canceler {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: self owns one reference, and gives it back once.
+        unsafe { sys::ctx_canceler_unref(self.as_raw()) };
+    }
+}
+
+impl fmt::Debug for Canceler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Canceler").field(&self.as_raw()).finish()
+    }
+}
+
+/// A canceler that cancels when it is dropped: what is left behind ends. In an async task it makes the
+/// end of the task, also by an abort, the end of its context.
+///
+/// ```
+/// use libctx::Context;
+///
+/// let (ctx, canceler) = Context::background().with_cancel()?;
+/// {
+///     let _guard = canceler.guard();
+///     assert!(!ctx.is_done());
+/// }
+/// assert!(ctx.is_done());
+/// # Ok::<(), libctx::Error>(())
+/// ```
+#[must_use = "a guard that is not kept cancels at once"]
+#[derive(Debug)]
+pub struct CancelGuard(ManuallyDrop<Canceler>);
+
+impl CancelGuard {
+    /// Lets the context live: the canceler back, as it was.
+    pub fn disarm(self) -> Canceler {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so the canceler is taken once.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+}
+
+impl Deref for CancelGuard {
+    type Target = Canceler;
+    fn deref(&self) -> &Canceler {
+        &self.0
+    }
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        self.cancel();
+        // SAFETY: dropped here and nowhere else; disarm() does not come here.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+//! Why a context was cancelled: a code, a message and, where wanted, data such as an error of Rust's.
+
+use crate::guard::drop_box;
+use crate::text::{c_string, lossy};
+use crate::{Error, Key, Result};
+use libctx_sys as sys;
+use std::alloc::{Layout, handle_alloc_error};
+use std::borrow::Cow;
+use std::ffi::{c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::{error, fmt};
+
+type BoxedError = Box<dyn error::Error + Send + Sync>;
+
+/// The data of causes that [`Cause::from_error`] made.
+static ERROR: Key<BoxedError> = Key::new(c"rust error");
+
+/// Why a context was cancelled. Immutable, and shared: a clone is the same cause.
+///
+/// Every language of the process sees its code and its message. What only Rust understands travels with
+/// it: an error, by [`from_error`](Cause::from_error), or any other value, by
+/// [`with_data`](Cause::with_data).
+///
+/// ```
+/// use libctx::{Cause, Context};
+/// use std::error::Error;
+///
+/// let (ctx, canceler) = Context::background().with_cancel()?;
+/// let broken = "x".parse::<i32>().unwrap_err();
+/// canceler.cancel_with(&Cause::from_error(broken.clone()));
+///
+/// let cause = ctx.cause().unwrap();
+/// assert_eq!(cause.message(), "invalid digit found in string");
+/// assert_eq!(cause.source().unwrap().downcast_ref(), Some(&broken));
+/// # Ok::<(), libctx::Error>(())
+/// ```
+pub struct Cause(NonNull<sys::ctx_cause_t>);
+
+// SAFETY: a cause is immutable, its reference count is atomic, and the library allows every call from
+// any thread. The data that Rust puts into one, or gets out of one, is Send + Sync by the bounds of
+// `with_data` and `data`; that of another language is out of reach, and its drop function must be ready
+// to run on any thread, by the contract of ctx_cause_new_data().
+unsafe impl Send for Cause {}
+// SAFETY: as for Send.
+unsafe impl Sync for Cause {}
+
+impl Cause {
+    /// A cause with a code of the caller's (by custom a negative errno) and a message.
+    ///
+    /// Where there is no memory for it, this ends the program, as any of Rust's own boxes would.
+    pub fn new(code: i32, message: &str) -> Cause {
+        let message = c_string(message);
+        // SAFETY: the message is a C string that lives through the call, which copies it.
+        Cause::made(|ret| unsafe { sys::ctx_cause_new(code, message.as_ptr(), ret) })
+    }
+
+    /// A cause that carries an error, which becomes its [`source`](error::Error::source). The message is
+    /// the error's, and the code is that of a cancel.
+    pub fn from_error(error: impl Into<BoxedError>) -> Cause {
+        let error = error.into();
+        Cause::with_data(sys::CTX_CANCELED, &error.to_string(), &ERROR, error)
+    }
+
+    /// A cause that carries a value, for those who have the key. It is dropped with the last reference,
+    /// on that one's thread.
+    pub fn with_data<T: Send + Sync + 'static>(
+        code: i32,
+        message: &str,
+        key: &'static Key<T>,
+        data: T,
+    ) -> Cause {
+        let message = c_string(message);
+        let data = Box::into_raw(Box::new(data)).cast::<c_void>();
+        // SAFETY: the key is static, the message lives through the call, and drop_box::<T> is the
+        // destructor of what Box<T> gave out. If this fails the program ends, so nothing is left over.
+        Cause::made(|ret| unsafe {
+            sys::ctx_cause_new_data(
+                code,
+                message.as_ptr(),
+                key.raw(),
+                data,
+                Some(drop_box::<T>),
+                ret,
+            )
+        })
+    }
+
+    fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Cause {
+        let mut cause = ptr::null_mut();
+        if make(&mut cause) < 0 {
+            handle_alloc_error(Layout::new::<[usize; 4]>()); // memory is all that can be wanting
+        }
+        Cause(NonNull::new(cause).expect("a cause that was made"))
+    }
+
+    /// The code: by custom a negative errno.
+    pub fn code(&self) -> i32 {
+        // SAFETY: self holds a reference.
+        unsafe { sys::ctx_cause_code(self.as_raw()) }
+    }
+
+    /// The message. Bytes of other languages that are not UTF-8 are replaced.
+    pub fn message(&self) -> Cow<'_, str> {
+        // SAFETY: self holds a reference, and the text lives as long as the cause.
+        unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
+    }
+
+    /// The value that was put in with this very key.
+    pub fn data<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
+        // SAFETY: self holds a reference, and so the data.
+        let data = unsafe { sys::ctx_cause_data(self.as_raw(), key.raw()) };
+        // SAFETY: with a Key<T> only with_data puts anything in, and that is a boxed T (see Key).
+        unsafe { data.cast::<T>().as_ref() }
+    }
+
+    /// The C handle, borrowed.
+    pub fn as_raw(&self) -> *const sys::ctx_cause_t {
+        self.0.as_ptr()
+    }
+
+    /// The C handle, and with it the reference.
+    pub fn into_raw(self) -> *const sys::ctx_cause_t {
+        std::mem::ManuallyDrop::new(self).as_raw()
+    }
+
+    /// Takes over a reference from a C handle. NULL and handles of another copy of libctx are errors,
+    /// and then nothing has been taken.
+    ///
+    /// # Safety
+    /// The handle is NULL, or one whose reference the caller owns and now gives away.
+    pub unsafe fn from_raw(cause: *const sys::ctx_cause_t) -> Result<Cause> {
+        // SAFETY: as the caller says.
+        let cause = unsafe { Cause::clone_from_raw(cause) }?;
+        // SAFETY: of the two references that exist now, the caller's is given back.
+        unsafe { sys::ctx_cause_unref(cause.as_raw()) };
+        Ok(cause)
+    }
+
+    /// Takes a reference of its own from a C handle that stays the caller's; errors as
+    /// [`from_raw`](Cause::from_raw).
+    ///
+    /// # Safety
+    /// The handle is NULL, or one that is valid during this call.
+    pub unsafe fn clone_from_raw(cause: *const sys::ctx_cause_t) -> Result<Cause> {
+        // SAFETY: valid or NULL, as the caller says.
+        let own = unsafe { sys::ctx_cause_ref(cause) };
+        match NonNull::new(own.cast_mut()) {
+            Some(own) => Ok(Cause(own)),
+            None if cause.is_null() => Err(Error::from_code(-libc::EINVAL)),
+            None => Err(Error::from_code(-libc::EREMOTE)),
+        }
+    }
+}
+
+impl Clone for Cause {
+    fn clone(&self) -> Cause {
+        // SAFETY: self holds a reference, so the handle is valid and one more can be had.
+        unsafe { sys::ctx_cause_ref(self.as_raw()) };
+        Cause(self.0)
+    }
+}
+
+impl Drop for Cause {
+    fn drop(&mut self) {
+        // SAFETY: self owns one reference, and gives it back once.
+        unsafe { sys::ctx_cause_unref(self.as_raw()) };
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("Cause");
+        s.field("code", &self.code()).field("message", &self.message()).finish()
+    }
+}
+
+impl error::Error for Cause {
+    /// The error that [`from_error`](Cause::from_error) was given.
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.data(&ERROR).map(|error| &**error as _)
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//! To derive contexts: by cancel, time, merge and grace, and with values.
+//!
+//! What ends a context comes as a pair: the context, and the right to cancel it. Whoever needs only the
+//! one lets go of the other.
+
+use crate::error::check;
+use crate::guard::drop_box;
+use crate::text::{exact, lossy};
+use crate::time::{from_instant, nanoseconds};
+use crate::{Canceler, Cause, Context, Key, Result};
+use libctx_sys as sys;
+use std::borrow::Cow;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+/// Derives with a C function that gives a context and its canceler.
+#[inline]
+pub(crate) fn pair(
+    make: impl FnOnce(*mut *mut sys::ctx_t, *mut *mut sys::ctx_canceler_t) -> c_int,
+) -> Result<(Context, Canceler)> {
+    let (mut ctx, mut canceler) = (ptr::null_mut(), ptr::null_mut());
+    check(make(&mut ctx, &mut canceler))?;
+    // SAFETY: the function succeeded, so both are valid handles, and ours.
+    Ok(unsafe { (Context::own(ctx), Canceler::own(canceler)) })
+}
+
+/// Derives with a C function that gives a context alone.
+pub(crate) fn single(make: impl FnOnce(*mut *mut sys::ctx_t) -> c_int) -> Result<Context> {
+    let mut ctx = ptr::null_mut();
+    check(make(&mut ctx))?;
+    // SAFETY: the function succeeded, so this is a valid handle, and ours.
+    Ok(unsafe { Context::own(ctx) })
+}
+
+impl Context {
+    /// Derives a context that its canceler can end.
+    #[inline]
+    pub fn with_cancel(&self) -> Result<(Context, Canceler)> {
+        // SAFETY: self holds a reference; the results are written to `pair`'s variables.
+        pair(|ctx, canceler| unsafe { sys::ctx_with_cancel(self.as_raw(), ctx, canceler) })
+    }
+
+    /// Derives a context that also ends after some time. Zero: it is done on return.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::time::Duration;
+    ///
+    /// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_millis(5))?;
+    /// assert!(ctx.wait().is_deadline_exceeded());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    #[inline]
+    pub fn with_timeout(&self, timeout: Duration) -> Result<(Context, Canceler)> {
+        let timeout = nanoseconds(timeout);
+        // SAFETY: as in with_cancel().
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_timeout(self.as_raw(), timeout, ctx, canceler)
+        })
+    }
+
+    /// Derives a context that also ends at an instant. Where the parent's deadline is not later, that one
+    /// counts. (A virtual loop has a time of its own: use [`with_timeout`](Context::with_timeout) there.)
+    pub fn with_deadline(&self, deadline: Instant) -> Result<(Context, Canceler)> {
+        let deadline = from_instant(deadline);
+        // SAFETY: as in with_cancel().
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_deadline(self.as_raw(), deadline, ctx, canceler)
+        })
+    }
+
+    /// As [`with_timeout`](Context::with_timeout), with the cause that counts if this deadline fires.
+    pub fn with_timeout_cause(
+        &self,
+        timeout: Duration,
+        cause: &Cause,
+    ) -> Result<(Context, Canceler)> {
+        let (parent, timeout, cause) = (self.as_raw(), nanoseconds(timeout), cause.as_raw());
+        // SAFETY: as in with_cancel(); the context takes its own reference to the cause.
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_timeout_cause(parent, timeout, cause, ctx, canceler)
+        })
+    }
+
+    /// As [`with_deadline`](Context::with_deadline), with the cause that counts if this deadline fires.
+    pub fn with_deadline_cause(
+        &self,
+        deadline: Instant,
+        cause: &Cause,
+    ) -> Result<(Context, Canceler)> {
+        let (parent, deadline, cause) = (self.as_raw(), from_instant(deadline), cause.as_raw());
+        // SAFETY: as in with_timeout_cause().
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_deadline_cause(parent, deadline, cause, ctx, canceler)
+        })
+    }
+
+    /// Derives a context that keeps the values and nothing else: it never ends.
+    pub fn without_cancel(&self) -> Result<Context> {
+        // SAFETY: self holds a reference.
+        single(|ctx| unsafe { sys::ctx_without_cancel(self.as_raw(), ctx) })
+    }
+
+    /// Derives a context that ends with the first of several, with that one's error and cause. Its
+    /// deadline is the earliest, its values are those of the first. All must live on one loop.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let (server, _stop) = Context::background().with_cancel()?;
+    /// let (client, leave) = Context::background().with_cancel()?;
+    /// let (either, _canceler) = Context::merge([&server, &client])?;
+    /// leave.cancel_because("gone");
+    /// assert_eq!(either.cause().unwrap().message(), "gone");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn merge<'a>(
+        parents: impl IntoIterator<Item = &'a Context>,
+    ) -> Result<(Context, Canceler)> {
+        let parents: Vec<_> = parents.into_iter().map(Context::as_raw).collect();
+        // SAFETY: the references behind the handles live through the call.
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_merge(parents.as_ptr(), parents.len(), ctx, canceler)
+        })
+    }
+
+    /// Derives a context that ends some time after this one, so that work can be finished in order. It can
+    /// be cancelled before; its deadline is this one's plus the grace.
+    pub fn with_grace(&self, grace: Duration) -> Result<(Context, Canceler)> {
+        let grace = nanoseconds(grace);
+        // SAFETY: as in with_cancel().
+        pair(|ctx, canceler| unsafe { sys::ctx_with_grace(self.as_raw(), grace, ctx, canceler) })
+    }
+
+    /// Derives a context that carries a value. It is dropped when the last context that can see it is
+    /// freed, on that thread.
+    pub fn with_value<T: Send + Sync + 'static>(
+        &self,
+        key: &'static Key<T>,
+        value: T,
+    ) -> Result<Context> {
+        let value = Box::into_raw(Box::new(value));
+        // SAFETY: self holds a reference, the key is static, and drop_box::<T> is the destructor of what
+        // Box<T> gave out.
+        let made = single(|ctx| unsafe {
+            let drop = Some(drop_box::<T> as sys::ctx_drop_fn);
+            sys::ctx_with_value(self.as_raw(), key.raw(), value.cast::<c_void>(), drop, ctx)
+        });
+        if made.is_err() {
+            // SAFETY: a constructor that fails has taken nothing.
+            drop(unsafe { Box::from_raw(value) });
+        }
+        made
+    }
+
+    /// Derives a context in which a value of further up is hidden.
+    pub fn without_value<T>(&self, key: &'static Key<T>) -> Result<Context> {
+        // SAFETY: self holds a reference and the key is static; NULL is a value that hides.
+        single(|ctx| unsafe {
+            sys::ctx_with_value(self.as_raw(), key.raw(), ptr::null_mut(), None, ctx)
+        })
+    }
+
+    /// The nearest value of a key.
+    pub fn value<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
+        // SAFETY: self holds a reference, and so every value that it can see.
+        let value = unsafe { sys::ctx_value(self.as_raw(), key.raw()) };
+        // SAFETY: with a Key<T> only with_value puts anything in, and that is a boxed T (see Key).
+        unsafe { value.cast::<T>().as_ref() }
+    }
+
+    /// Derives a context that carries text, such as a trace id, which every language finds by its name.
+    /// A NUL in the name or the text is an error.
+    pub fn with_string(&self, name: &str, value: &str) -> Result<Context> {
+        let (name, value) = (exact(name)?, exact(value)?);
+        // SAFETY: self holds a reference, and both texts live through the call, which copies them.
+        single(|ctx| unsafe {
+            sys::ctx_with_string(self.as_raw(), name.as_ptr(), value.as_ptr(), ctx)
+        })
+    }
+
+    /// Derives a context in which a text of further up is hidden.
+    pub fn without_string(&self, name: &str) -> Result<Context> {
+        let name = exact(name)?;
+        // SAFETY: as in with_string(); NULL hides.
+        single(|ctx| unsafe {
+            sys::ctx_with_string(self.as_raw(), name.as_ptr(), ptr::null(), ctx)
+        })
+    }
+
+    /// The nearest text of a name. Bytes of other languages that are not UTF-8 are replaced.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let ctx = Context::background().with_string("trace-id", "8f2c")?;
+    /// assert_eq!(ctx.string("trace-id").as_deref(), Some("8f2c"));
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn string(&self, name: &str) -> Option<Cow<'_, str>> {
+        let name = exact(name).ok()?;
+        // SAFETY: self holds a reference, and so the text; the name lives through the call.
+        unsafe { lossy(sys::ctx_string(self.as_raw(), name.as_ptr())) }
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+//! The end of a context as a future. It stands on a callback and a waker: no descriptor, no thread of its
+//! own, no runtime.
+
+use crate::guard::contain;
+use crate::{Context, Error, Result, Watch};
+use libctx_sys as sys;
+use std::ffi::c_void;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll, Waker};
+
+/// The future of [`Context::done`]: ready, with how it ended, when the context is done.
+///
+/// It owns its context, so it may be kept, moved to another task and polled from anywhere; once ready it
+/// stays so. A context that can never be done keeps it pending for ever.
+#[must_use = "a future does nothing unless it is awaited"]
+#[derive(Debug)]
+pub struct Done {
+    ctx: Context,
+    armed: Option<Armed>,
+}
+
+#[derive(Debug)]
+struct Armed {
+    watch: Watch,
+    slot: Arc<Slot>,
+}
+
+/// Where the callback finds whom to wake. It and the future share it, and either may be the last.
+#[derive(Debug)]
+struct Slot(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    Waiting(Waker),
+    Fired,
+}
+
+impl Slot {
+    fn replace(&self, state: State) -> State {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), state)
+    }
+
+    /// Has the callback wake this waker from now on. False if it has run already: then it will wake nobody.
+    fn wait_with(&self, waker: &Waker) -> bool {
+        let mut waker = waker.clone(); // other people's code: not under the lock, here or at the end
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            State::Fired => false,
+            State::Waiting(old) => {
+                std::mem::swap(old, &mut waker);
+                drop(state);
+                true
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Waits, in async code on any executor, until the context is done; gives how it ended. Where it
+    /// cannot be waited for (no memory, or a context from before a fork) that error comes at once.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::time::Duration;
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// std::thread::spawn(move || canceler.cancel_because("from another thread"));
+    /// let why = smol::block_on(ctx.done());
+    /// assert_eq!(why.cause().unwrap().message(), "from another thread");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn done(&self) -> Done {
+        Done { ctx: self.clone(), armed: None }
+    }
+
+    /// Runs a future until it is ready or the context is done, whichever comes first, and then drops it.
+    /// Once the context is done the future is not polled again.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::{future, time::Duration};
+    ///
+    /// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_millis(5))?;
+    /// smol::block_on(async {
+    ///     assert_eq!(ctx.run(async { 7 }).await.unwrap(), 7);
+    ///     let never = ctx.run(future::pending::<u32>()).await;
+    ///     assert!(never.unwrap_err().is_deadline_exceeded());
+    /// });
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub async fn run<F: Future>(&self, future: F) -> Result<F::Output> {
+        let mut done = self.done();
+        let mut future = pin!(future);
+        poll_fn(move |cx| match Pin::new(&mut done).poll(cx) {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
+        })
+        .await
+    }
+}
+
+impl Done {
+    fn arm(&mut self, waker: &Waker) -> Result<()> {
+        let slot = Arc::new(Slot(Mutex::new(State::Waiting(waker.clone()))));
+        let shared = Arc::into_raw(slot.clone());
+        // SAFETY: wake() borrows what drop_slot() gives back; both are for any thread, as an Arc is.
+        match unsafe { self.ctx.arm_raw(wake, shared.cast_mut().cast(), drop_slot, 0) } {
+            Ok(watch) => self.armed = Some(Armed { watch, slot }),
+            Err(error) => {
+                // SAFETY: a constructor that fails has taken nothing.
+                drop(unsafe { Arc::from_raw(shared) });
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Future for Done {
+    type Output = Error;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Error> {
+        if let Some(error) = self.ctx.err() {
+            return Poll::Ready(error);
+        }
+        let waits = match &self.armed {
+            Some(armed) => armed.slot.wait_with(cx.waker()),
+            None => match self.arm(cx.waker()) {
+                Ok(()) => true,
+                Err(error) => return Poll::Ready(error),
+            },
+        };
+        // The callback may have come in between: then the error is there, since it comes first.
+        match self.ctx.err() {
+            Some(error) => Poll::Ready(error),
+            None => {
+                debug_assert!(waits, "a callback ran on a context that is live");
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Done {
+    /// Disarms. A callback that runs at this moment has the slot to itself, and wakes somebody who is not
+    /// waiting any more, as wakers may. Nothing waits for it: this may be called from inside it.
+    fn drop(&mut self) {
+        if let Some(armed) = &self.armed {
+            armed.watch.stop();
+        }
+    }
+}
+
+/// # Safety
+/// `slot` is from `Arc::<Slot>::into_raw`, and not given back yet.
+unsafe extern "C" fn wake(_: *mut sys::ctx_t, slot: *mut c_void) {
+    // SAFETY: as the caller says.
+    let slot = unsafe { &*slot.cast::<Slot>() };
+    if let State::Waiting(waker) = slot.replace(State::Fired) {
+        contain("a waker", || waker.wake());
+    }
+}
+
+/// # Safety
+/// `slot` is from `Arc::<Slot>::into_raw`, and this is the last use of it.
+unsafe extern "C" fn drop_slot(slot: *mut c_void) {
+    // SAFETY: as the caller says.
+    contain("the destructor of a waker", || drop(unsafe { Arc::from_raw(slot.cast::<Slot>()) }));
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//! Who runs the clock, and what else may cancel: loops, descriptors and signals.
+
+use crate::derive::{pair, single};
+use crate::error::check;
+use crate::time::{duration, nanoseconds};
+use crate::{Canceler, Context, Descriptor, Result};
+use libctx_sys as sys;
+use std::ffi::c_int;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+/// A clock, its deadlines and the descriptors it watches. What is derived from [`background`]
+/// lives on it.
+///
+/// ```
+/// use libctx::Loop;
+/// use std::time::Duration;
+///
+/// let hour = Duration::from_secs(3600);
+/// let clock = Loop::virtual_time()?; // for tests that do not sleep
+/// let (ctx, _canceler) = clock.background()?.with_timeout(hour)?;
+/// assert_eq!(clock.advance(hour - Duration::from_nanos(1))?, 0);
+/// assert!(!ctx.is_done());
+/// assert_eq!(clock.advance(Duration::from_nanos(1))?, 1);
+/// assert!(ctx.err().unwrap().is_deadline_exceeded());
+/// # Ok::<(), libctx::Error>(())
+/// ```
+///
+/// A clone is the same loop. When the last handle of a manual or virtual loop is dropped it is closed: all
+/// its contexts end. Its contexts do not keep it from that.
+///
+/// [`background`]: Loop::background
+#[derive(Debug)]
+pub struct Loop(NonNull<sys::ctx_loop_t>);
+
+// SAFETY: the library allows every function from any thread at any time; two dispatches at once are a
+// result, Busy, and no race. Callbacks, which dispatch and advance run on their thread, are Send.
+unsafe impl Send for Loop {}
+// SAFETY: as for Send.
+unsafe impl Sync for Loop {}
+
+impl Loop {
+    /// A loop with two threads of its own, as the default one, started when they are first needed.
+    pub fn threaded() -> Result<Loop> {
+        Loop::of_kind(sys::CTX_LOOP_THREAD)
+    }
+
+    /// A loop without a thread: [`fd`](Loop::fd) goes into the host's event loop, and whenever it is
+    /// readable the host calls [`dispatch`](Loop::dispatch).
+    pub fn manual() -> Result<Loop> {
+        Loop::of_kind(sys::CTX_LOOP_MANUAL)
+    }
+
+    /// A loop without a thread and without real time: its clock begins at zero and moves only by
+    /// [`advance`](Loop::advance).
+    pub fn virtual_time() -> Result<Loop> {
+        Loop::of_kind(sys::CTX_LOOP_VIRTUAL)
+    }
+
+    fn of_kind(kind: c_int) -> Result<Loop> {
+        let mut handle = ptr::null_mut();
+        // SAFETY: the result is written to `handle`.
+        check(unsafe { sys::ctx_loop_new(kind, &mut handle) })?;
+        // SAFETY: the call succeeded, so this is a valid handle, and ours.
+        Ok(Loop(unsafe { NonNull::new_unchecked(handle) }))
+    }
+
+    /// The loop's root: what is derived from it lives on this loop.
+    pub fn background(&self) -> Result<Context> {
+        // SAFETY: self holds a reference.
+        single(|ctx| unsafe { sys::ctx_loop_background(self.as_raw(), ctx) })
+    }
+
+    /// Makes this the loop that [`Context::background`] lives on, for good.
+    /// [`Busy`](crate::ErrorKind::Busy) if that has been used before.
+    pub fn set_default(&self) -> Result<()> {
+        // SAFETY: self holds a reference.
+        check(unsafe { sys::ctx_loop_set_default(self.as_raw()) }).map(drop)
+    }
+
+    /// Ends everything on the loop that can be cancelled, for good.
+    pub fn close(&self) -> Result<()> {
+        // SAFETY: self holds a reference.
+        check(unsafe { sys::ctx_loop_close(self.as_raw()) }).map(drop)
+    }
+
+    /// A manual loop's descriptor: readable whenever [`dispatch`](Loop::dispatch) has work.
+    pub fn fd(&self) -> Result<Descriptor<Loop>> {
+        // SAFETY: self holds a reference, and so does the descriptor.
+        Descriptor::of(self.clone(), unsafe { sys::ctx_loop_fd(self.as_raw()) })
+    }
+
+    /// Does what is due on a manual loop, callbacks included, and never blocks: how many deadlines,
+    /// graces, descriptors and signals fired.
+    pub fn dispatch(&self) -> Result<usize> {
+        // SAFETY: self holds a reference.
+        check(unsafe { sys::ctx_loop_dispatch(self.as_raw()) })
+    }
+
+    /// Moves the clock of a virtual loop, and fires what is due up to its new time, in order, each
+    /// callback with the clock at its deadline: how many fired.
+    pub fn advance(&self, time: Duration) -> Result<usize> {
+        // SAFETY: self holds a reference.
+        check(unsafe { sys::ctx_loop_advance(self.as_raw(), nanoseconds(time)) })
+    }
+
+    /// What the loop's clock shows.
+    pub fn clock(&self) -> Duration {
+        // SAFETY: self holds a reference.
+        duration(unsafe { sys::ctx_loop_now(self.as_raw()) })
+    }
+
+    /// When, on the loop's clock, dispatch or advance has something to do next; `None` if there is
+    /// nothing, and for a loop with threads of its own.
+    pub fn next(&self) -> Option<Duration> {
+        // SAFETY: self holds a reference.
+        match unsafe { sys::ctx_loop_next(self.as_raw()) } {
+            i64::MAX | i64::MIN => None,
+            time => Some(duration(time)),
+        }
+    }
+
+    /// The C handle, borrowed.
+    pub fn as_raw(&self) -> *mut sys::ctx_loop_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Clone for Loop {
+    fn clone(&self) -> Loop {
+        // SAFETY: self holds a reference, so the handle is valid and one more can be had.
+        unsafe { sys::ctx_loop_ref(self.as_raw()) };
+        Loop(self.0)
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // SAFETY: self owns one reference, and gives it back once.
+        unsafe { sys::ctx_loop_unref(self.as_raw()) };
+    }
+}
+
+impl Context {
+    /// Derives a context that also ends when poll(2) would report one of `events` (`libc::POLLRDHUP` and
+    /// its like) on a descriptor, or an error or a hang-up. Nothing is read. The cause's code is the
+    /// events that came.
+    ///
+    /// The descriptor should stay open until the context is done or freed: after it was closed it does not
+    /// end the context any more.
+    pub fn with_fd(&self, fd: impl AsFd, events: i16) -> Result<(Context, Canceler)> {
+        let (fd, events) = (fd.as_fd(), u32::from(events as u16));
+        // SAFETY: self holds a reference; the descriptor is open during the call, and later the library is
+        // ready for it to be closed, and its number to be another's.
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_fd(self.as_raw(), fd.as_raw_fd(), events, ctx, canceler)
+        })
+    }
+
+    /// Derives a context that also ends when the process is sent one of these signals, which must be
+    /// blocked in every thread. The cause's code is the signal's number; its message names it and the
+    /// sender. No handler is changed.
+    pub fn with_signal(&self, signals: &[i32]) -> Result<(Context, Canceler)> {
+        // SAFETY: self holds a reference, and the signals live through the call.
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_signal(self.as_raw(), signals.as_ptr(), signals.len(), ctx, canceler)
+        })
+    }
+}

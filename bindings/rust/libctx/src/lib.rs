@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//! The README of the crate comes first; each type's page has the rest.
+#![doc = include_str!("../README.md")]
+
+mod canceler;
+mod cause;
+mod context;
+mod derive;
+mod done;
+mod error;
+mod event_loop;
+mod fd;
+mod guard;
+mod key;
+mod queue;
+mod text;
+mod time;
+#[cfg(feature = "tokio-util")]
+mod token;
+mod wait;
+mod watch;
+
+pub use canceler::{CancelGuard, Canceler};
+pub use cause::Cause;
+pub use context::Context;
+pub use done::Done;
+pub use error::{Error, ErrorKind, Result};
+pub use event_loop::Loop;
+pub use fd::Descriptor;
+pub use guard::{CallbackPanic, set_panic_reporter};
+pub use key::Key;
+pub use libctx_sys as sys;
+pub use queue::{Event, Queue};
+#[cfg(feature = "tokio-util")]
+pub use token::LinkedToken;
+pub use wait::PollFd;
+pub use watch::Watch;

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//! Very many contexts on one descriptor.
+
+use crate::error::check;
+use crate::wait::uninterrupted;
+use crate::{Context, Descriptor, Error, ErrorKind, Result, Watch};
+use libctx_sys as sys;
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+/// A queue: each context that was added posts one event when it is done.
+///
+/// ```
+/// use libctx::{Context, Event, Queue};
+///
+/// let (parent, canceler) = Context::background().with_cancel()?;
+/// let queue = Queue::new()?;
+/// for token in 0..1000 {
+///     queue.add(&parent.with_cancel()?.0, token)?;
+/// }
+/// canceler.cancel();
+/// let mut events = [Event::default(); 64];
+/// let mut all = 0;
+/// while let taken @ [_, ..] = queue.drain(&mut events)? {
+///     all += taken.len();
+/// }
+/// assert_eq!(all, 1000);
+/// # Ok::<(), libctx::Error>(())
+/// ```
+///
+/// A clone is the same queue. With the last handle everything in it is disarmed.
+#[derive(Debug)]
+pub struct Queue(NonNull<sys::ctx_queue_t>);
+
+// SAFETY: the library allows every function from any thread at any time. What a queue releases on the
+// thread that drains it are references to contexts, which are Send.
+unsafe impl Send for Queue {}
+// SAFETY: as for Send.
+unsafe impl Sync for Queue {}
+
+/// What a queue tells of a context that is done.
+#[repr(transparent)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Event(sys::ctx_event);
+
+impl Event {
+    /// What was given to [`Queue::add`].
+    pub fn token(&self) -> u64 {
+        self.0.token
+    }
+
+    /// How the context ended: [`Canceled`](ErrorKind::Canceled) or
+    /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded).
+    pub fn kind(&self) -> ErrorKind {
+        Error::from_code(self.0.err).kind()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("token", &self.token()).field("kind", &self.kind()).finish()
+    }
+}
+
+impl Queue {
+    /// A new queue.
+    pub fn new() -> Result<Queue> {
+        let mut queue = ptr::null_mut();
+        // SAFETY: the result is written to `queue`.
+        check(unsafe { sys::ctx_queue_new(&mut queue) })?;
+        // SAFETY: the call succeeded, so this is a valid handle, and ours.
+        Ok(Queue(unsafe { NonNull::new_unchecked(queue) }))
+    }
+
+    /// Adds a context: when it is done, or if it is already, one event with this token is posted. The
+    /// queue holds the context until its event is drained. The watch can withdraw it, until then; to drop
+    /// the watch leaves it.
+    pub fn add(&self, ctx: &Context, token: u64) -> Result<Watch> {
+        let mut watch = ptr::null_mut();
+        // SAFETY: both hold a reference, and the result is written to `watch`.
+        check(unsafe { sys::ctx_queue_add(self.as_raw(), ctx.as_raw(), token, &mut watch) })?;
+        // SAFETY: the call succeeded, so this is a valid handle, and ours.
+        Ok(unsafe { Watch::own(watch) })
+    }
+
+    /// Takes events in the order they were posted, as many as there are and fit. Never blocks.
+    pub fn drain<'a>(&self, events: &'a mut [Event]) -> Result<&'a [Event]> {
+        let (first, room) = (events.as_mut_ptr().cast(), events.len());
+        // SAFETY: self holds a reference; Event has the layout of a ctx_event, and there is room.
+        taken(events, unsafe { sys::ctx_queue_drain(self.as_raw(), first, room) })
+    }
+
+    /// As [`drain`](Queue::drain), but blocks until there is an event, or the time has passed: then there
+    /// is none.
+    pub fn wait<'a>(&self, events: &'a mut [Event], time: Option<Duration>) -> Result<&'a [Event]> {
+        let (first, room) = (events.as_mut_ptr().cast(), events.len());
+        // SAFETY: as in drain().
+        let wait = |left| unsafe { sys::ctx_queue_wait(self.as_raw(), first, room, left) };
+        taken(events, uninterrupted(time, wait))
+    }
+
+    /// A descriptor that is readable while events wait. Do not read it: draining does.
+    pub fn fd(&self) -> Result<Descriptor<Queue>> {
+        // SAFETY: self holds a reference, and so does the descriptor.
+        Descriptor::of(self.clone(), unsafe { sys::ctx_queue_fd(self.as_raw()) })
+    }
+
+    /// The C handle, borrowed.
+    pub fn as_raw(&self) -> *mut sys::ctx_queue_t {
+        self.0.as_ptr()
+    }
+}
+
+fn taken(events: &[Event], result: i64) -> Result<&[Event]> {
+    match usize::try_from(result) {
+        Ok(n) => Ok(&events[..n]),
+        Err(_) => Err(Error::from_code(result as i32)), // a negative errno: it fits
+    }
+}
+
+impl Clone for Queue {
+    fn clone(&self) -> Queue {
+        // SAFETY: self holds a reference, so the handle is valid and one more can be had.
+        unsafe { sys::ctx_queue_ref(self.as_raw()) };
+        Queue(self.0)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: self owns one reference, and gives it back once.
+        unsafe { sys::ctx_queue_unref(self.as_raw()) };
+    }
+}

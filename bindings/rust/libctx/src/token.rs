@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//! Feature `tokio-util`: contexts and its `CancellationToken`, one made of the other.
+//!
+//! Neither direction needs a runtime or a task: a context wakes by a callback, and a token by a waker.
+
+use crate::{Canceler, Context, Key, Result, Watch};
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{self, Poll, Wake, Waker};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// A token that is cancelled with a context, for as long as this is kept: dropped, it lets the token be.
+///
+/// It is used as the token; clones and child tokens of it go wherever tokens go.
+#[must_use = "dropped, the token is not cancelled with the context any more"]
+#[derive(Debug)]
+pub struct LinkedToken {
+    token: CancellationToken,
+    watch: Option<Watch>,
+}
+
+impl LinkedToken {
+    /// The token alone, tied to the context until that ends. The tie keeps the context alive: on one that
+    /// is never ended it stays for ever.
+    pub fn detach(mut self) -> CancellationToken {
+        self.watch = None;
+        self.token.clone()
+    }
+}
+
+impl Deref for LinkedToken {
+    type Target = CancellationToken;
+    fn deref(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+impl Drop for LinkedToken {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.stop();
+        }
+    }
+}
+
+impl Context {
+    /// A token that is cancelled when this context is done.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// let token = ctx.to_token()?;
+    /// let child = token.child_token();
+    /// canceler.cancel();
+    /// assert!(child.is_cancelled());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn to_token(&self) -> Result<LinkedToken> {
+        let token = CancellationToken::new();
+        let cancelled = token.clone();
+        let watch = Some(self.after_func(move |_| cancelled.cancel())?);
+        Ok(LinkedToken { token, watch })
+    }
+
+    /// Derives a context that also ends when a token is cancelled, with the cause "token cancelled".
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let token = CancellationToken::new();
+    /// let ctx = Context::background().with_token(&token)?;
+    /// token.cancel();
+    /// assert!(ctx.err().unwrap().is_canceled());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn with_token(&self, token: &CancellationToken) -> Result<Context> {
+        let (ctx, canceler) = self.with_cancel()?;
+        let waker = Waker::from(Arc::new(Bridge { token: token.clone(), canceler }));
+        let mut waiting = Box::pin(token.clone().cancelled_owned());
+        // The first poll leaves the waker with the token, or finds it cancelled.
+        if let Poll::Ready(()) = waiting.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+            waker.wake();
+            return Ok(ctx);
+        }
+        // The tie lives in a value of the context handed out: when that is freed, so is the tie. The
+        // canceler in it keeps only the inner context.
+        ctx.with_value(&TIE, Tie { _waiting: Mutex::new(waiting) })
+    }
+}
+
+static TIE: Key<Tie> = Key::new(c"CancellationToken");
+
+/// What keeps the waker with the token. The lock is never taken: it makes the future Sync.
+struct Tie {
+    _waiting: Mutex<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+/// A waker that cancels. A token wakes with no lock held; the future is not polled again.
+struct Bridge {
+    token: CancellationToken,
+    canceler: Canceler,
+}
+
+impl Wake for Bridge {
+    fn wake(self: Arc<Self>) {
+        // A waker may be called for nothing.
+        if self.token.is_cancelled() {
+            self.canceler.cancel_because("token cancelled");
+        }
+    }
+}

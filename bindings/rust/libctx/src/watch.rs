@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//! Callbacks: what runs when a context is done, and how to prevent it.
+
+use crate::error::check;
+use crate::guard::contain;
+use crate::{Context, Result};
+use libctx_sys as sys;
+use std::ffi::c_void;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+
+/// Something armed on a context: a callback, or an entry of a queue. To drop it leaves it armed.
+#[derive(Debug)]
+pub struct Watch(NonNull<sys::ctx_watch_t>);
+
+// SAFETY: the library allows stops from any thread at any time. A stop drops the callback on its own
+// thread: callbacks are Send.
+unsafe impl Send for Watch {}
+// SAFETY: as for Send; of several stops at once one wins.
+unsafe impl Sync for Watch {}
+
+impl Watch {
+    /// Prevents what has not begun. True if it will not run, thanks to this call; its closure has then
+    /// been dropped. Does not wait for one that runs.
+    pub fn stop(&self) -> bool {
+        // SAFETY: self owns the handle.
+        unsafe { sys::ctx_watch_stop(self.0.as_ptr()) == 1 }
+    }
+
+    /// As [`stop`](Watch::stop), and on return the callback is not running any more either, and its
+    /// closure has been dropped. From inside the callback itself it returns at once. Two callbacks that
+    /// wait for each other wait for ever.
+    pub fn stop_wait(&self) -> bool {
+        // SAFETY: self owns the handle.
+        unsafe { sys::ctx_watch_stop_wait(self.0.as_ptr()) == 1 }
+    }
+
+    /// # Safety
+    /// A valid handle, not NULL, that the caller owns.
+    pub(crate) unsafe fn own(watch: *mut sys::ctx_watch_t) -> Watch {
+        // SAFETY: not NULL, as the caller says.
+        Watch(unsafe { NonNull::new_unchecked(watch) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // SAFETY: self owns the handle, and gives it back once.
+        unsafe { sys::ctx_watch_unref(self.0.as_ptr()) };
+    }
+}
+
+impl Context {
+    /// Runs `callback` once, when the context is done: on the thread that ends it, before that call
+    /// returns; after a deadline on the library's thread `ctx-calls`. On a context that is done it runs
+    /// here, before this returns. It holds no lock of the library's and may do anything; a panic in it
+    /// is caught and reported (see [`set_panic_reporter`](crate::set_panic_reporter)).
+    ///
+    /// The callback stays armed when the watch is dropped, and keeps the context until then.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::sync::mpsc;
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// let (tell, told) = mpsc::channel();
+    /// ctx.after_func(move |ctx| tell.send(ctx.cause().unwrap().to_string()).unwrap())?;
+    /// canceler.cancel_because("enough");
+    /// assert_eq!(told.recv().unwrap(), "enough");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn after_func<F>(&self, callback: F) -> Result<Watch>
+    where
+        F: FnOnce(&Context) + Send + 'static,
+    {
+        self.arm(callback, 0)
+    }
+
+    /// As [`after_func`](Context::after_func), but always on the thread `ctx-calls` (on a manual loop in
+    /// its next dispatch), never inside a cancel: for callbacks that take a lock which a canceling caller
+    /// may hold.
+    pub fn after_func_deferred<F>(&self, callback: F) -> Result<Watch>
+    where
+        F: FnOnce(&Context) + Send + 'static,
+    {
+        self.arm(callback, sys::CTX_DEFER)
+    }
+
+    fn arm<F: FnOnce(&Context) + Send + 'static>(&self, callback: F, flags: u32) -> Result<Watch> {
+        let armed = Box::into_raw(Box::new(Some(callback)));
+        // SAFETY: the box is what run::<F> and drop_callback::<F> want, and once armed it is theirs.
+        let result =
+            unsafe { self.arm_raw(run::<F>, armed.cast::<c_void>(), drop_callback::<F>, flags) };
+        if result.is_err() {
+            // SAFETY: a constructor that fails has taken nothing.
+            drop(unsafe { Box::from_raw(armed) });
+        }
+        result
+    }
+
+    /// # Safety
+    /// `run` takes `arg`, once, from any thread, and so does `drop` after it or instead of it.
+    pub(crate) unsafe fn arm_raw(
+        &self,
+        run: sys::ctx_fn,
+        arg: *mut c_void,
+        drop: sys::ctx_drop_fn,
+        flags: u32,
+    ) -> Result<Watch> {
+        let mut watch = ptr::null_mut();
+        // SAFETY: self holds a reference, and the rest is as the caller says.
+        check(unsafe {
+            sys::ctx_after_func(self.as_raw(), Some(run), arg, Some(drop), flags, &mut watch)
+        })?;
+        // SAFETY: the call succeeded, so this is a valid handle, and ours.
+        Ok(unsafe { Watch::own(watch) })
+    }
+}
+
+/// # Safety
+/// `callback` is a `Box<Option<F>>` given out; the library calls this once, and before the destructor.
+unsafe extern "C" fn run<F: FnOnce(&Context)>(ctx: *mut sys::ctx_t, callback: *mut c_void) {
+    contain("a callback of after_func", || {
+        // SAFETY: valid for this call and borrowed: so it is not given back.
+        let ctx = ManuallyDrop::new(unsafe { Context::own(ctx) });
+        // SAFETY: the box is there until the destructor runs, and nobody else looks into it.
+        if let Some(callback) = unsafe { (*callback.cast::<Option<F>>()).take() } {
+            callback(&ctx);
+        }
+    });
+}
+
+/// # Safety
+/// `callback` is a `Box<Option<F>>` given out, and this is the last call with it.
+unsafe extern "C" fn drop_callback<F>(callback: *mut c_void) {
+    // SAFETY: as the caller says.
+    let callback = unsafe { Box::from_raw(callback.cast::<Option<F>>()) };
+    contain("the destructor of a callback", || drop(callback));
+}

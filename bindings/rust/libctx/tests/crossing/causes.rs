@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//! The reason of a cancel, with what only Rust understands of it.
+
+use libctx::{Cause, Context, Key, sys};
+use std::error::Error;
+use std::ffi::CStr;
+use std::time::Duration;
+
+static PLACE: Key<&'static str> = Key::new(c"place");
+static OTHER: Key<&'static str> = Key::new(c"place");
+
+#[test]
+fn a_cause_goes_down_the_tree_and_out_to_c() {
+    let (parent, canceler) = Context::background().with_cancel().unwrap();
+    let (child, _own) = parent.with_cancel().unwrap();
+    canceler.cancel_with(&Cause::new(-libc::EPIPE, "the client has gone"));
+    let cause = child.cause().unwrap();
+    assert_eq!((cause.code(), &*cause.message()), (-libc::EPIPE, "the client has gone"));
+    // SAFETY: `child` holds the context, and that its cause and its text.
+    let seen = unsafe { CStr::from_ptr(sys::ctx_cause_message(sys::ctx_cause(child.as_raw()))) };
+    assert_eq!(seen.to_str().unwrap(), "the client has gone");
+}
+
+#[test]
+fn a_plain_cancel_has_a_plain_cause() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(ctx.cause().is_none());
+    canceler.cancel();
+    let cause = ctx.cause().unwrap();
+    assert_eq!((cause.code(), &*cause.message()), (-libc::ECANCELED, "context canceled"));
+    assert!(cause.source().is_none());
+}
+
+#[test]
+fn an_error_comes_back_as_it_was() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let io = std::io::Error::other("disk on fire");
+    canceler.cancel_with(&Cause::from_error(io));
+    let error = ctx.err().unwrap();
+    let cause = error.source().unwrap();
+    assert_eq!(cause.to_string(), "disk on fire");
+    let original = cause.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(original.kind(), std::io::ErrorKind::Other);
+    assert_eq!(Cause::from_error("just text").message(), "just text");
+}
+
+#[test]
+fn data_is_seen_through_its_key_alone() {
+    let cause = Cause::with_data(3, "with data", &PLACE, "here");
+    assert_eq!(cause.data(&PLACE), Some(&"here"));
+    assert_eq!(cause.data(&OTHER), None);
+    assert_eq!(cause.clone().data(&PLACE), Some(&"here"));
+}
+
+#[test]
+fn the_cause_of_a_deadline_is_there_when_it_fires() {
+    let late = Cause::new(42, "too slow");
+    let (ctx, _canceler) =
+        Context::background().with_timeout_cause(Duration::from_millis(1), &late).unwrap();
+    let error = ctx.wait();
+    assert!(error.is_deadline_exceeded());
+    assert_eq!(
+        (error.cause().unwrap().code(), error.source().unwrap().to_string()),
+        (42, "too slow".to_string())
+    );
+    let hour = Duration::from_secs(3600);
+    let (ctx, canceler) = Context::background().with_timeout_cause(hour, &late).unwrap();
+    canceler.cancel();
+    assert_eq!(ctx.cause().unwrap().message(), "context canceled");
+}
+
+#[test]
+fn a_nul_in_a_message_is_shown() {
+    assert_eq!(Cause::new(1, "a\0b").message(), "a\u{FFFD}b");
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! Errors of C as errors of Rust's, and as those of std::io.
+
+use libctx::{Cause, Context, Error, ErrorKind, Loop, sys};
+use std::error::Error as _;
+use std::ffi::{CString, c_void};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn expired() -> Error {
+    let (ctx, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
+    ctx.check().unwrap_err()
+}
+
+fn canceled(message: &str) -> Error {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(ctx.check().is_ok() && ctx.err().is_none() && ctx.cause().is_none());
+    assert!(canceler.cancel_because(message));
+    ctx.check().unwrap_err()
+}
+
+#[test]
+fn the_two_ends_have_their_names_and_codes() {
+    let error = canceled("why");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Canceled, -libc::ECANCELED));
+    assert_eq!(error.to_string(), "context canceled");
+    assert!(error.is_canceled() && !error.is_deadline_exceeded());
+    let error = expired();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::DeadlineExceeded, -libc::ETIMEDOUT));
+    assert_eq!(error.to_string(), "context deadline exceeded");
+    assert!(error.is_deadline_exceeded() && !error.is_canceled());
+}
+
+#[test]
+fn the_source_is_the_cause_if_it_says_more() {
+    assert_eq!(canceled("why").source().unwrap().to_string(), "why");
+    assert!(expired().source().is_none());
+    assert_eq!(expired().cause().unwrap().message(), "context deadline exceeded");
+}
+
+#[test]
+fn the_end_of_a_context_becomes_an_io_error_and_back() {
+    let error = io::Error::from(expired());
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let error = io::Error::from(canceled("why"));
+    assert_eq!(error.kind(), io::ErrorKind::Other);
+    let inner = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
+    assert_eq!(inner.cause().unwrap().message(), "why");
+
+    fn reads(ctx: &Context) -> io::Result<()> {
+        ctx.check()?;
+        Ok(())
+    }
+    assert!(reads(&Context::background()).is_ok());
+}
+
+#[test]
+fn an_error_of_the_system_is_the_systems_in_io() {
+    let regular = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let error = Context::background().with_fd(&regular, libc::POLLIN).unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::System, -libc::EPERM));
+    assert!(error.cause().is_none() && error.source().is_none());
+    assert_eq!(io::Error::from(error).raw_os_error(), Some(libc::EPERM));
+}
+
+#[test]
+fn every_kind_comes_from_where_it_should() {
+    let root = Context::background();
+    let manual = Loop::manual().unwrap();
+    let kind = |error: Option<Error>| error.unwrap().kind();
+    assert_eq!(kind(root.done_fd().err()), ErrorKind::Unsupported);
+    assert_eq!(kind(manual.advance(Duration::ZERO).err()), ErrorKind::Unsupported);
+    assert_eq!(kind(root.with_string("a\0b", "").err()), ErrorKind::InvalidInput);
+    assert_eq!(kind(Context::merge([]).err()), ErrorKind::InvalidInput);
+    assert_eq!(kind(Context::wait_any([], None).err()), ErrorKind::InvalidInput);
+    assert_eq!(kind(root.with_signal(&[]).err()), ErrorKind::InvalidInput);
+    let (here, _canceler) = root.with_cancel().unwrap();
+    let (there, _canceler) = manual.background().unwrap().with_cancel().unwrap();
+    assert_eq!(kind(Context::merge([&here, &there]).err()), ErrorKind::OtherLoop);
+    assert_eq!(kind(manual.set_default().err()), ErrorKind::Busy);
+}
+
+#[test]
+fn an_error_can_be_passed_on_to_another_context() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(canceler.cancel_as(&expired()));
+    assert!(ctx.err().unwrap().is_deadline_exceeded());
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(canceler.cancel_as(&canceled("of another")));
+    assert_eq!(ctx.cause().unwrap().message(), "of another");
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(canceler.cancel_as(&Context::merge([]).unwrap_err()));
+    assert!(ctx.err().unwrap().is_canceled());
+    assert_eq!(ctx.cause().unwrap().code(), -libc::EINVAL);
+}
+
+#[test]
+fn times_go_there_and_back() {
+    let deadline = Instant::now() + Duration::from_secs(7200);
+    let (ctx, _canceler) = Context::background().with_deadline(deadline).unwrap();
+    assert_eq!(ctx.deadline(), Some(deadline));
+    assert!(ctx.remaining().unwrap() <= Duration::from_secs(7200));
+    let cause = Cause::new(1, "too late");
+    let (past, _canceler) = ctx.with_deadline_cause(Instant::now(), &cause).unwrap();
+    assert_eq!(past.cause().unwrap().message(), "too late");
+    assert_eq!(past.remaining(), Some(Duration::ZERO));
+    let (endless, _canceler) = Context::background().with_timeout(Duration::MAX).unwrap();
+    assert_eq!((endless.deadline(), endless.remaining()), (None, None));
+}
+
+#[test]
+fn a_wait_that_times_out_is_no_error() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(ctx.wait_timeout(Duration::ZERO).is_none());
+    assert_eq!(Context::wait_any([&ctx], Some(Duration::from_millis(1))).unwrap(), None);
+    canceler.cancel();
+    assert!(ctx.wait_timeout(Duration::ZERO).unwrap().is_canceled());
+    let root = Context::background();
+    assert_eq!(Context::wait_any([&root, &ctx], None).unwrap(), Some(1));
+}
+
+/// The library again, under another name: its handles are told from ours, and refused.
+#[test]
+fn a_handle_of_another_copy_is_an_error() {
+    if std::env::var_os("LIBCTX_BUNDLED").is_some() {
+        return; // linked into this program: there is no file to copy
+    }
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
+    let path = paths.find(|path| path.contains("/libctx.so")).expect("a shared libctx");
+    let copy =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("copy-{}.so", std::process::id()));
+    std::fs::copy(path, &copy).unwrap();
+    let name = CString::new(copy.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the copy is never unloaded, and its ctx_background() has the type of ours.
+    let foreign = unsafe {
+        let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!library.is_null());
+        let background = libc::dlsym(library, c"ctx_background".as_ptr());
+        assert!(!background.is_null());
+        std::mem::transmute::<*mut c_void, extern "C" fn() -> *mut sys::ctx_t>(background)()
+    };
+    std::fs::remove_file(&copy).unwrap();
+    assert_ne!(foreign, Context::background().as_raw());
+    // SAFETY: a valid handle, if not of this copy; nothing is taken from it.
+    let error = unsafe { Context::clone_from_raw(foreign) }.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Foreign, -libc::EREMOTE));
+    assert_eq!(error.to_string(), "a handle of another copy of libctx");
+}

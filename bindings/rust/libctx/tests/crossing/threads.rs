@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+//! Contexts go to other threads, and are shared between them.
+
+use super::next;
+use libctx::{CancelGuard, Canceler, Cause, Context, Done, Error, Key, Loop, Queue, Watch};
+use std::sync::Barrier;
+use std::sync::mpsc::channel;
+use std::thread;
+
+#[test]
+fn everything_may_be_sent_and_shared() {
+    fn both<T: Send + Sync + 'static>() {}
+    both::<Context>();
+    both::<Canceler>();
+    both::<CancelGuard>();
+    both::<Cause>();
+    both::<Error>();
+    both::<Key<*mut u8>>();
+    both::<Watch>();
+    both::<Done>();
+    both::<Loop>();
+    both::<Queue>();
+    both::<libctx::Descriptor<Context>>();
+}
+
+#[test]
+fn a_wait_in_one_thread_ends_by_a_cancel_in_another() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (ready, begun) = channel();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            ready.send(()).unwrap();
+            ctx.wait()
+        });
+        next(&begun);
+        canceler.cancel_because("across");
+        assert_eq!(waiter.join().unwrap().cause().unwrap().message(), "across");
+    });
+}
+
+#[test]
+fn of_many_cancels_at_once_one_wins() {
+    for _ in 0..100 {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        let start = Barrier::new(4);
+        let won: Vec<_> = thread::scope(|scope| {
+            let cancel = |name: &'static str| {
+                let (canceler, start) = (&canceler, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    canceler.cancel_because(name).then_some(name)
+                })
+            };
+            let all = ["a", "b", "c", "d"].map(cancel);
+            all.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(won.len(), 1);
+        assert_eq!(ctx.cause().unwrap().message(), won[0]);
+    }
+}
+
+#[test]
+fn a_tree_is_derived_and_cancelled_by_threads_at_once() {
+    let (root, canceler) = Context::background().with_cancel().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !root.is_done() {
+                    let (child, own) = root.with_cancel().unwrap();
+                    let (grandchild, _) = child.with_cancel().unwrap();
+                    own.cancel();
+                    assert!(grandchild.is_done());
+                }
+                assert!(root.with_cancel().unwrap().0.is_done());
+            });
+        }
+        for _ in 0..1000 {
+            drop(root.with_cancel().unwrap());
+        }
+        canceler.cancel();
+    });
+}

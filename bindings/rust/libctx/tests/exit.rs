@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//! A process ends as it should, whatever of libctx is alive in it. This program runs itself, once for each
+//! way to end; it has no test harness, so that its main is main.
+#![allow(missing_docs)]
+
+use libctx::{Context, Key, Loop, Queue};
+use std::env;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const HOUR: Duration = Duration::from_secs(3600);
+static VALUE: Key<Vec<u8>> = Key::new(c"value");
+
+/// The ways to end, and the status that each must end with.
+const WAYS: [(&str, i32); 5] = [
+    ("returning_from_main", 7),
+    ("process_exit", 8),
+    ("exit_in_a_callback", 9),
+    ("panic_in_main", 101),
+    ("exit_while_a_deferred_callback_runs", 10),
+];
+
+fn main() -> ExitCode {
+    if let Some(way) = env::args().nth(1).filter(|way| WAYS.iter().any(|known| known.0 == way)) {
+        return end(&way);
+    }
+    for (way, status) in WAYS {
+        run(way, status);
+        println!("test exit::{way} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(way: &str, status: i32) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .arg(way)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("this program runs itself");
+    let begin = Instant::now();
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None if begin.elapsed() > Duration::from_secs(60) => {
+                child.kill().unwrap();
+                panic!("{way}: it does not end");
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    assert_eq!(ended.code(), Some(status), "{way}: {ended}");
+}
+
+/// Leaves as much as possible alive and armed, and ends the process.
+fn end(way: &str) -> ExitCode {
+    let root = Context::background();
+    let (ctx, canceler) = root.with_timeout(HOUR).unwrap();
+    let ctx = ctx.with_value(&VALUE, vec![0; 1000]).unwrap();
+    let (done, cancel_done) = root.with_cancel().unwrap();
+    cancel_done.cancel();
+    ctx.after_func(|_| ()).unwrap();
+    ctx.done_fd().unwrap();
+    let queue = Queue::new().unwrap();
+    queue.add(&ctx, 1).unwrap();
+    let own = Loop::threaded().unwrap();
+    let _elsewhere = own.background().unwrap().with_timeout(HOUR).unwrap();
+    let (begun, begins) = channel();
+    let waiting = ctx.clone();
+    let started = begun.clone();
+    thread::spawn(move || {
+        started.send(()).unwrap();
+        waiting.wait()
+    });
+    begins.recv().unwrap();
+    match way {
+        "returning_from_main" => return ExitCode::from(7),
+        "process_exit" => std::process::exit(8),
+        "exit_in_a_callback" => {
+            ctx.after_func(|_| std::process::exit(9)).unwrap();
+            canceler.cancel();
+        }
+        "panic_in_main" => panic!("as intended"),
+        _ => {
+            done.after_func_deferred(move |_| {
+                begun.send(()).unwrap();
+                loop {
+                    thread::park();
+                }
+            })
+            .unwrap();
+            begins.recv().unwrap();
+            std::process::exit(10);
+        }
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//! `Done` and `run` under wakers that count, change, panic, and drop the future they wake.
+
+use libctx::{Context, Done, Key};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::task::{self, Poll, Wake, Waker};
+use std::thread;
+
+#[derive(Default)]
+struct Counts(AtomicUsize);
+
+impl Wake for Counts {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn counting() -> (Arc<Counts>, Waker) {
+    let counts = Arc::new(Counts::default());
+    (counts.clone(), Waker::from(counts))
+}
+
+fn woken(counts: &Counts) -> usize {
+    counts.0.load(Ordering::SeqCst)
+}
+
+fn poll(done: &mut Done, waker: &Waker) -> Poll<libctx::Error> {
+    Pin::new(done).poll(&mut task::Context::from_waker(waker))
+}
+
+#[test]
+fn it_is_pending_until_the_context_is_done_and_ready_for_ever_after() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (counts, waker) = counting();
+    let mut done = ctx.done();
+    assert!(poll(&mut done, &waker).is_pending());
+    assert_eq!(woken(&counts), 0);
+    canceler.cancel_because("enough");
+    assert_eq!(woken(&counts), 1);
+    for _ in 0..2 {
+        let Poll::Ready(error) = poll(&mut done, &waker) else { panic!("not ready") };
+        assert_eq!(error.cause().unwrap().message(), "enough");
+    }
+    assert_eq!(woken(&counts), 1);
+}
+
+#[test]
+fn a_done_context_is_ready_at_once_and_wakes_nobody() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel();
+    let (counts, waker) = counting();
+    assert!(poll(&mut ctx.done(), &waker).is_ready());
+    assert_eq!((woken(&counts), Arc::strong_count(&counts)), (0, 2));
+}
+
+#[test]
+fn polled_with_another_waker_it_wakes_that_one() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let ((first, first_waker), (second, second_waker)) = (counting(), counting());
+    let mut done = ctx.done();
+    assert!(poll(&mut done, &first_waker).is_pending());
+    assert!(poll(&mut done, &second_waker).is_pending());
+    assert_eq!(Arc::strong_count(&first), 2, "the first waker has been let go");
+    canceler.cancel();
+    assert_eq!((woken(&first), woken(&second)), (0, 1));
+}
+
+#[test]
+fn dropped_it_wakes_nobody_and_holds_nothing() {
+    static HELD: Key<Arc<()>> = Key::new(c"held");
+    let held = Arc::new(());
+    let (parent, canceler) = Context::background().with_cancel().unwrap();
+    let ctx = parent.with_value(&HELD, held.clone()).unwrap();
+    let (counts, waker) = counting();
+    let mut done = ctx.done();
+    assert!(poll(&mut done, &waker).is_pending());
+    drop(ctx);
+    assert_eq!((Arc::strong_count(&counts), Arc::strong_count(&held)), (3, 2));
+    drop(done);
+    assert_eq!((Arc::strong_count(&counts), Arc::strong_count(&held)), (2, 1));
+    canceler.cancel();
+    assert_eq!(woken(&counts), 0);
+}
+
+#[test]
+fn on_a_context_that_never_ends_it_waits_for_ever_and_keeps_no_thread() {
+    let (counts, waker) = counting();
+    let mut done = Context::background().done();
+    assert!(poll(&mut done, &waker).is_pending());
+    drop(done);
+    assert_eq!((woken(&counts), Arc::strong_count(&counts)), (0, 2));
+}
+
+#[test]
+fn a_waker_may_drop_the_future_it_wakes() {
+    struct Drops(Mutex<Option<Done>>);
+    impl Wake for Drops {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let holder = Arc::new(Drops(Mutex::new(Some(ctx.done()))));
+    let waker = Waker::from(holder.clone());
+    assert!(poll(holder.0.lock().unwrap().as_mut().unwrap(), &waker).is_pending());
+    canceler.cancel();
+    assert!(holder.0.lock().unwrap().is_none());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&holder), 1);
+}
+
+#[test]
+fn a_waker_that_panics_does_not_stop_the_cancel() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in a waker");
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (counts, waker) = counting();
+    let (mut first, mut second) = (ctx.done(), ctx.done());
+    assert!(poll(&mut first, &Waker::from(Arc::new(Panics))).is_pending());
+    assert!(poll(&mut second, &waker).is_pending());
+    assert!(canceler.cancel());
+    assert_eq!(woken(&counts), 1);
+}
+
+/// Whatever the moment of the cancel: either a poll sees it, or the last waker is woken.
+#[test]
+fn no_wake_up_is_lost() {
+    for round in 0..2000 {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        let start = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                canceler.cancel();
+            });
+            let mut done = ctx.done();
+            start.wait();
+            for _ in 0..round % 20 {
+                std::hint::spin_loop();
+            }
+            let (_, early) = counting();
+            let _ = poll(&mut done, &early);
+            let (counts, waker) = counting();
+            if poll(&mut done, &waker).is_pending() {
+                ctx.wait();
+                while woken(&counts) == 0 {
+                    thread::yield_now(); // the callback comes after the waiters: it does come
+                }
+                assert!(poll(&mut done, &waker).is_ready());
+            }
+        });
+    }
+}
+
+#[test]
+fn run_gives_the_futures_result_or_the_contexts_error() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (counts, waker) = counting();
+    let cx = &mut task::Context::from_waker(&waker);
+    assert_eq!(pin!(ctx.run(async { 5 })).poll(cx).map(Result::unwrap), Poll::Ready(5));
+
+    let dropped = Arc::new(());
+    let inside = dropped.clone();
+    let polls = AtomicUsize::new(0);
+    let mut running = Box::pin(ctx.run(std::future::poll_fn(|_| {
+        let _ = &inside;
+        polls.fetch_add(1, Ordering::SeqCst);
+        Poll::<()>::Pending
+    })));
+    assert!(running.as_mut().poll(cx).is_pending());
+    canceler.cancel();
+    assert_eq!(woken(&counts), 1);
+    let Poll::Ready(Err(error)) = running.as_mut().poll(cx) else { panic!("not ended") };
+    assert!(error.is_canceled());
+    assert_eq!(polls.load(Ordering::SeqCst), 1, "not polled again after the end");
+    drop(running);
+    drop(inside);
+    assert_eq!(Arc::strong_count(&dropped), 1);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//! Feature `tokio-util`: contexts and cancellation tokens, each tied to the other.
+#![allow(missing_docs)]
+#![cfg(feature = "tokio-util")]
+
+use libctx::{Context, Key};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+static HELD: Key<Arc<()>> = Key::new(c"held");
+
+#[test]
+fn a_context_cancels_its_token() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let token = ctx.to_token().unwrap();
+    let child = token.child_token();
+    assert!(!token.is_cancelled());
+    canceler.cancel();
+    assert!(token.is_cancelled() && child.is_cancelled());
+    assert!(ctx.to_token().unwrap().is_cancelled());
+}
+
+#[test]
+fn a_token_that_is_cancelled_leaves_its_context() {
+    let (ctx, _canceler) = Context::background().with_cancel().unwrap();
+    let token = ctx.to_token().unwrap();
+    token.cancel();
+    assert!(!ctx.is_done());
+}
+
+#[test]
+fn a_linked_token_holds_the_context_until_it_is_dropped() {
+    let held = Arc::new(());
+    let root = Context::background().with_value(&HELD, held.clone()).unwrap();
+    let (ctx, canceler) = root.with_cancel().unwrap();
+    let linked = ctx.to_token().unwrap();
+    let token = linked.clone();
+    drop((root, ctx, linked));
+    canceler.cancel();
+    assert!(!token.is_cancelled(), "the tie is gone");
+    drop(canceler);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_detached_token_is_tied_until_the_context_ends() {
+    let held = Arc::new(());
+    let root = Context::background().with_value(&HELD, held.clone()).unwrap();
+    let (ctx, canceler) = root.with_cancel().unwrap();
+    let token = ctx.to_token().unwrap().detach();
+    drop((root, ctx));
+    canceler.cancel();
+    assert!(token.is_cancelled());
+    drop(canceler);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_token_cancels_a_context() {
+    let token = CancellationToken::new();
+    let (parent, canceler) = Context::background().with_cancel().unwrap();
+    let ctx = parent.with_token(&token.child_token()).unwrap();
+    let other = parent.with_token(&CancellationToken::new()).unwrap();
+    assert!(!ctx.is_done());
+    token.cancel();
+    assert_eq!(ctx.cause().unwrap().message(), "token cancelled");
+    assert!(!parent.is_done() && !other.is_done());
+    assert!(parent.with_token(&token).unwrap().is_done());
+    canceler.cancel();
+    assert!(other.is_done());
+}
+
+#[test]
+fn a_context_of_a_token_leaves_nothing_behind() {
+    let held = Arc::new(());
+    let token = CancellationToken::new();
+    let root = Context::background().with_value(&HELD, held.clone()).unwrap();
+    let ctx = root.with_token(&token).unwrap();
+    drop(root);
+    let (child, canceler) = ctx.with_cancel().unwrap();
+    drop(ctx);
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop((child, canceler));
+    assert_eq!(Arc::strong_count(&held), 1, "freed, though the token lives");
+    token.cancel();
+}
+
+#[test]
+fn a_callback_may_use_the_token_and_drop_the_context() {
+    let token = CancellationToken::new();
+    let ctx = Context::background().with_token(&token).unwrap();
+    let (same, own) = (token.clone(), ctx.clone());
+    let ended = Context::background().with_cancel().unwrap();
+    let end = ended.1;
+    ctx.after_func(move |_| {
+        same.cancel();
+        assert!(same.is_cancelled());
+        drop((same, own));
+        end.cancel();
+    })
+    .unwrap();
+    drop(ctx);
+    token.cancel();
+    assert!(ended.0.is_done());
+}
+
+#[test]
+fn there_and_back_again() {
+    let (first, canceler) = Context::background().with_cancel().unwrap();
+    let token = first.to_token().unwrap();
+    let second = Context::background().with_token(&token).unwrap();
+    let third = second.to_token().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    std::thread::spawn(move || canceler.cancel());
+    let all = async { (third.cancelled().await, second.done().await) };
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), all).await };
+    let (_, error) = runtime.block_on(limited).unwrap();
+    assert!(error.is_canceled());
+}

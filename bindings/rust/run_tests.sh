@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Runs all tests of the Rust binding. Usage: run_tests.sh <build folder> <prefix of libctx>
+# Downloads the crates that Cargo.lock names into the build folder, once; the rest needs no network.
+set -euo pipefail
+(($# == 2)) || { echo "usage: run_tests.sh <build folder> <prefix of libctx>" >&2; exit 2; }
+mkdir -p "$1"
+build=$(realpath "$1") prefix=$(realpath "$2")
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./environment.sh
+rust=$PWD
+trap 'echo "== FAILED in line $LINENO: $BASH_COMMAND" >&2' ERR
+
+say() { printf '== %s\n' "$*"; }
+skip() { printf '== skipped: %s\n' "$*"; skipped=$((skipped + 1)); }
+skipped=0
+
+# The lines of the README, as a reader pastes them, in a program that knows only these crates.
+readme() {
+  local crates=$1 program=$build/$2
+  rm -rf "$program"
+  mkdir -p "$program/src"
+  awk '/^```rust$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md >"$program/src/main.rs"
+  cat >"$program/Cargo.toml" <<END
+[package]
+name = "try-libctx"
+version = "0.1.0"
+edition = "2024"
+[dependencies]
+libctx = { path = "$crates/libctx", features = ["bundled"] }
+[patch.crates-io]
+libctx-sys = { path = "$crates/libctx-sys" }
+[workspace]
+END
+  cp Cargo.lock "$program"
+  (cd "$program" && cargo build --quiet --offline)
+  local said expected
+  said=$("$CARGO_TARGET_DIR/debug/try-libctx")
+  expected=$(sed -n 's|.*// prints: ||p' "$program/src/main.rs")
+  [[ -n $expected && $said == "$expected" ]] || { echo "it says '$said', not '$expected'" >&2; return 1; }
+}
+
+say "$(cargo --version), $(rustc --version)"
+fetch
+
+if cargo fmt --version >/dev/null 2>&1; then
+  say "formatting"
+  cargo fmt --check
+else
+  skip "formatting: no cargo fmt (Debian: rustfmt-web)"
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+  say "clippy, warnings as errors"
+  cargo clippy --quiet --locked --offline --workspace --all-features --all-targets -- -D warnings
+else
+  skip "clippy: no cargo clippy (Debian: rust-web-clippy)"
+fi
+
+say "tests, with all features"
+cargo test --locked --offline --workspace --all-features
+say "tests, with no features"
+cargo test --quiet --locked --offline --workspace --tests
+say "documentation, warnings as errors"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --offline --workspace --all-features --no-deps
+
+say "the README's lines"
+readme "$rust" readme
+[[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
+
+# Crates that no registry has yet are packaged together from cargo 1.90 on.
+if printf '%s\n' 1.90 "$(cargo --version | cut -d' ' -f2)" | sort -CV; then
+  say "the packaged crates: files in place of links, and built from their own sources"
+  cargo package --quiet --locked --offline --allow-dirty --no-verify --workspace
+  unpacked=$build/unpacked
+  rm -rf "$unpacked"
+  mkdir -p "$unpacked"
+  for crate in libctx libctx-sys; do
+    tar -xzf "$CARGO_TARGET_DIR"/package/$crate-[0-9]*.crate -C "$unpacked"
+    mv "$unpacked"/$crate-[0-9]* "$unpacked/$crate"
+  done
+  [[ -z $(find "$unpacked" -type l) && -f $unpacked/libctx-sys/LICENSE && -f $unpacked/libctx/README.md ]]
+  diff -r ../../core "$unpacked/libctx-sys/bundled/core"
+  diff -r ../../capi "$unpacked/libctx-sys/bundled/capi"
+  diff -r ../../include "$unpacked/libctx-sys/bundled/include"
+  LIBCTX_BUNDLED=1 readme "$unpacked" readme-bundled
+  [[ ! $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") =~ libctx|libstdc ]]
+else
+  skip "packaging: this cargo is older than 1.90"
+fi
+
+if command -v valgrind >/dev/null; then
+  say "no leak and no bad access under valgrind"
+  kinds=definite,indirect
+  valgrind="valgrind --quiet --leak-check=full --show-leak-kinds=$kinds --errors-for-leak-kinds=$kinds"
+  valgrind+=" --error-exitcode=99"
+  runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+  memcheck() { env "$runner=$valgrind" cargo test --quiet --locked --offline -p libctx --all-features "$@"; }
+  memcheck --test crossing --test loops --test runtimes --test token
+  say "a leak that is made on purpose is found"
+  if memcheck --test crossing -- --ignored ownership::a_leak >"$build/leak.log" 2>&1; then
+    echo "valgrind did not see it" >&2
+    exit 1
+  fi
+  grep -q "definitely lost" "$build/leak.log"
+else
+  skip "leaks: no valgrind"
+fi
+
+say "all passed, $skipped steps skipped"
