@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# run.sh <build folder> <prefix of the C library> [demo]: one process with Python, Rust and C in one tree of
+# contexts. Builds the wheel, the Rust library and the C library in the build folder, against the installed
+# libctx, and tests them together, or shows them. The first run downloads crates and the wheel's build tool;
+# later ones need no network. Set CTX_WHEEL to a wheel that is there already, PYTHON for another python3.
+set -euo pipefail
+(($# == 2 || $# == 3)) || { sed -n '3,6s/^# //p' "$0"; exit 2; }
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+mkdir -p "$1"
+build=$(cd "$1" && pwd) prefix=$(cd "$2" && pwd) mode=${3-test}
+libdir=$(dirname "$(find "$prefix" -name libctx.so.1 -print -quit)")
+export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+export CARGO_HOME=${CARGO_HOME:-$build/cargo} CARGO_TARGET_DIR=$build/target
+export PKG_CONFIG_PATH=$libdir/pkgconfig LIBCTX_LIBDIR=$libdir WORKER_DIR=$build/c
+unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH LIBCTX_DIR LIBCTX_BUNDLED  # who finds which libctx is the point
+python=$build/venv/bin/python
+
+# say <what> <function>: quiet, unless it fails. In the background, since set -e does not hold left of ||.
+say() {
+  printf -- '-- %s\n' "$1"
+  "$2" >"$build/log" 2>&1 &
+  wait $! || { cat "$build/log"; exit 1; }
+}
+
+wheel() {
+  if [[ ! -e $build/venv/ready ]]; then
+    "${PYTHON:-python3}" -m venv --clear "$build/venv"
+    "$python" -m pip install scikit-build-core
+    touch "$build/venv/ready"
+  fi
+  local wheel=${CTX_WHEEL-}
+  if [[ -z $wheel ]]; then
+    rm -rf "$build/dist"
+    "$python" -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$build/dist" \
+      -C "build-dir=$build/wheel" "$here/../python"
+    wheel=$(echo "$build"/dist/libctx-*.whl)
+  fi
+  "$python" -m pip install --no-index --no-deps --force-reinstall "$wheel"
+}
+
+c_library() {
+  cmake -S "$here/cross_runtime/c" -B "$build/c" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$prefix"
+  grep -q "^libctx_DIR:PATH=$prefix/" "$build/c/CMakeCache.txt"  # the one installed there and no other
+  cmake --build "$build/c"
+}
+
+rust_library() {
+  cd "$here/cross_runtime/rust"
+  cargo fetch --locked --offline || cargo fetch --locked
+  cargo build --release --locked --offline
+}
+
+say "the wheel, into a virtual environment" wheel
+say "the C library, against the installed libctx" c_library
+say "the Rust library, against both" rust_library
+rust=$CARGO_TARGET_DIR/release/libhandler.so
+
+cd "$build"
+if [[ $mode == demo ]]; then
+  exec "$python" "$here/cross_runtime/demo.py" "$rust"
+fi
+exec "$python" "$here/cross_runtime/test_cross_runtime.py" "$rust" "$build/c/libworker.so" "$libdir/libctx.so.1"
