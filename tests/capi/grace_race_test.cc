@@ -3,6 +3,7 @@
 // Rule 23 where the parent's end meets the making, the end and the release of a grace.
 #include <array>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "support/callback.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Rule 23: a context that ends some time after its parent, with the parent's error and cause; and rules 5,
-// 11, 12, 38 and 40 for it. Races are in grace_race_test.cc.
-#include <memory>
+// 7, 11 and 16 for it. Deadlines are in grace_deadline_test.cc, races in grace_race_test.cc.
 #include <vector>
 
 #include "support/callback.h"
@@ -89,86 +88,6 @@ TEST(Grace, Rule23_ItCanBeCancelledOnItsOwn) {
   EXPECT_EQ(ctx_cause(meanwhile), cause.get());
 }
 
-TEST(Grace, Rule23_ItsDeadlineIsTheParentsPlusTheGrace) {
-  const VirtualLoop time;
-  const Cause cause = NewCause(23, "the deadline's");
-  const Scope parent = WithDeadline(time.root, 100, cause), graceful = WithGrace(parent, 5);
-  EXPECT_EQ(Deadline(graceful), 105);
-  EXPECT_EQ(ctx_remaining(graceful), 105);
-  EXPECT_EQ(Deadline(WithCancel(graceful)), 105);
-  EXPECT_EQ(Deadline(WithGrace(WithCancel(time.root), 5)), CTX_FOREVER);
-  Recorder recorder;
-  recorder.Arm(graceful, 1);
-  EXPECT_EQ(time.Advance(1000), 2);
-  EXPECT_EQ(recorder.clocks(), (std::vector<int64_t>{105}));
-  EXPECT_EQ(ctx_err(graceful), CTX_DEADLINE_EXCEEDED);
-  EXPECT_EQ(ctx_cause(graceful), cause.get());
-}
-
-TEST(Grace, Rule23_WhenTheParentEndsBeforeItsDeadlineTheGraceCountsFromThere) {
-  const VirtualLoop time;
-  const Scope parent = WithDeadline(time.root, 100), graceful = WithGrace(parent, 5);
-  const Scope plain = WithCancel(time.root), of_plain = WithGrace(plain, 5);
-  time.Advance(10);
-  EXPECT_EQ(parent.Cancel(), 1);
-  EXPECT_EQ(plain.Cancel(), 1);
-  EXPECT_EQ(time.Next(), 15);
-  EXPECT_EQ(time.Advance(5), 2);
-  EXPECT_EQ(ctx_err(graceful), CTX_CANCELED);
-  EXPECT_EQ(Deadline(graceful), 105) << "rule 12: the same for ever";
-  EXPECT_EQ(Deadline(of_plain), CTX_FOREVER);
-}
-
-// Below a grace, deadlines count as below any other context.
-TEST(Grace, Rule12_DeadlinesBelow) {
-  const VirtualLoop time;
-  const Scope parent = WithDeadline(time.root, 100), graceful = WithGrace(parent, 5);
-  const Scope sooner = WithDeadline(graceful, 103), later = WithDeadline(graceful, 200);
-  EXPECT_EQ(Deadline(sooner), 103);
-  EXPECT_EQ(Deadline(later), 105);
-  const Scope unlimited = WithGrace(WithCancel(time.root), 5), timed = WithDeadline(unlimited, 104);
-  EXPECT_EQ(Deadline(timed), 104);
-  EXPECT_EQ(time.AdvanceTo(102), 1);
-  EXPECT_EQ(time.AdvanceTo(103), 1);
-  EXPECT_EQ(time.AdvanceTo(104), 1);
-  EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
-  EXPECT_EQ(ctx_err(later), 0);
-  EXPECT_EQ(time.AdvanceTo(105), 1);
-  EXPECT_EQ(ctx_err(later), CTX_DEADLINE_EXCEEDED);
-}
-
-TEST(Grace, Rule23_Nested) {
-  const VirtualLoop time;
-  const Scope parent = WithDeadline(time.root, 100);
-  const Scope first = WithGrace(parent, 5), second = WithGrace(WithCancel(first), 3);
-  const Scope third = WithGrace(second, 1);
-  EXPECT_EQ(Deadline(third), 109);
-  Recorder recorder;
-  recorder.Arm(third, 3);
-  recorder.Arm(first, 1);
-  recorder.Arm(second, 2);
-  time.Advance(10);
-  EXPECT_EQ(parent.Cancel(), 1);
-  EXPECT_EQ(time.Advance(100), 3);
-  EXPECT_EQ(recorder.clocks(), (std::vector<int64_t>{15, 18, 19}));
-  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
-  EXPECT_EQ(ctx_cause(third), ctx_cause(parent));
-}
-
-TEST(Grace, Rule37_AParentsDeadlineAndTheGraceInOneAdvance) {
-  const VirtualLoop time;
-  const Scope parent = WithDeadline(time.root, 10), graceful = WithGrace(parent, 5);
-  const Scope between = WithDeadline(time.root, 12), after = WithDeadline(time.root, 16);
-  Recorder recorder;
-  recorder.Arm(after, 16);
-  recorder.Arm(graceful, 15);
-  recorder.Arm(between, 12);
-  recorder.Arm(parent, 10, 0, [&](ctx_t* ctx) { recorder.Arm(WithGrace(ctx, 3), 13); });
-  EXPECT_EQ(time.Advance(100), 5);
-  EXPECT_EQ(recorder.order(), (std::vector<int>{10, 12, 13, 15, 16}));
-  EXPECT_EQ(recorder.clocks(), (std::vector<int64_t>{10, 12, 13, 15, 16}));
-}
-
 TEST(Grace, Rule23_OnAParentThatIsDoneItCountsFromTheCall) {
   const VirtualLoop time;
   const Cause cause = NewCause(23, "long ago");
@@ -212,55 +131,6 @@ TEST(Grace, Rule23_NoneOrANegativeOneEndsWithTheParent) {
         << "and is born done below a done one";
     EXPECT_EQ(timed.Cancel(), 1);
   }
-}
-
-TEST(Grace, Rule40_ForEverIsNeverByIt) {
-  const VirtualLoop time;
-  const Scope plain = WithCancel(time.root), timed = WithDeadline(time.root, 100);
-  const Scope forever = WithGrace(plain, CTX_FOREVER), of_timed = WithGrace(timed, CTX_FOREVER);
-  const Scope saturated = WithGrace(timed, CTX_FOREVER - 50),
-              of_done = WithGrace(plain, CTX_FOREVER - 1);
-  for (const Scope* scope : {&forever, &of_timed, &saturated})
-    EXPECT_EQ(Deadline(*scope), CTX_FOREVER);
-  EXPECT_EQ(plain.Cancel(), 1);
-  EXPECT_EQ(time.Advance(INT64_MAX - 2), 1) << "the deadline alone";
-  EXPECT_EQ(ctx_err(of_done), 0);
-  EXPECT_EQ(time.Advance(1), 1) << "a grace that ends with time itself";
-  for (const Scope* scope : {&forever, &of_timed, &saturated}) {
-    EXPECT_EQ(ctx_err(*scope), 0);
-    EXPECT_EQ(scope->Cancel(), 1);
-  }
-  EXPECT_EQ(ctx_err(WithGrace(plain, CTX_FOREVER)), 0);
-}
-
-TEST(Grace, OfWhatIsNeverDoneItNeverEndsByIt) {
-  const VirtualLoop time;
-  const Ctx detached = WithoutCancel(WithDeadline(time.root, 5)),
-            value = WithValue(time.root, &kKey, nullptr);
-  std::vector<Scope> graceful;
-  for (ctx_t* parent : {time.root.get(), detached.get(), value.get()}) {
-    graceful.push_back(WithGrace(parent, 5));
-  }
-  time.Advance(kHour);
-  for (const Scope& scope : graceful) {
-    EXPECT_EQ(ctx_err(scope), 0);
-    EXPECT_EQ(Deadline(scope), CTX_FOREVER);
-    EXPECT_EQ(scope.Cancel(), 1);
-  }
-}
-
-TEST(Grace, OfAMergeAndMerged) {
-  const VirtualLoop time;
-  const Scope one = WithCancel(time.root), two = WithDeadline(time.root, 50);
-  const Scope merged = Merge({one, two}), graceful = WithGrace(merged, 5);
-  EXPECT_EQ(Deadline(graceful), 55);
-  const Scope of_both = Merge({merged, graceful}), late = WithCancel(time.root);
-  const Scope of_grace = Merge({late, graceful});
-  EXPECT_EQ(one.Cancel(), 1);
-  EXPECT_EQ(ctx_err(of_both), CTX_CANCELED);
-  EXPECT_EQ(ctx_err(of_grace), 0);
-  EXPECT_EQ(time.Advance(5), 1);
-  EXPECT_EQ(ctx_cause(of_grace), ctx_cause(one));
 }
 
 TEST(Grace, ItsValuesAreTheParents) {
