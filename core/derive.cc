@@ -51,8 +51,7 @@ void fire_passed_deadline(Node* node) {
 }
 
 int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
-  carrier->stamp = stamp::make(stamp::kContext);
-  hold(parent);
+  enter(carrier, parent);
   *ret = carrier;
   return 0;
 }

@@ -83,17 +83,16 @@ inline void give_up(Node* node, uint32_t refs) {
   for (uint32_t i = 0; i < refs; ++i) release(node);
 }
 
-// What every new carrier holds of its parent.
-inline void hold(Context* parent) {
+// What every new carrier gets: its stamp, and a reference to its parent.
+inline void enter(Carrier* carrier, Context* parent) {
+  carrier->stamp = stamp::make(stamp::kContext);
   if (!is_static(parent)) add_ref(parent);
 }
 
 // A carrier that hangs on another node than its parent's.
 inline Carrier* make_carrier(Kind kind, Context* parent, Node* node) {
   auto* carrier = make<Carrier>(0, kind, parent, parent->values, node);
-  if (carrier == nullptr) return nullptr;
-  carrier->stamp = stamp::make(stamp::kContext);
-  hold(parent);
+  if (carrier != nullptr) enter(carrier, parent);
   return carrier;
 }
 

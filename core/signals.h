@@ -9,7 +9,7 @@
 //  2. A node that is taken is pinned; who finds it listed may do so, for the last reference of a node is
 //     given up only after remove_last().
 //
-// Lock order: a leaf; taken with a node's shards' locks held.
+// Lock order: after a node's shards', before a loop's table of descriptors.
 #ifndef CTX_CORE_SIGNALS_H
 #define CTX_CORE_SIGNALS_H
 
