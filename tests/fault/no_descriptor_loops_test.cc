@@ -59,8 +59,8 @@ TEST(NoDescriptorForLoops, AVirtualLoopNeedsNoneForItsClock) {
 
 // A threaded loop ends its threads, and gives its descriptors back, when its last context has gone.
 void ExpectOnlyThese(size_t threads, size_t descriptors) {
-  for (int i = 0; i < 60'000 && Tasks("").size() != threads; ++i) poll(nullptr, 0, 1);
-  EXPECT_EQ(Tasks("").size(), threads);
+  for (int i = 0; i < 60'000 && ThreadCount() != threads; ++i) poll(nullptr, 0, 1);
+  EXPECT_EQ(ThreadCount(), threads);
   EXPECT_EQ(OpenDescriptors(), descriptors);
 }
 
@@ -70,7 +70,7 @@ void ExpectWholeOrNot(On on, int (*construct)(const Host&, const Pipe&, ctx_t**)
   const BlockSignals blocked{SIGUSR1};
   const Pipe pipe;
   std::thread([] {}).join();  // a sanitizer starts one of its own with the first
-  const size_t threads = Tasks("").size();
+  const size_t threads = ThreadCount();
   const size_t descriptors = OpenDescriptors();
   int failures = 0, result = -1;
   for (int n = 0; result != 0 && n < 20; ++n) {

@@ -86,7 +86,7 @@ TEST(NoDescriptor, DeadlinesAndDeferredCallbacksGoOnOnceTheyHaveBegun) {
 
 // With n descriptors left. The clock may need more than one, and then must give back the others.
 void FirstDeadline(int n) {
-  const size_t threads = Tasks("").size();
+  const size_t threads = ThreadCount();
   Drop drop;
   const size_t descriptors = OpenDescriptors();
   {
@@ -105,7 +105,7 @@ void FirstDeadline(int n) {
       EXPECT_EQ(result, -EMFILE);
       EXPECT_EQ(ctx, nullptr);
       EXPECT_EQ(canceler, nullptr);
-      EXPECT_EQ(Tasks("").size(), threads);
+      EXPECT_EQ(ThreadCount(), threads);
       EXPECT_EQ(OpenDescriptors(), descriptors);
     } else {
       EXPECT_GT(n, 0);

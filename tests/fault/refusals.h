@@ -92,7 +92,7 @@ class Refusals {
   explicit Refusals(const Construction& construction) : case_(construction) {
     // The default loop, if it is that, has begun.
     EXPECT_TRUE(Done(WithTimeout(ctx_background(), 1)));
-    threads_ = Tasks("").size();
+    threads_ = ThreadCount();
   }
 
   // Each call in turn. Leaks are told from what the library keeps for later by going on for a while.
@@ -172,8 +172,8 @@ class Refusals {
     EXPECT_TRUE(drop.Wait());
     // A loop of its own ends its threads, which may not have their names yet, when its last context
     // has gone.
-    for (int i = 0; i < 60'000 && Tasks("").size() != threads_; ++i) poll(nullptr, 0, 1);
-    EXPECT_EQ(Tasks("").size(), threads_);
+    for (int i = 0; i < 60'000 && ThreadCount() != threads_; ++i) poll(nullptr, 0, 1);
+    EXPECT_EQ(ThreadCount(), threads_);
   }
 
   const Construction& case_;

@@ -57,6 +57,24 @@ inline std::vector<std::string> ListFolder(const char* path) {
 
 inline size_t OpenDescriptors() { return ListFolder("/proc/self/fd").size(); }
 
+inline size_t ThreadCount() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("Threads:", 0) == 0) return std::strtoull(line.c_str() + 8, nullptr, 10);
+  }
+  return 0;
+}
+
+// All threads of this process by number. A listing that meets the end of a thread may leave out one
+// that lives on, so it is held against the kernel's own count.
+inline std::vector<std::string> ListThreads() {
+  for (;;) {
+    const size_t count = ThreadCount();
+    const std::vector<std::string> ids = ListFolder("/proc/self/task");
+    if (ids.size() == count && ThreadCount() == count) return ids;
+  }
+}
+
 struct Task {
   std::string name;
   uint64_t blocked_signals = 0;     // bit n - 1 stands for signal n
@@ -66,7 +84,7 @@ struct Task {
 // The threads of this process whose names begin with prefix.
 inline std::vector<Task> Tasks(const std::string& prefix) {
   std::vector<Task> tasks;
-  for (const std::string& tid : ListFolder("/proc/self/task")) {
+  for (const std::string& tid : ListThreads()) {
     std::ifstream status("/proc/self/task/" + tid + "/status");
     Task task;
     for (std::string line; std::getline(status, line);) {
