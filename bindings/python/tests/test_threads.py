@@ -70,7 +70,8 @@ def test_only_one_of_many_cancels_wins() -> None:
 
 
 CTRL_C = """
-import libctx
+import libctx, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may have it ignored
 print("ready", flush=True)
 try:
     libctx.with_cancel(libctx.background()).ctx.wait({timeout})
@@ -86,7 +87,10 @@ def interrupt(program: str) -> str:
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         until(lambda: "futex" in Path(f"/proc/{child.pid}/wchan").read_text() or sleeps(child.pid, child.pid))
         child.send_signal(signal.SIGINT)
-        output, _ = child.communicate(timeout=WATCHDOG)
+        try:
+            output, _ = child.communicate(timeout=WATCHDOG)
+        finally:
+            child.kill()
     assert child.returncode == 0
     return output
 
