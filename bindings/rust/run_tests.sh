@@ -15,12 +15,12 @@ say() { printf '== %s\n' "$*"; }
 skip() { printf '== skipped: %s\n' "$*"; skipped=$((skipped + 1)); }
 skipped=0
 
-# The lines of the README, as a reader pastes them, in a program that knows only these crates.
+# The first program of a README, as a reader pastes it, in a package that knows only these crates.
 readme() {
-  local crates=$1 program=$build/$2
+  local text=$1 crates=$2 program=$build/$3
   rm -rf "$program"
   mkdir -p "$program/src"
-  awk '/^```rust$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md >"$program/src/main.rs"
+  awk '/^```rust$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$text" >"$program/src/main.rs"
   cat >"$program/Cargo.toml" <<END
 [package]
 name = "try-libctx"
@@ -63,8 +63,9 @@ cargo test --quiet --locked --offline --workspace --tests
 say "documentation, warnings as errors"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --offline --workspace --all-features --no-deps
 
-say "the README's lines"
-readme "$rust" readme
+say "the programs of the READMEs"
+readme ../../README.md "$rust" readme-project
+readme README.md "$rust" readme
 [[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
 
 # Crates that no registry has yet are packaged together from cargo 1.90 on.
@@ -82,7 +83,7 @@ if printf '%s\n' 1.90 "$(cargo --version | cut -d' ' -f2)" | sort -CV; then
   diff -r ../../core "$unpacked/libctx-sys/bundled/core"
   diff -r ../../capi "$unpacked/libctx-sys/bundled/capi"
   diff -r ../../include "$unpacked/libctx-sys/bundled/include"
-  LIBCTX_BUNDLED=1 readme "$unpacked" readme-bundled
+  LIBCTX_BUNDLED=1 readme README.md "$unpacked" readme-bundled
   [[ ! $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") =~ libctx|libstdc ]]
 else
   skip "packaging: this cargo is older than 1.90"

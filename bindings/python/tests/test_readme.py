@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The program in README.md runs as it stands there, and prints what its comments say."""
+"""The programs in the READMEs run as they stand there, and print what their comments say."""
 
 import re
 from pathlib import Path
 
+import pytest
 from conftest import python
 
 
-def test_the_program_of_the_readme() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text()
+BINDING = Path(__file__).parents[1]
+PROJECT = BINDING.parents[1]
+
+
+@pytest.mark.parametrize("folder", [BINDING, PROJECT], ids=["of the binding", "of the project"])
+def test_the_program_of_the_readme(folder: Path) -> None:
+    text = (folder / "README.md").read_text()
     (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    says = re.findall(r"print\(.*\)  # (.*)$", program, re.MULTILINE)
+    says = re.findall(r"print\(.*\)  # prints: (.*)$", program, re.MULTILINE)
     assert says
     result = python(program)
     assert (result.returncode, result.stdout.splitlines(), result.stderr) == (0, says, "")
