@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh <build folder> <prefix of the C library> [demo]: one process with Python, Rust and C in one tree of
-# contexts. Builds the wheel, the Rust library and the C library in the build folder, against the installed
-# libctx, and tests them together, or shows them. The first run downloads crates and the wheel's build tool;
-# later ones need no network. Set CTX_WHEEL to a wheel that is there already, PYTHON for another python3.
+# run.sh <build folder> <prefix of the C library> [build|demo]: one process with Python, Rust and C in one
+# tree of contexts. Builds the wheel, the Rust library and the C library in the build folder, against the
+# installed libctx, and tests them together. `build` does no more than that, `demo` shows what it has built.
+# The first run downloads crates and what the wheel and its types are checked with; later ones need no network.
+# Set CTX_WHEEL to a wheel that is there already, PYTHON for another python3.
 set -euo pipefail
-(($# == 2 || $# == 3)) || { sed -n '3,6s/^# //p' "$0"; exit 2; }
+[[ $# == 2 || $# == 3 && $3 =~ ^(build|demo)$ ]] || { sed -n '3,7s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1"
 build=$(cd "$1" && pwd) prefix=$(cd "$2" && pwd) mode=${3-test}
@@ -26,7 +27,7 @@ say() {
 wheel() {
   if [[ ! -e $build/venv/ready ]]; then
     "${PYTHON:-python3}" -m venv --clear "$build/venv"
-    "$python" -m pip install scikit-build-core
+    "$python" -m pip install scikit-build-core mypy pytest
     touch "$build/venv/ready"
   fi
   local wheel=${CTX_WHEEL-}
@@ -52,13 +53,24 @@ rust_library() {
   cargo build --release --locked --offline
 }
 
-say "the wheel, into a virtual environment" wheel
-say "the C library, against the installed libctx" c_library
-say "the Rust library, against both" rust_library
+types() { "$python" -m mypy --strict --cache-dir "$build/mypy" "$here"/cross_runtime/*.py; }
+
+if [[ $mode != demo ]]; then
+  say "the wheel, into a virtual environment" wheel
+  say "the C library, against the installed libctx" c_library
+  say "the Rust library, against both" rust_library
+fi
 rust=$CARGO_TARGET_DIR/release/libhandler.so
 
 cd "$build"
-if [[ $mode == demo ]]; then
-  exec "$python" "$here/cross_runtime/demo.py" "$rust"
-fi
-exec "$python" "$here/cross_runtime/test_cross_runtime.py" "$rust" "$build/c/libworker.so" "$libdir/libctx.so.1"
+case $mode in
+  demo) exec "$python" "$here/cross_runtime/demo.py" "$rust" ;;
+  test)
+    say "mypy --strict" types
+    export CTX_HANDLER=$rust CTX_WORKER=$build/c/libworker.so CTX_INSTALLED=$libdir/libctx.so.1
+    for order in wheel-first library-first; do
+      printf -- '-- who brings the libctx of the process: %s\n' $order
+      CTX_ORDER=$order "$python" -m pytest -v -p no:cacheprovider --rootdir "$here" "$here/cross_runtime"
+    done
+    ;;
+esac

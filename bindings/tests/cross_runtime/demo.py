@@ -56,6 +56,7 @@ async def stopped(server: socket.socket, task: "asyncio.Task[None]") -> None:
 
 
 def show(title: str, seen: Seen, since_ns: int) -> None:
+    assert seen.error is not None
     reason = seen.error.__cause__ or seen.error
     words = f"{type(seen.error).__name__}: {reason}"
     print(f"\n   {title}")

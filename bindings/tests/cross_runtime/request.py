@@ -68,16 +68,18 @@ async def request(library: ctypes.CDLL, seconds: float, trace_id: str, client: C
     traced = libctx.with_string(libctx.background(), "trace-id", trace_id)
     ctx, cancel = libctx.with_timeout(traced, seconds)
 
+    def serve(its: libctx.Context) -> "Future[int]":
+        """Calls Rust on a thread, without the GIL. Rust borrows its context, also after a cancelled body."""
+        future = pool.submit(library.handler_serve, its.handle, cancel.handle, theirs.fileno(), seen)
+        calls.append((its, future))
+        return future
+
     async def handle() -> None:
         nonlocal error, woken_ns
         try:
             async with libctx.scope(ctx) as inner:
-                handles.append(inner)  # Rust borrows it, for longer than this body if that is cancelled
-                # On a thread, without the GIL. Rust and C end with the context, and so does this body.
-                started.set_result(
-                    pool.submit(library.handler_serve, inner.handle, cancel.handle, theirs.fileno(), seen)
-                )
-                result = await asyncio.shield(asyncio.wrap_future(started.result()))
+                # Rust and C end with the context, and so does this body.
+                result = await asyncio.shield(asyncio.wrap_future(serve(inner)))
                 if result < 0:
                     raise OSError(-result, os.strerror(-result))
                 await asyncio.sleep(WATCHDOG)  # Rust was faster than the news to this body
@@ -86,12 +88,13 @@ async def request(library: ctypes.CDLL, seconds: float, trace_id: str, client: C
             error = caught
 
     with ours, theirs, ThreadPoolExecutor(1) as pool:
-        handles: list[libctx.Context] = []
-        started: asyncio.Future[Future[int]] = asyncio.get_running_loop().create_future()
+        calls: list[tuple[libctx.Context, Future[int]]] = []
         task = asyncio.create_task(handle())
         visitor = asyncio.create_task(client(ours, task))
         await task
-        await asyncio.wrap_future(started.result())
+        if not calls:
+            serve(ctx)  # the context ended before the body began; Rust and C are to see that, too
+        await asyncio.wrap_future(calls[0][1])
         await visitor
     deadline = ctx.deadline()
     assert deadline is not None
