@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# bench.sh <build folder>: installs the Python binding and its peer into a virtual environment in the build
+# folder, and measures (bench.py). Set PYTHON for another interpreter than python3.
+set -euo pipefail
+(($# == 1)) || { sed -n '3,4s/^# //p' "$0"; exit 2; }
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+unset PYTHONPATH PYTHONHOME
+mkdir -p "$1"
+python=$(cd "$1" && pwd)/bench/bin/python
+[[ -e $python ]] || "${PYTHON:-python3}" -m venv "${python%/bin/python}"
+"$python" -m pip install --quiet --force-reinstall "$here[bench]"
+exec "$python" "$here/bench.py"
