@@ -34,7 +34,7 @@ wheel() {
   if [[ -z $wheel ]]; then
     rm -rf "$build/dist"
     "$python" -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$build/dist" \
-      -C "build-dir=$build/wheel" "$here/../python"
+      --config-settings "build-dir=$build/wheel" "$here/../python"
     wheel=$(echo "$build"/dist/libctx-*.whl)
   fi
   "$python" -m pip install --no-index --no-deps --force-reinstall "$wheel"
