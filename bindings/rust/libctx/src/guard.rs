@@ -53,7 +53,9 @@ static REPORTER: RwLock<Option<Reporter>> = RwLock::new(None);
 /// # Ok::<(), libctx::Error>(())
 /// ```
 pub fn set_panic_reporter(reporter: impl Fn(&CallbackPanic<'_>) + Send + Sync + 'static) {
-    *REPORTER.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(reporter));
+    let reporter: Reporter = Arc::new(reporter);
+    let old = REPORTER.write().unwrap_or_else(PoisonError::into_inner).replace(reporter);
+    drop(old); // not under the lock: it may hold what panics when it is dropped
 }
 
 /// Runs user code; a panic ends here.
