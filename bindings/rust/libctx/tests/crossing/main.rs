@@ -4,7 +4,7 @@
 
 mod callbacks;
 mod causes;
-mod drops;
+mod drop;
 mod errors;
 mod ownership;
 mod threads;
