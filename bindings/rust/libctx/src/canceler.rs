@@ -108,7 +108,10 @@ impl Canceler {
     pub unsafe fn clone_from_raw(canceler: *mut sys::ctx_canceler_t) -> Result<Canceler> {
         // SAFETY: valid or NULL, as the caller says.
         let own = unsafe { sys::ctx_canceler_ref(canceler) };
-        NonNull::new(own).map(Canceler).ok_or_else(|| Error::from_code(-libc::EINVAL))
+        NonNull::new(own).map(Canceler).ok_or_else(|| {
+            // SAFETY: as above. What was refused just now a cancel refuses too, and says why.
+            Error::from_code(unsafe { sys::ctx_cancel(canceler) })
+        })
     }
 
     /// # Safety

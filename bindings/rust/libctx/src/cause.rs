@@ -124,8 +124,8 @@ impl Cause {
         std::mem::ManuallyDrop::new(self).as_raw()
     }
 
-    /// Takes over a reference from a C handle. NULL and handles of another copy of libctx are errors,
-    /// and then nothing has been taken.
+    /// Takes over a reference from a C handle. NULL, handles of another kind and of another copy of
+    /// libctx are errors, and then nothing has been taken.
     ///
     /// # Safety
     /// The handle is NULL, or one whose reference the caller owns and now gives away.
@@ -145,11 +145,10 @@ impl Cause {
     pub unsafe fn clone_from_raw(cause: *const sys::ctx_cause_t) -> Result<Cause> {
         // SAFETY: valid or NULL, as the caller says.
         let own = unsafe { sys::ctx_cause_ref(cause) };
-        match NonNull::new(own.cast_mut()) {
-            Some(own) => Ok(Cause(own)),
-            None if cause.is_null() => Err(Error::from_code(-libc::EINVAL)),
-            None => Err(Error::from_code(-libc::EREMOTE)),
-        }
+        NonNull::new(own.cast_mut()).map(Cause).ok_or_else(|| {
+            // SAFETY: as above. Of a handle that was refused just now the code is why.
+            Error::from_code(unsafe { sys::ctx_cause_code(cause) })
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Errors of C as errors of Rust's, and as those of std::io.
 
-use libctx::{Cause, Context, Error, ErrorKind, Loop, sys};
+use libctx::{Canceler, Cause, Context, Error, ErrorKind, Loop, sys};
 use std::error::Error as _;
-use std::ffi::{CString, c_void};
-use std::io;
+use std::ffi::{CStr, CString, c_int};
+use std::mem::transmute;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{io, ptr};
 
 fn expired() -> Error {
     let (ctx, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
@@ -134,18 +135,50 @@ fn a_handle_of_another_copy_is_an_error() {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("copy-{}.so", std::process::id()));
     std::fs::copy(path, &copy).unwrap();
     let name = CString::new(copy.as_os_str().as_bytes()).unwrap();
-    // SAFETY: the copy is never unloaded, and its ctx_background() has the type of ours.
-    let foreign = unsafe {
+    // SAFETY: the copy is never unloaded, and its functions have the types of ours, of which each symbol
+    // is given its own; what they make is valid, and stays.
+    let (ctx, canceler, cause) = unsafe {
         let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null());
-        let background = libc::dlsym(library, c"ctx_background".as_ptr());
-        assert!(!background.is_null());
-        std::mem::transmute::<*mut c_void, extern "C" fn() -> *mut sys::ctx_t>(background)()
+        let symbol = |name: &CStr| {
+            let symbol = libc::dlsym(library, name.as_ptr());
+            assert!(!symbol.is_null());
+            symbol
+        };
+        let background: unsafe extern "C" fn() -> *mut sys::ctx_t =
+            transmute(symbol(c"ctx_background"));
+        let with_cancel: WithCancel = transmute(symbol(c"ctx_with_cancel"));
+        let cause_of: unsafe extern "C" fn(*const sys::ctx_t) -> *const sys::ctx_cause_t =
+            transmute(symbol(c"ctx_cause"));
+        let cancel: unsafe extern "C" fn(*mut sys::ctx_canceler_t) -> c_int =
+            transmute(symbol(c"ctx_cancel"));
+        let (mut ctx, mut canceler) = (ptr::null_mut(), ptr::null_mut());
+        assert_eq!(with_cancel(background(), &mut ctx, &mut canceler), 0);
+        // SAFETY: valid handles, if not of this copy; nothing is taken from them.
+        let error = Canceler::clone_from_raw(canceler).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Foreign, -libc::EREMOTE));
+        assert_eq!(cancel(canceler), 1, "a handle that is refused is not cancelled");
+        (ctx, canceler, cause_of(ctx))
     };
     std::fs::remove_file(&copy).unwrap();
-    assert_ne!(foreign, Context::background().as_raw());
-    // SAFETY: a valid handle, if not of this copy; nothing is taken from it.
-    let error = unsafe { Context::clone_from_raw(foreign) }.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Foreign, -libc::EREMOTE));
-    assert_eq!(error.to_string(), "a handle of another copy of libctx");
+    // SAFETY: valid handles, if not of this copy; nothing is taken from them.
+    let errors = unsafe {
+        [
+            Context::from_raw(ctx).unwrap_err(),
+            Context::clone_from_raw(ctx).unwrap_err(),
+            Canceler::from_raw(canceler).unwrap_err(),
+            Cause::from_raw(cause).unwrap_err(),
+            Cause::clone_from_raw(cause).unwrap_err(),
+        ]
+    };
+    for error in errors {
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Foreign, -libc::EREMOTE));
+        assert_eq!(error.to_string(), "a handle of another copy of libctx");
+    }
 }
+
+type WithCancel = unsafe extern "C" fn(
+    *mut sys::ctx_t,
+    *mut *mut sys::ctx_t,
+    *mut *mut sys::ctx_canceler_t,
+) -> c_int;

@@ -109,9 +109,12 @@ fn bad_handles_are_errors_and_nothing_is_taken() {
         assert_eq!(kind(Context::from_raw(ptr::null_mut())), ErrorKind::InvalidInput);
         assert_eq!(kind(Context::clone_from_raw(ptr::null_mut())), ErrorKind::InvalidInput);
         assert_eq!(kind(Context::from_raw(canceler.as_raw().cast())), ErrorKind::InvalidInput);
-        assert!(Canceler::from_raw(ptr::null_mut()).is_err());
-        assert!(Canceler::from_raw(ctx.as_raw().cast()).is_err());
-        assert!(Cause::from_raw(ptr::null()).is_err());
+        let kind = |result: libctx::Result<Canceler>| result.unwrap_err().kind();
+        assert_eq!(kind(Canceler::from_raw(ptr::null_mut())), ErrorKind::InvalidInput);
+        assert_eq!(kind(Canceler::from_raw(ctx.as_raw().cast())), ErrorKind::InvalidInput);
+        let kind = |result: libctx::Result<Cause>| result.unwrap_err().kind();
+        assert_eq!(kind(Cause::from_raw(ptr::null())), ErrorKind::InvalidInput);
+        assert_eq!(kind(Cause::from_raw(ctx.as_raw().cast())), ErrorKind::InvalidInput);
     }
     assert!(canceler.cancel());
     assert!(ctx.is_done());
