@@ -145,5 +145,14 @@ fn panics_are_caught_and_reported_wherever_they_come_from() {
         "a destructor: bomb in a destructor".to_string(),
     ];
     assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
-    set_panic_reporter(|panic| eprintln!("{}: {}", panic.place(), panic.message()));
+
+    // A reporter goes with no lock held: what it holds may panic, and that is reported to the new one.
+    let held = Context::background().with_value(&BOMB, Bomb).unwrap();
+    set_panic_reporter(move |_| drop(held.clone()));
+    let (tell, told) = channel();
+    set_panic_reporter(move |panic| {
+        eprintln!("{}: {}", panic.place(), panic.message());
+        let _ = tell.send(panic.message().to_string()); // after this test nobody listens
+    });
+    assert!(told.try_iter().any(|message| message == "bomb in a destructor"));
 }
