@@ -7,7 +7,7 @@ use crate::{Context, Error, Result, Watch};
 use libctx_sys as sys;
 use std::ffi::c_void;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{self, Poll, Waker};
 
@@ -91,14 +91,19 @@ impl Context {
     /// });
     /// # Ok::<(), libctx::Error>(())
     /// ```
-    pub async fn run<F: Future>(&self, future: F) -> Result<F::Output> {
-        let mut done = self.done();
-        let mut future = pin!(future);
-        poll_fn(move |cx| match Pin::new(&mut done).poll(cx) {
-            Poll::Ready(error) => Poll::Ready(Err(error)),
-            Poll::Pending => future.as_mut().poll(cx).map(Ok),
-        })
-        .await
+    #[allow(clippy::manual_async_fn)] // an async fn moves its arguments, and so has room for two of each
+    pub fn run<F: Future>(&self, mut future: F) -> impl Future<Output = Result<F::Output>> {
+        async move {
+            let mut done = self.done();
+            // SAFETY: a capture of this block lives in it, is pinned with it, and nothing moves it. (`pin!`
+            // would.)
+            let mut future = unsafe { Pin::new_unchecked(&mut future) };
+            poll_fn(move |cx| match Pin::new(&mut done).poll(cx) {
+                Poll::Ready(error) => Poll::Ready(Err(error)),
+                Poll::Pending => future.as_mut().poll(cx).map(Ok),
+            })
+            .await
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `Done` and `run` under wakers that count, change, panic, and drop the future they wake.
 
-use libctx::{Context, Done, Key};
+use libctx::{Canceler, Context, Done, Key};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,6 +113,46 @@ fn a_waker_may_drop_the_future_it_wakes() {
 }
 
 #[test]
+fn a_waker_that_is_let_go_may_end_the_context() {
+    struct Cancels(Canceler);
+    impl Wake for Cancels {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Cancels {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (counts, waker) = counting();
+    let mut done = ctx.done();
+    assert!(poll(&mut done, &Waker::from(Arc::new(Cancels(canceler)))).is_pending());
+    assert!(poll(&mut done, &waker).is_ready());
+    assert_eq!(woken(&counts), 1);
+}
+
+#[test]
+fn it_is_dropped_while_its_callback_runs_on_another_thread() {
+    struct Blocks(Barrier, Barrier);
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            self.0.wait();
+            self.1.wait();
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let blocks = Arc::new(Blocks(Barrier::new(2), Barrier::new(2)));
+    let mut done = ctx.done();
+    assert!(poll(&mut done, &Waker::from(blocks.clone())).is_pending());
+    let canceling = thread::spawn(move || canceler.cancel());
+    blocks.0.wait();
+    drop(done); // does not wait
+    blocks.1.wait();
+    assert!(canceling.join().unwrap());
+    assert_eq!(Arc::strong_count(&blocks), 1);
+}
+
+#[test]
 fn a_waker_that_panics_does_not_stop_the_cancel() {
     struct Panics;
     impl Wake for Panics {
@@ -168,8 +208,8 @@ fn run_gives_the_futures_result_or_the_contexts_error() {
 
     let dropped = Arc::new(());
     let inside = dropped.clone();
-    let polls = AtomicUsize::new(0);
-    let mut running = Box::pin(ctx.run(std::future::poll_fn(|_| {
+    let polls = &AtomicUsize::new(0);
+    let mut running = Box::pin(ctx.run(std::future::poll_fn(move |_| {
         let _ = &inside;
         polls.fetch_add(1, Ordering::SeqCst);
         Poll::<()>::Pending
@@ -180,7 +220,27 @@ fn run_gives_the_futures_result_or_the_contexts_error() {
     let Poll::Ready(Err(error)) = running.as_mut().poll(cx) else { panic!("not ended") };
     assert!(error.is_canceled());
     assert_eq!(polls.load(Ordering::SeqCst), 1, "not polled again after the end");
-    drop(running);
-    drop(inside);
-    assert_eq!(Arc::strong_count(&dropped), 1);
+    assert_eq!(Arc::strong_count(&dropped), 1, "dropped with the end, not with what ran it");
+}
+
+#[test]
+fn a_context_that_ends_with_the_future_wins() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let cx = &mut task::Context::from_waker(Waker::noop());
+    let ready = std::future::poll_fn(|_| {
+        canceler.cancel();
+        Poll::Ready(1)
+    });
+    assert_eq!(pin!(ctx.run(ready)).poll(cx).map(Result::unwrap), Poll::Ready(1), "it was first");
+    let Poll::Ready(ended) = pin!(ctx.run(async { 2 })).poll(cx) else { panic!("not ready") };
+    assert!(ended.unwrap_err().is_canceled());
+}
+
+#[test]
+fn run_has_room_for_one_future() {
+    let ctx = Context::background();
+    let large = std::future::ready([0_u8; 10_000]);
+    let size = size_of_val(&large);
+    let nested = ctx.run(ctx.run(ctx.run(large)));
+    assert!(size_of_val(&nested) < size + size / 10, "{} of {size}", size_of_val(&nested));
 }
