@@ -68,6 +68,13 @@ readme ../../README.md "$rust" readme-project
 readme README.md "$rust" readme
 [[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
 
+say "the other ways to find the library, and what is said where it is not found"
+PKG_CONFIG=false LIBCTX_DIR=$prefix LIBCTX_LIB_DIR=$libdir readme "$rust" readme-by-variables
+[[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
+PKG_CONFIG=false DOCS_RS=1 cargo doc --quiet --locked --offline --workspace --no-deps
+PKG_CONFIG=false cargo build --quiet --locked --offline -p libctx-sys >"$build/not-found.log" 2>&1 && exit 1
+grep -q "no libctx found: install it" "$build/not-found.log"
+
 # Crates that no registry has yet are packaged together from cargo 1.90 on.
 if printf '%s\n' 1.90 "$(cargo --version | cut -d' ' -f2)" | sort -CV; then
   say "the packaged crates: files in place of links, and built from their own sources"

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    if variable("DOCS_RS").is_some() {
+        return; // documentation links nothing, and the machine that makes it has no libctx
+    }
     let forced = variable("LIBCTX_BUNDLED").is_some_and(|value| value != "0");
     if forced && !cfg!(feature = "bundled") {
         panic!("LIBCTX_BUNDLED is set, but libctx-sys is built without its feature `bundled`");
