@@ -60,7 +60,8 @@ impl Slot {
 
 impl Context {
     /// Waits, in async code on any executor, until the context is done; gives how it ended. Where it
-    /// cannot be waited for (no memory, or a context from before a fork) that error comes at once.
+    /// cannot be waited for (no memory, or a context from before a fork) that error comes at once. (What
+    /// was polled before a fork stays pending in the child.)
     ///
     /// ```
     /// use libctx::Context;
