@@ -1,14 +1,65 @@
 // SPDX-License-Identifier: MIT
-//! A signal ends a context. It must be blocked in every thread, so this test has its process to itself,
-//! and no test harness, which has threads of its own.
+//! A signal ends a context, and one that is handled ends no wait. The first must be blocked in every thread,
+//! so these tests have their process to themselves, and no test harness, which has threads of its own.
 #![allow(missing_docs)]
 
-use libctx::{Context, ErrorKind};
+use libctx::{Context, ErrorKind, Event, Queue};
+use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 fn main() {
+    a_signal_ends_a_context(); // first: no other thread of ours is there yet
+    a_handled_signal_ends_no_wait();
+}
+
+/// Waits under a handler that runs once a millisecond: each lasts as long as it was told to, and no longer.
+fn a_handled_signal_ends_no_wait() {
+    static HANDLED: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn handle(_: c_int) {
+        HANDLED.fetch_add(1, SeqCst);
+    }
+    // SAFETY: an action that is all zero but for its handler, which touches an atomic alone.
+    let waiter = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as extern "C" fn(c_int) as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR2, &action, ptr::null_mut()), 0);
+        libc::pthread_self()
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begin = Instant::now();
+            while !over.load(SeqCst) {
+                assert!(begin.elapsed() < Duration::from_secs(60), "a wait does not end");
+                // SAFETY: the thread that waits outlives this one.
+                assert_eq!(unsafe { libc::pthread_kill(waiter, libc::SIGUSR2) }, 0);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let (ctx, _canceler) = Context::background().with_cancel().unwrap();
+        let limit = Duration::from_millis(50);
+        let lasts = |wait: &dyn Fn()| {
+            let (begin, handled) = (Instant::now(), HANDLED.load(SeqCst));
+            wait();
+            assert!(begin.elapsed() >= limit);
+            assert!(HANDLED.load(SeqCst) > handled, "it was interrupted");
+        };
+        lasts(&|| assert!(ctx.wait_timeout(limit).is_none()));
+        lasts(&|| assert_eq!(Context::wait_any([&ctx], Some(limit)).unwrap(), None));
+        lasts(&|| assert_eq!(ctx.poll(&mut [], Some(limit)).unwrap(), 0));
+        let queue = Queue::new().unwrap();
+        let nothing = || queue.wait(&mut [Event::default()], Some(limit)).unwrap().is_empty();
+        lasts(&|| assert!(nothing()));
+        lasts(&|| assert!(ctx.with_timeout(limit).unwrap().0.wait().is_deadline_exceeded()));
+        over.store(true, SeqCst);
+    });
+    println!("test signal::a_handled_signal_ends_no_wait ... ok");
+}
+
+fn a_signal_ends_a_context() {
     let root = Context::background();
     let unblocked = root.with_signal(&[libc::SIGUSR1]).unwrap_err();
     assert_eq!(unblocked.kind(), ErrorKind::InvalidInput);
@@ -27,5 +78,5 @@ fn main() {
     let error = ctx.wait_timeout(Duration::from_secs(60)).expect("the signal ends it");
     assert!(error.is_canceled());
     assert_eq!(error.cause().unwrap().code(), libc::SIGUSR1);
-    println!("test signal ... ok ({})", error.cause().unwrap());
+    println!("test signal::a_signal_ends_a_context ... ok ({})", error.cause().unwrap());
 }

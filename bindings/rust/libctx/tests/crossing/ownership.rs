@@ -39,8 +39,11 @@ fn a_canceler_keeps_its_context() {
     let (child, canceler) = parent.with_cancel().unwrap();
     drop((parent, child));
     assert_eq!(drops.count(), 0);
-    assert!(canceler.cancel());
+    let same = canceler.clone();
     drop(canceler);
+    assert_eq!(drops.count(), 0);
+    assert!(same.cancel());
+    drop(same);
     assert_eq!(drops.count(), 1);
 }
 

@@ -3,6 +3,7 @@
 
 use super::next;
 use libctx::{CancelGuard, Canceler, Cause, Context, Done, Error, Key, Loop, Queue, Watch};
+use std::cell::RefCell;
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -79,4 +80,32 @@ fn a_tree_is_derived_and_cancelled_by_threads_at_once() {
         }
         canceler.cancel();
     });
+}
+
+/// Thread locals go in no promised order with the library's own, which it must not mind.
+#[test]
+fn a_context_in_a_thread_local_goes_with_its_thread() {
+    thread_local!(static KEPT: RefCell<Vec<Context>> = const { RefCell::new(Vec::new()) });
+    struct UsesTheLibrary;
+    impl Drop for UsesTheLibrary {
+        fn drop(&mut self) {
+            let (ctx, canceler) = Context::background().with_cancel().unwrap();
+            assert!(canceler.cancel() && ctx.is_done());
+        }
+    }
+    static VALUE: Key<(super::Counted, UsesTheLibrary)> = Key::new(c"value");
+    let drops = super::Drops::default();
+    for before in [true, false] {
+        let counted = drops.counted();
+        let keep = move || {
+            if before {
+                KEPT.with_borrow_mut(Vec::clear); // its destructor is registered before the library's
+            }
+            let (ctx, _canceler) = Context::background().with_cancel().unwrap();
+            let ctx = ctx.with_value(&VALUE, (counted, UsesTheLibrary)).unwrap();
+            KEPT.with_borrow_mut(|kept| kept.push(ctx));
+        };
+        thread::spawn(keep).join().unwrap();
+    }
+    assert_eq!(drops.count(), 2);
 }
