@@ -56,7 +56,8 @@ impl Context {
     /// here, before this returns. It holds no lock of the library's and may do anything; a panic in it
     /// is caught and reported (see [`set_panic_reporter`](crate::set_panic_reporter)).
     ///
-    /// The callback stays armed when the watch is dropped, and keeps the context until then.
+    /// The callback stays armed when the watch is dropped, and keeps the context until it has run. On a
+    /// context that can never be done nothing is armed: the callback is dropped with the watch.
     ///
     /// ```
     /// use libctx::Context;
