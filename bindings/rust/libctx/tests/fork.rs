@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context as Task, Poll, Waker};
+use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::Duration;
 
 static COUNTED: Key<Counted> = Key::new(c"counted");
@@ -20,6 +20,12 @@ impl Drop for Counted {
     fn drop(&mut self) {
         DROPS.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
 }
 
 /// Runs `body` in a forked child, and fails if it panics there, or does not end.
@@ -61,9 +67,13 @@ fn contexts_from_before_can_be_read_and_no_more() {
         assert!(forked(ctx.after_func(|_| ()).err()));
         assert!(forked(queue.add(&Context::background(), 1).err()));
         assert!(forked(Some(ctx.wait())));
-        let mut task = Task::from_waker(Waker::noop());
-        let Poll::Ready(error) = pin!(ctx.done()).poll(&mut task) else { panic!("it waits") };
+        let nobody = Arc::new(Nobody);
+        let waker = Waker::from(nobody.clone());
+        let mut done = pin!(ctx.done());
+        let polled = done.as_mut().poll(&mut Task::from_waker(&waker));
+        let Poll::Ready(error) = polled else { panic!("it waits") };
         assert!(forked(Some(error)));
+        assert_eq!(Arc::strong_count(&nobody), 2, "what was refused is given back");
         assert!(!canceler.cancel());
         assert!(!ctx.is_done());
         drop((ctx.clone(), canceler.clone()));
