@@ -104,11 +104,20 @@ fn times_go_there_and_back() {
     assert_eq!(ctx.deadline(), Some(deadline));
     assert!(ctx.remaining().unwrap() <= Duration::from_secs(7200));
     let cause = Cause::new(1, "too late");
-    let (past, _canceler) = ctx.with_deadline_cause(Instant::now(), &cause).unwrap();
+    let earlier = Instant::now() - Duration::from_secs(60); // before any clock of this process was read
+    let (past, _canceler) = ctx.with_deadline_cause(earlier, &cause).unwrap();
     assert_eq!(past.cause().unwrap().message(), "too late");
-    assert_eq!(past.remaining(), Some(Duration::ZERO));
+    assert_eq!((past.deadline(), past.remaining()), (Some(earlier), Some(Duration::ZERO)));
     let (endless, _canceler) = Context::background().with_timeout(Duration::MAX).unwrap();
     assert_eq!((endless.deadline(), endless.remaining()), (None, None));
+}
+
+#[test]
+fn an_instant_is_never_early() {
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let (ctx, _canceler) = Context::background().with_deadline(deadline).unwrap();
+    assert!(ctx.wait().is_deadline_exceeded());
+    assert!(Instant::now() >= deadline);
 }
 
 #[test]

@@ -84,11 +84,18 @@ fn raw_handles_take_their_reference_along() {
     };
     assert!(more.1.unwrap().cancel());
     assert!(more.0.unwrap().is_done());
-    let cause = ctx.cause().unwrap().into_raw();
-    drop((ctx, canceler));
+    drop(ctx);
+    assert_eq!(drops.count(), 0);
+    drop(canceler);
     assert_eq!(drops.count(), 1);
-    // SAFETY: the handle owns a reference, and is not used again.
-    assert_eq!(unsafe { Cause::from_raw(cause) }.unwrap().message(), "context canceled");
+
+    let cause = Cause::with_data(1, "with data", &HELD, drops.counted()).into_raw();
+    // SAFETY: the handle owns a reference, and is not used again but for what it still owns.
+    let (again, cause) = unsafe { (Cause::clone_from_raw(cause), Cause::from_raw(cause)) };
+    assert_eq!(cause.unwrap().message(), "with data");
+    assert_eq!(drops.count(), 1);
+    drop(again);
+    assert_eq!(drops.count(), 2);
 }
 
 #[test]
