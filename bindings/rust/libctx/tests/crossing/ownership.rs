@@ -137,6 +137,7 @@ fn a_guard_cancels_when_it_is_dropped_unless_disarmed() {
     let canceler = guard.disarm();
     assert!(!ctx.is_done());
     let guard = canceler.guard();
+    ctx.after_func(|_| panic!("while a panic goes on")).unwrap();
     let body = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _guard = guard;
         std::panic::resume_unwind(Box::new("out of the scope"));

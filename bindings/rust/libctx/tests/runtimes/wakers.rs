@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{self, Poll, Wake, Waker};
 use std::thread;
+use std::time::Instant;
 
 #[derive(Default)]
 struct Counts(AtomicUsize);
@@ -190,8 +191,10 @@ fn no_wake_up_is_lost() {
             let (counts, waker) = counting();
             if poll(&mut done, &waker).is_pending() {
                 ctx.wait();
+                let begin = Instant::now();
                 while woken(&counts) == 0 {
                     thread::yield_now(); // the callback comes after the waiters: it does come
+                    assert!(begin.elapsed() < crate::WATCHDOG, "it is woken");
                 }
                 assert!(poll(&mut done, &waker).is_ready());
             }
