@@ -53,9 +53,11 @@ fn a_causes_data_is_dropped_with_the_last_reference() {
     let cause = Cause::with_data(1, "with data", &VALUE, drops.counted());
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     canceler.cancel_with(&cause);
+    let same = cause.clone();
     drop(cause);
-    assert_eq!(drops.count(), 0);
     drop((ctx, canceler));
+    assert_eq!(drops.count(), 0);
+    drop(same);
     assert_eq!(drops.count(), 1);
 }
 

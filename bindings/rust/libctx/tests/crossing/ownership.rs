@@ -68,6 +68,19 @@ fn a_queue_holds_a_context_until_its_event_is_drained() {
 }
 
 #[test]
+fn a_queue_that_goes_lets_go_of_its_contexts() {
+    let drops = Drops::default();
+    let (parent, _canceler) = Context::background().with_cancel().unwrap();
+    let queue = Queue::new().unwrap();
+    queue.add(&parent.with_value(&HELD, drops.counted()).unwrap(), 1).unwrap();
+    let same = queue.clone();
+    drop(queue);
+    assert_eq!(drops.count(), 0);
+    drop(same);
+    assert_eq!(drops.count(), 1);
+}
+
+#[test]
 fn raw_handles_take_their_reference_along() {
     let drops = Drops::default();
     let parent = Context::background().with_value(&HELD, drops.counted()).unwrap();
