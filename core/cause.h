@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/count.h"
 #include "core/error.h"
 #include "core/handle.h"
 
@@ -47,7 +48,7 @@ inline bool is_counted(const Cause* cause) {
 
 // nullptr stays nullptr.
 inline const Cause* ref(const Cause* cause) {
-  if (is_counted(cause)) cause->refs.fetch_add(1, std::memory_order_relaxed);
+  if (is_counted(cause)) count_up(cause->refs);
   return cause;
 }
 

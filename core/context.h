@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/count.h"
 #include "core/handle.h"
 
 namespace ctxcore {
@@ -106,7 +107,7 @@ inline int check_readable(const Context* context) {
   return result == -ECHILD ? 0 : result;
 }
 
-inline void add_ref(Context* context) { context->refs.fetch_add(1, std::memory_order_relaxed); }
+inline void add_ref(Context* context) { count_up(context->refs); }
 
 // Gives a reference back if it is not the last one, and tells whether it did. acq_rel: all uses of the
 // context come before its destruction.

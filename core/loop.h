@@ -35,6 +35,7 @@
 
 #include "core/calls.h"
 #include "core/clock.h"
+#include "core/count.h"
 #include "core/poller.h"
 #include "core/sources.h"
 #include "core/wheel.h"
@@ -56,7 +57,7 @@ class Loop {
 
   // A loop of the caller's, with one handle; nullptr without memory.
   static Loop* create(Drive drive);
-  void ref() { handles_.fetch_add(1, std::memory_order_relaxed); }
+  void ref() { count_up(handles_); }
   void unref();
   void root_released();  // nothing is left on it
 

@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include "core/context.h"
+#include "core/count.h"
 #include "core/event.h"
 #include "core/list.h"
 #include "core/lock.h"
@@ -62,7 +63,7 @@ struct Posted {
 class Queue {
  public:
   static Queue* create();  // with one handle; nullptr without memory
-  void ref() { handles_.fetch_add(1, std::memory_order_relaxed); }
+  void ref() { count_up(handles_); }
   void unref();
 
   int descriptor();  // or a negative errno

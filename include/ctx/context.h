@@ -33,7 +33,7 @@ CTX_API ctx_t *ctx_todo(void);
 
 /**
  * Takes one more reference to a context and returns it; NULL for a bad handle. At most 2^31
- * references may exist at once. Since 0.1.
+ * references may exist at once, to this as to any other object: one more ends the process. Since 0.1.
  */
 CTX_API ctx_t *ctx_ref(ctx_t *ctx);
 

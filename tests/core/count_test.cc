@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// A reference count ends the process before it wraps.
+#include "core/count.h"
+
+#include <gtest/gtest.h>
+
+namespace ctxcore {
+namespace {
+
+TEST(Count, HoldsTwoToThe31stReferences) {
+  std::atomic<uint32_t> count{INT32_MAX};
+  count_up(count);
+  EXPECT_EQ(count.load(), uint32_t{INT32_MAX} + 1);
+}
+
+TEST(CountDeathTest, OneMoreEndsTheProcess) {
+  std::atomic<uint32_t> count{uint32_t{INT32_MAX} + 1};
+  EXPECT_DEATH(count_up(count), "");
+}
+
+}  // namespace
+}  // namespace ctxcore
