@@ -103,4 +103,5 @@ pub const CTX_VERSION_MINOR: u32 = 1;
 /// Patch version of the headers that these declarations follow.
 pub const CTX_VERSION_PATCH: u32 = 0;
 /// The three in one: each in one byte, from bit 16 down.
-pub const CTX_VERSION: u32 = CTX_VERSION_MAJOR << 16 | CTX_VERSION_MINOR << 8 | CTX_VERSION_PATCH;
+pub const CTX_VERSION: u32 =
+    (CTX_VERSION_MAJOR << 16) | (CTX_VERSION_MINOR << 8) | CTX_VERSION_PATCH;

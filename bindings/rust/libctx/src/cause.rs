@@ -24,7 +24,6 @@ static ERROR: Key<BoxedError> = Key::new(c"rust error");
 ///
 /// ```
 /// use libctx::{Cause, Context};
-/// use std::error::Error;
 ///
 /// let (ctx, canceler) = Context::background().with_cancel()?;
 /// let broken = "x".parse::<i32>().unwrap_err();
@@ -32,7 +31,7 @@ static ERROR: Key<BoxedError> = Key::new(c"rust error");
 ///
 /// let cause = ctx.cause().unwrap();
 /// assert_eq!(cause.message(), "invalid digit found in string");
-/// assert_eq!(cause.source().unwrap().downcast_ref(), Some(&broken));
+/// assert_eq!(cause.get_ref().unwrap().downcast_ref(), Some(&broken));
 /// # Ok::<(), libctx::Error>(())
 /// ```
 pub struct Cause(NonNull<sys::ctx_cause_t>);
@@ -55,8 +54,8 @@ impl Cause {
         Cause::made(|ret| unsafe { sys::ctx_cause_new(code, message.as_ptr(), ret) })
     }
 
-    /// A cause that carries an error, which becomes its [`source`](error::Error::source). The message is
-    /// the error's, and the code is that of a cancel.
+    /// A cause that carries an error, which [`get_ref`](Cause::get_ref) gives out. The message is the
+    /// error's, and the code is that of a cancel.
     pub fn from_error(error: impl Into<BoxedError>) -> Cause {
         let error = error.into();
         Cause::with_data(sys::CTX_CANCELED, &error.to_string(), &ERROR, error)
@@ -112,6 +111,11 @@ impl Cause {
         let data = unsafe { sys::ctx_cause_data(self.as_raw(), key.raw()) };
         // SAFETY: with a Key<T> only with_data puts anything in, and that is a boxed T (see Key).
         unsafe { data.cast::<T>().as_ref() }
+    }
+
+    /// The error that [`from_error`](Cause::from_error) was given, in this process and by this crate.
+    pub fn get_ref(&self) -> Option<&(dyn error::Error + Send + Sync + 'static)> {
+        self.data(&ERROR).map(|error| &**error)
     }
 
     /// The C handle, borrowed.
@@ -181,8 +185,9 @@ impl fmt::Debug for Cause {
 }
 
 impl error::Error for Cause {
-    /// The error that [`from_error`](Cause::from_error) was given.
+    /// What is behind the error that [`from_error`](Cause::from_error) was given: as a cause shows that
+    /// one's text, a chain of sources would tell it twice.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.data(&ERROR).map(|error| &**error as _)
+        self.get_ref().and_then(error::Error::source)
     }
 }

@@ -34,14 +34,31 @@ fn a_plain_cancel_has_a_plain_cause() {
 #[test]
 fn an_error_comes_back_as_it_was() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let io = std::io::Error::other("disk on fire");
+    let io = std::io::Error::from_raw_os_error(libc::EIO);
+    let text = io.to_string();
     canceler.cancel_with(&Cause::from_error(io));
-    let error = ctx.err().unwrap();
-    let cause = error.source().unwrap();
-    assert_eq!(cause.to_string(), "disk on fire");
-    let original = cause.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
-    assert_eq!(original.kind(), std::io::ErrorKind::Other);
+    let cause = ctx.cause().unwrap();
+    let original = cause.get_ref().unwrap().downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(original.raw_os_error(), Some(libc::EIO));
+    assert_eq!(cause.to_string(), text);
+    assert!(cause.source().is_none());
     assert_eq!(Cause::from_error("just text").message(), "just text");
+}
+
+#[test]
+fn a_chain_of_sources_tells_each_text_once() {
+    let (inner, stop) = Context::background().with_cancel().unwrap();
+    stop.cancel_because("the client has gone");
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel_with(&Cause::from_error(inner.err().unwrap()));
+    let outer = ctx.err().unwrap();
+    let mut chain: Vec<String> = vec![outer.to_string()];
+    let mut next = outer.source();
+    while let Some(error) = next {
+        chain.push(error.to_string());
+        next = error.source();
+    }
+    assert_eq!(chain, ["context canceled", "context canceled", "the client has gone"]);
 }
 
 #[test]
