@@ -126,6 +126,30 @@ TEST(WithStopToken, MayGoWhileItStops) {
       {[&] { source.request_stop(); }, [&] { made = {}; }}, [] {});
 }
 
+// Whatever holds what was derived keeps the link to the token: the canceler, an armed callback, a queue,
+// and what was merged of it, in any place.
+TEST(WithStopToken, IsLinkedAsLongAsAnythingHoldsIt) {
+  const auto stopped = [](auto hold) {
+    std::stop_source source;
+    auto held = hold(ctx::with_stop_token(ctx::background(), source.get_token()));
+    source.request_stop();
+    return held;
+  };
+  EXPECT_FALSE(stopped([](ctx::derived made) { return made.second; }).cancel());
+  const ctx::queue queue;
+  int runs = 0;
+  stopped([&](ctx::derived made) {
+    queue.add(made.first, 1);
+    return ctx::after_func(made.first, [&] { ++runs; });
+  });
+  EXPECT_EQ(runs, 1);
+  ctx::event event;
+  EXPECT_EQ(queue.drain(&event, 1), 1u);
+  const ctx::context other = ctx::with_cancel(ctx::background()).first;
+  const auto merged = [&](ctx::derived made) { return ctx::merge({other, made.first}).first; };
+  EXPECT_TRUE(stopped(merged).is_done());
+}
+
 // A jthread's own token, and a context in it: the thread's stop reaches what it derived.
 TEST(WithStopToken, OfAJthread) {
   Gate ready;

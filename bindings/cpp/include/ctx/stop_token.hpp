@@ -40,8 +40,9 @@ class stop_source {
 
 namespace detail {
 
-// Cancels a context when a token is stopped. It is a value of the context that is handed out, and so
-// goes with it.
+// Cancels a context when a token is stopped. It is a value between that context and the one that is handed
+// out, and so goes with that one and all that holds it: also what is merged of it, which keeps a parent
+// that is not its first without the values that were set on it last.
 class stop_link {
  public:
   stop_link(std::stop_token token, canceler cancel)
@@ -54,8 +55,8 @@ class stop_link {
     canceler cancel;
     cause why;
     void operator()() const noexcept {
-      const canceler held =
-          cancel;  // what the cancel calls back may let go of the link, and of this
+      // What the cancel calls back may let go of the link, and of this.
+      const canceler held = cancel;
       const cause reason = why;
       ctx_cancel_with(held.get(), CTX_CANCELED, reason.get());
     }
@@ -71,16 +72,15 @@ inline constexpr ctx_key_t stop_link_key{"std::stop_token"};
 /// last context below it to go waits, as a std::stop_callback does, while the token's stop is calling
 /// back on another thread.
 [[nodiscard]] inline derived with_stop_token(const context& parent, std::stop_token token) {
-  derived made = with_cancel(parent);
-  if (token.stop_possible()) {
-    auto link = std::make_unique<detail::stop_link>(std::move(token), made.second);
-    made.first = detail::derive_plain("ctx::with_stop_token", [&](ctx_t** linked) {
-      return ctx_with_value(made.first.get(), &detail::stop_link_key, link.get(),
-                            &detail::drop<detail::stop_link>, linked);
-    });
-    static_cast<void>(link.release());
-  }
-  return made;
+  if (!token.stop_possible()) return with_cancel(parent);
+  derived stopped = with_cancel(parent);
+  auto link = std::make_unique<detail::stop_link>(std::move(token), std::move(stopped.second));
+  const context linked = detail::derive_plain("ctx::with_stop_token", [&](ctx_t** made) {
+    return ctx_with_value(stopped.first.get(), &detail::stop_link_key, link.get(),
+                          &detail::drop<detail::stop_link>, made);
+  });
+  static_cast<void>(link.release());
+  return with_cancel(linked);
 }
 
 }  // namespace ctx
