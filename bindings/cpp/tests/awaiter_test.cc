@@ -175,6 +175,38 @@ TEST(Awaiter, NeverMissesAnEndThatComesMeanwhile) {
       });
 }
 
+// A coroutine that nobody holds: its frame goes as soon as it is resumed, while the thread that suspended it
+// may still be on its way out.
+struct Detached {
+  struct promise_type {
+    promise_type(ctx::context&, bool, Counter* counter) : over(counter) {}
+    ~promise_type() { over->Add(); }
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { throw; }
+    Counter* const over;
+  };
+};
+Detached AwaitAlone(ctx::context ctx, bool deferred, Counter*) {
+  const std::error_code why = co_await (deferred ? ctx.done(ctx::deferred) : ctx.done());
+  EXPECT_EQ(why, std::errc::operation_canceled);
+}
+
+TEST(Awaiter, MayTakeItsFrameAlongWhileTheOtherThreadSuspendsIt) {
+  for (const bool deferred : {false, true}) {
+    ctx::derived made;
+    Counter over;
+    int rounds = 0;
+    Race(
+        2000, [&] { made = ctx::with_cancel(ctx::background()); },
+        {[&] { AwaitAlone(made.first, deferred, &over); }, [&] { made.second.cancel(); }},
+        [&] { ASSERT_TRUE(over.WaitFor(++rounds)); });
+    ASSERT_EQ(over.Get(), 2000);
+  }
+}
+
 TEST(Awaiter, AThousandOnOneCancel) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result;

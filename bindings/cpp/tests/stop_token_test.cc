@@ -126,6 +126,26 @@ TEST(WithStopToken, MayGoWhileItStops) {
       {[&] { source.request_stop(); }, [&] { made = {}; }}, [] {});
 }
 
+TEST(WithStopToken, MayGoWhileItStopsAndItsParentEnds) {
+  std::stop_source source;
+  ctx::derived parent, made, child;
+  Race(
+      2000,
+      [&] {
+        source = std::stop_source();
+        parent = ctx::with_cancel(ctx::background());
+        made = ctx::with_stop_token(parent.first, source.get_token());
+        child = ctx::with_cancel(made.first);
+        ctx::after_func(child.first, [second = child.second] { second.cancel(); });
+      },
+      {[&] { source.request_stop(); }, [&] { parent.second.cancel(); },
+       [&] {
+         made = {};
+         child = {};
+       }},
+      [] {});
+}
+
 // Whatever holds what was derived keeps the link to the token: the canceler, an armed callback, a queue,
 // and what was merged of it, in any place.
 TEST(WithStopToken, IsLinkedAsLongAsAnythingHoldsIt) {
