@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cases.h"
+#include "hidden.h"
 
 namespace ctxtest {
 namespace {
@@ -71,6 +72,14 @@ TEST(Causes, AnExceptionComesBack) {
   EXPECT_EQ(ctx.cause().code(), CTX_CANCELED);
   EXPECT_THROW(std::rethrow_exception(ctx.cause().exception()), std::out_of_range);
   EXPECT_EQ(ctx::cause(-EIO).exception(), nullptr);
+}
+
+TEST(Causes, AnExceptionComesBackFromALibraryThatHidesItsSymbols) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  CancelForAnException(cancel);
+  ASSERT_TRUE(ctx.cause().exception());
+  EXPECT_THROW(std::rethrow_exception(ctx.cause().exception()), std::out_of_range);
+  EXPECT_THROW(ThrowIfDone(ctx), ctx::context_error);
 }
 
 TEST(Causes, ASystemErrorKeepsItsErrno) {

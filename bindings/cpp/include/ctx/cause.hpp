@@ -18,8 +18,9 @@
 namespace ctx {
 
 namespace detail {
-inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
-}
+// One for the whole process, also where shared libraries are compiled with hidden symbols.
+CTX_API inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
+}  // namespace detail
 
 /// An immutable cause, or none.
 class cause {
@@ -99,7 +100,7 @@ inline cause::cause(std::exception_ptr exception) {
 #endif
 
 /// What context::throw_if_done() throws: the error of a context, with the cause as its text.
-class context_error : public std::system_error {
+class CTX_API context_error : public std::system_error {
  public:
   context_error(std::error_code error, ctx::cause cause)
       : std::system_error(error, std::string(cause.message())), cause_(std::move(cause)) {}
