@@ -18,6 +18,28 @@ inline constexpr ctx::key<std::string> kOther("user");
 
 static_assert(!std::is_copy_constructible_v<ctx::key<int>>);
 
+// What a T can be made of, but nothing that a C cast would have to force.
+template <class T, class U, class = void>
+struct TakesValue : std::false_type {};
+template <class T, class U>
+struct TakesValue<
+    T, U,
+    std::void_t<decltype(ctx::with_value(std::declval<ctx::context>(),
+                                         std::declval<const ctx::key<T>&>(), std::declval<U>())),
+                decltype(ctx::cause(0, "", std::declval<const ctx::key<T>&>(), std::declval<U>()))>>
+    : std::true_type {};
+
+static_assert(TakesValue<std::string, const char*>::value);
+static_assert(TakesValue<std::int64_t, int>::value);
+static_assert(TakesValue<std::vector<int>, std::size_t>::value);
+static_assert(TakesValue<const char*, char*>::value);
+static_assert(TakesValue<const char*, std::nullptr_t>::value);
+static_assert(!TakesValue<char*, const char*>::value);
+static_assert(!TakesValue<int*, double*>::value);
+static_assert(!TakesValue<int*, std::uintptr_t>::value);
+static_assert(!TakesValue<int*, void*>::value);
+static_assert(!TakesValue<std::string, int*>::value);
+
 TEST(Values, AreFoundByTheirKeyAlone) {
   const ctx::context ctx = ctx::with_value(ctx::background(), kUser, "ada");
   const ctx::context below = ctx::with_cancel(ctx).first;

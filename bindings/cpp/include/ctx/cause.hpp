@@ -36,7 +36,7 @@ class cause {
   explicit cause(std::errc code, detail::text message = nullptr)
       : cause(-static_cast<int>(code), message) {}
   /// With data that only holders of the key can see.
-  template <class T, class U>
+  template <class T, class U, class = detail::made_of<T, U>>
   cause(int code, detail::text message, const key<T>& key, U&& data) {
     ctx_cause_t* made = nullptr;
     key.give(T(std::forward<U>(data)), "ctx::cause", [&](void* pointer, ctx_drop_fn drop) {

@@ -191,7 +191,7 @@ template <class Range>
 
 /// Carries a value, which is moved in, and destroyed with the last context that may see it. Mutable
 /// state is shared as a pointer or a std::shared_ptr.
-template <class T, class U>
+template <class T, class U, class = detail::made_of<T, U>>
 [[nodiscard]] context with_value(const context& parent, const key<T>& key, U&& value) {
   return detail::derive_plain("ctx::with_value", [&](ctx_t** made) {
     key.give(T(std::forward<U>(value)), "ctx::with_value", [&](void* pointer, ctx_drop_fn drop) {

@@ -30,6 +30,10 @@ template <class T>
 inline constexpr bool fits_pointer =
     sizeof(T) <= sizeof(void*) && alignof(T) <= alignof(void*) && std::is_trivially_copyable_v<T>;
 
+// Whether there is a T(U): asked for, since for pointers that would be any C cast.
+template <class T, class U>
+using made_of = std::enable_if_t<std::is_constructible_v<T, U>>;
+
 // Room for a T that is made of its bytes.
 template <class T>
 union bytes_of {
