@@ -190,7 +190,12 @@ struct Detached {
   };
 };
 Detached AwaitAlone(ctx::context ctx, bool deferred, Counter*) {
-  const std::error_code why = co_await (deferred ? ctx.done(ctx::deferred) : ctx.done());
+  std::error_code why;
+  if (deferred) {
+    why = co_await ctx.done(ctx::deferred);
+  } else {
+    why = co_await ctx.done();
+  }
   EXPECT_EQ(why, std::errc::operation_canceled);
 }
 
