@@ -31,6 +31,7 @@ TEST(Callbacks, AreAnyCallable) {
   ctx::after_func(ctx, Plain);
   ctx::after_func(ctx, [&](const ctx::context& done) { seen = done; });
   ctx::after_func(ctx, [n = 0, &runs]() mutable { return runs += ++n; });
+  ctx::after_func(ctx, &ctx::context::describe);
   EXPECT_EQ(runs, 0);
   EXPECT_TRUE(cancel.cancel());
   EXPECT_EQ(runs, 6);
@@ -85,6 +86,21 @@ TEST(Callbacks, AreStoppedOnce) {
   EXPECT_FALSE(moved.stop_wait());
   cancel();
   EXPECT_EQ(runs, 0);
+}
+
+TEST(Callbacks, AWatchThatWasMovedFromIsEmpty) {
+  Tracked::Log log;
+  ctx::watch first =
+      ctx::after_func(ctx::background(), [tracked = Tracked(&log)] { (void)tracked; });
+  ctx::watch second = ctx::after_func(ctx::background(), [] {});
+  first = std::move(second);
+  EXPECT_FALSE(second);
+  EXPECT_TRUE(first);
+  EXPECT_EQ(log.live, 0);  // what first had was given back
+  ctx::watch& self = first;
+  first = std::move(self);
+  EXPECT_TRUE(first.stop());
+  ExpectThrows(std::errc::invalid_argument, [&] { second.stop(); });
 }
 
 TEST(Callbacks, StayArmedWithoutTheWatch) {

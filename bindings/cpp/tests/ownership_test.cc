@@ -102,6 +102,18 @@ TEST(Ownership, WhatIsNoContextIsRefused) {
                [c = cancel] { (void)ctx::context::share(reinterpret_cast<ctx_t*>(c.get())); });
 }
 
+TEST(Ownership, WhatIsNoCancelerIsRefused) {
+  EXPECT_FALSE(ctx::canceler::share(nullptr));
+  auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  ExpectThrows(std::errc::invalid_argument, [c = ctx] {
+    (void)ctx::canceler::share(reinterpret_cast<ctx_canceler_t*>(c.get()));
+  });
+  const ctx::canceler shared = ctx::canceler::share(cancel.get());
+  cancel = {};
+  EXPECT_TRUE(shared.cancel());
+  EXPECT_TRUE(ctx.is_done());
+}
+
 TEST(Ownership, TheTwoRootsAreTwo) {
   EXPECT_EQ(ctx::context(), ctx::background());
   EXPECT_NE(ctx::todo(), ctx::background());

@@ -7,6 +7,7 @@
 #include <ctx/done.h>
 
 #include <ctx/context.hpp>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -22,7 +23,8 @@ class watch {
   static watch adopt(ctx_watch_t* raw) noexcept { return watch(raw); }
   watch(watch&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
   watch& operator=(watch&& other) noexcept {
-    std::swap(raw_, other.raw_);
+    ctx_watch_t* const taken = std::exchange(other.raw_, nullptr);  // other may be this one
+    ctx_watch_unref(std::exchange(raw_, taken));
     return *this;
   }
   ~watch() { ctx_watch_unref(raw_); }
@@ -81,9 +83,9 @@ struct callable {
   static void call(F& f, ctx_t* raw) {
     if constexpr (takes_context) {
       const borrowed context(raw);
-      static_cast<void>(f(context.get()));
+      static_cast<void>(std::invoke(f, context.get()));
     } else {
-      static_cast<void>(f());
+      static_cast<void>(std::invoke(f));
     }
   }
   static void run(ctx_t* raw, void* arg) noexcept {

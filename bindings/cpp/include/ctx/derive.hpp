@@ -12,6 +12,7 @@
 #include <ctx/loop.h>
 
 #include <array>
+#include <cerrno>
 #include <ctx/context.hpp>
 #include <initializer_list>
 #include <iterator>
@@ -27,11 +28,17 @@ class canceler {
   /// None: to cancel with it throws.
   canceler() noexcept = default;
 
-  /// Takes over a reference of the C functions, or one more; as those of context.
-  static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
-  static canceler share(ctx_canceler_t* raw) noexcept {
-    return canceler(raw == nullptr ? nullptr : ctx_canceler_ref(raw));
+  /// One more reference to a canceler of the C functions or of another language; a null pointer is none.
+  /// Throws if it is no canceler, or one of another copy of the library.
+  static canceler share(ctx_canceler_t* raw) {
+    if (raw != nullptr && ctx_canceler_ref(raw) == nullptr) {
+      detail::fail(-EINVAL, "ctx::canceler::share");
+    }
+    return canceler(raw);
   }
+  /// Takes over a reference that the caller owns; a null pointer is none.
+  static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
+  /// For the C functions and other languages, which borrow it.
   ctx_canceler_t* get() const noexcept { return handle_.get(); }
   [[nodiscard]] ctx_canceler_t* release() noexcept { return handle_.release(); }
   explicit operator bool() const noexcept { return get() != nullptr; }
