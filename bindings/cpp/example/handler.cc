@@ -47,15 +47,17 @@ void handle(const ctx::context& request, std::chrono::milliseconds needs) {
 int main() {
   const ctx::context root = ctx::with_value(ctx::background(), user_key, user{"ada"});
   const ctx::context traced = ctx::with_string(root, "trace_id", "4711");
-  const auto [request, cancel] =
-      ctx::with_timeout(traced, 100ms, ctx::cause(std::errc::timed_out, "the budget is spent"));
+  const auto [client, cancel] = ctx::with_cancel(traced);
   const ctx::cancel_guard guard(cancel);
+  handle(client, 1ms);
+
+  const auto [request, unused] =
+      ctx::with_timeout(client, 100ms, ctx::cause(std::errc::timed_out, "the budget is spent"));
   const ctx::watch_guard log(ctx::after_func(request, [](const ctx::context& ended) {
     std::cerr << ended.value(user_key)->name << ", trace " << *ended.string("trace_id") << ": "
               << ended.cause().message() << '\n';
   }));
 
-  handle(request, 1ms);
   handle(request, 1h);
   return request.err() == std::errc::timed_out ? 0 : 1;
 }
