@@ -6,6 +6,8 @@
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <type_traits>
+#include <utility>
 
 #include "cases.h"
 #include "counted.h"
@@ -13,6 +15,15 @@
 
 namespace ctxtest {
 namespace {
+
+// A token of a source that goes at once would never be stopped.
+template <class Source, class = void>
+struct GivesTokens : std::false_type {};
+template <class Source>
+struct GivesTokens<Source, std::void_t<decltype(std::declval<Source>().get_token())>>
+    : std::true_type {};
+static_assert(GivesTokens<const ctx::stop_source&>::value);
+static_assert(!GivesTokens<ctx::stop_source>::value);
 
 TEST(AsStopToken, StopsWithTheContext) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());

@@ -45,7 +45,7 @@ class watch {
 
 /// Stops what was armed when its scope ends, and waits if it is running: from then on the callback
 /// touches nothing of that scope.
-class watch_guard {
+class [[nodiscard]] watch_guard {
  public:
   explicit watch_guard(watch armed) noexcept : watch_(std::move(armed)) {}
   watch_guard(watch_guard&&) noexcept = default;

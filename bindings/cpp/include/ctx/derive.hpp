@@ -68,7 +68,7 @@ class canceler {
 };
 
 /// Cancels when its scope ends, however it ends.
-class cancel_guard {
+class [[nodiscard]] cancel_guard {
  public:
   explicit cancel_guard(canceler cancel) noexcept : cancel_(std::move(cancel)) {}
   cancel_guard(cancel_guard&& other) noexcept = default;
@@ -109,6 +109,8 @@ class raw_handles {
   explicit raw_handles(const Range& contexts)
       : size_(static_cast<std::size_t>(std::distance(std::begin(contexts), std::end(contexts)))) {
     if (size_ > few_.size()) many_.resize(size_);
+    using each = decltype(*std::begin(contexts));
+    static_assert(std::is_lvalue_reference_v<each>, "a range of contexts that are there, not made");
     ctx_t** next = size_ > few_.size() ? many_.data() : few_.data();
     data_ = next;
     for (const context& one : contexts) *next++ = one.get();

@@ -21,7 +21,7 @@ namespace ctx {
 
 /// A context as a std::stop_source that stops when the context is done: hand its tokens to whatever
 /// takes one. As long as this object lives; after that its tokens are never stopped.
-class stop_source {
+class [[nodiscard]] stop_source {
  public:
   explicit stop_source(const context& ctx)
       : watch_(after_func(ctx, [source = source_]() mutable { source.request_stop(); })) {}
@@ -30,7 +30,8 @@ class stop_source {
   // Does not wait for stop callbacks that run: the armed function has a stop state of its own.
   ~stop_source() { ctx_watch_stop(watch_.get()); }
 
-  std::stop_token get_token() const noexcept { return source_.get_token(); }
+  std::stop_token get_token() const& noexcept { return source_.get_token(); }
+  std::stop_token get_token() const&& = delete;  // it would never be stopped
   bool stop_requested() const noexcept { return source_.stop_requested(); }
 
  private:
