@@ -6,8 +6,9 @@
 // What holds for all of it, besides what ctx/ctx.h says of the library:
 //
 //  1. Value types. A context, canceler, cause, queue or loop is one pointer; a copy is one more
-//     reference to the same object, which goes with its last copy. One that was moved from is empty:
-//     it reads as done, with std::errc::invalid_argument, and whatever else is asked of it throws that.
+//     reference to the same object, which goes with its last copy. One that was moved from is empty: a
+//     context then reads as done, with std::errc::invalid_argument; it has no cause, value or text, and
+//     its times are the smallest there are. What else is asked of an empty one throws that error.
 //  2. Errors. A negative errno of the C functions is thrown as std::system_error, in
 //     std::generic_category(). That a context is done is no exception but where asked for:
 //     context::err() tells, context::throw_if_done() throws. Destructors and moves do not throw.

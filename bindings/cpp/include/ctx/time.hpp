@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <ctx/error.hpp>
 #include <ratio>
@@ -38,7 +39,7 @@ std::int64_t to_ns(std::chrono::duration<Rep, Period> duration) {
     return std::chrono::duration_cast<nanoseconds>(ticks).count();
   } else {
     const std::chrono::duration<long double, std::nano> ns(duration);
-    if (ns.count() != ns.count()) fail(-EINVAL, "ctx: a duration that is not a number");
+    if (std::isnan(ns.count())) fail(-EINVAL, "ctx: a duration that is not a number");
     if (ns.count() >= static_cast<long double>(INT64_MAX)) return INT64_MAX;
     if (ns.count() <= static_cast<long double>(INT64_MIN)) return INT64_MIN;
     return std::chrono::ceil<nanoseconds>(ns).count();
