@@ -61,17 +61,20 @@ TEST(Derive, MergeEndsWithTheFirst) {
 }
 
 TEST(Derive, MergeOfVeryMany) {
-  std::vector<ctx::context> parents;
-  ctx::canceler last;
-  for (int i = 0; i < 100; ++i) {
-    ctx::derived made = ctx::with_cancel(ctx::background());
-    parents.push_back(made.first);
-    last = made.second;
+  for (const int n : {15, 16, 17, 100}) {  // beyond sixteen in an array of its own
+    std::vector<ctx::context> parents;
+    ctx::canceler last;
+    for (int i = 0; i < n; ++i) {
+      ctx::derived made = ctx::with_cancel(ctx::background());
+      parents.push_back(made.first);
+      last = made.second;
+    }
+    const auto [merged, unused] = ctx::merge(parents);
+    EXPECT_FALSE(merged.is_done());
+    last();
+    EXPECT_TRUE(merged.is_done()) << n;
+    EXPECT_EQ(ctx::wait_any(parents), static_cast<std::size_t>(n - 1));
   }
-  const auto [merged, unused] = ctx::merge(parents);
-  EXPECT_FALSE(merged.is_done());
-  last();
-  EXPECT_TRUE(merged.is_done());
   ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::merge(std::vector<ctx::context>()); });
 }
 

@@ -45,6 +45,21 @@ TEST(Ownership, TheLastCopyFrees) {
   EXPECT_EQ(log.live, 0);
 }
 
+TEST(Ownership, TheOnlyOneAssignedToItselfStays) {
+  Tracked::Log log;
+  ctx::context only = Watched(&log);
+  ctx::context& self = only;
+  only = self;
+  EXPECT_EQ(log.live, 1);
+  only = std::move(self);
+  EXPECT_EQ(log.live, 1);
+  EXPECT_EQ(only.value(kKey)->number, 0);
+  ctx::context other;
+  std::swap(only, other);
+  EXPECT_EQ(only, ctx::background());
+  EXPECT_TRUE(other.value(kKey));
+}
+
 TEST(Ownership, AContextThatWasMovedFromIsEmptyAndSafe) {
   auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   const ctx::context taken = std::move(ctx);
@@ -140,6 +155,17 @@ TEST(Ownership, ADescriptorOfTheCallersIsClosed) {
     EXPECT_GE(number, 0);
     EXPECT_EQ(fcntl(number, F_GETFD), FD_CLOEXEC);
   }
+  EXPECT_EQ(fcntl(number, F_GETFD), -1);
+
+  ctx::unique_fd fd = ctx.done_fd_dup();
+  number = fd.get();
+  fd = ctx.done_fd_dup();
+  EXPECT_EQ(fcntl(number, F_GETFD), -1);
+  number = fd.get();
+  ctx::unique_fd& self = fd;
+  fd = std::move(self);
+  EXPECT_EQ(fcntl(number, F_GETFD), FD_CLOEXEC);
+  fd = {};
   EXPECT_EQ(fcntl(number, F_GETFD), -1);
 }
 

@@ -71,6 +71,21 @@ TEST(AsStopToken, DisarmsWithTheSource) {
   EXPECT_EQ(LiveNews(), live);
 }
 
+TEST(AsStopToken, GoesWithoutWaitingForAStopThatRuns) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  auto source = std::make_unique<ctx::stop_source>(ctx);
+  Gate running, gone;
+  const std::stop_callback callback(source->get_token(), [&] {
+    running.Open();
+    EXPECT_TRUE(gone.Wait());
+  });
+  std::thread thread([c = cancel] { c.cancel(); });
+  EXPECT_TRUE(running.Wait());
+  source.reset();
+  gone.Open();
+  thread.join();
+}
+
 TEST(WithStopToken, EndsWithTheToken) {
   std::stop_source source;
   const auto [ctx, cancel] = ctx::with_stop_token(ctx::background(), source.get_token());

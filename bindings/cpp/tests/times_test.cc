@@ -58,6 +58,9 @@ TEST(Times, FractionsAreRoundedUp) {
 TEST(Times, TooLargeIsNone) {
   EXPECT_EQ(ctx::detail::to_ns(nanoseconds::max()), CTX_FOREVER);
   EXPECT_EQ(ctx::detail::to_ns(nanoseconds::min()), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(ctx::detail::to_ns(std::chrono::hours(2'562'047)), 2'562'047 * 3'600'000'000'000);
+  EXPECT_EQ(ctx::detail::to_ns(std::chrono::hours(-2'562'047)), -2'562'047 * 3'600'000'000'000);
+  EXPECT_EQ(ctx::detail::to_ns(std::chrono::hours(2'562'048)), CTX_FOREVER);
   EXPECT_EQ(ctx::detail::to_ns(std::chrono::hours::max()), CTX_FOREVER);
   EXPECT_EQ(ctx::detail::to_ns(std::chrono::hours::min()),
             std::numeric_limits<std::int64_t>::min());

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -89,6 +90,40 @@ TEST(Waits, GoOnAfterASignalHandler) {
   cancel();
   thread.join();
   EXPECT_TRUE(done);
+  EXPECT_EQ(sigaction(SIGUSR1, &before, nullptr), 0);
+}
+
+// However many signals come meanwhile, each wait ends at its limit, and not before it.
+TEST(Waits, KeepTheirLimitThroughSignalHandlers) {
+  struct sigaction action = {};
+  struct sigaction before = {};
+  action.sa_handler = [](int) {};  // without SA_RESTART
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
+  const ctx::derived made = ctx::with_cancel(ctx::background());
+  const ctx::queue queue;
+  const auto ends = [](const std::function<void(std::chrono::milliseconds)>& wait) {
+    constexpr std::chrono::milliseconds limit{50};
+    const ctx::time_point begin = ctx::clock::now();
+    Gate over;
+    std::thread thread([&] {
+      wait(limit);
+      over.Open();
+    });
+    while (!over.IsOpen() && ctx::clock::now() < begin + kWatchdog) {
+      EXPECT_EQ(pthread_kill(thread.native_handle(), SIGUSR1), 0);
+      std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_TRUE(over.IsOpen());
+    EXPECT_GE(ctx::clock::now(), begin + limit);
+    thread.join();
+  };
+  ends([&](auto limit) { EXPECT_FALSE(made.first.wait_for(limit)); });
+  ends([&](auto limit) { EXPECT_EQ(made.first.poll(nullptr, 0, limit), 0u); });
+  ends([&](auto limit) { EXPECT_FALSE(ctx::wait_any_for({made.first}, limit)); });
+  ends([&](auto limit) {
+    ctx::event event;
+    EXPECT_EQ(queue.wait_for(&event, 1, limit), 0u);
+  });
   EXPECT_EQ(sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
