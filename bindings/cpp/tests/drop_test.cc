@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cases.h"
+#include "counted.h"
 
 namespace ctxtest {
 namespace {
@@ -87,6 +88,30 @@ TEST(Drop, WhatIsRefusedIsDroppedOnce) {
   });
   EXPECT_EQ(log.live, 0);
   EXPECT_EQ(runs, 0);
+}
+
+struct ThrowsWhenCopied {
+  explicit ThrowsWhenCopied(Tracked::Log* log) : tracked(log) {}
+  ThrowsWhenCopied(const ThrowsWhenCopied& other) : tracked(other.tracked) {
+    throw std::runtime_error("no copy");
+  }
+  void operator()() const {}
+  Tracked tracked;
+};
+
+TEST(Drop, WhatThrowsWhileItIsCopiedLeavesNothing) {
+  static const ctx::key<ThrowsWhenCopied> key("throws");
+  Tracked::Log log;
+  const ThrowsWhenCopied value(&log);
+  const auto [ctx, cancel] =
+      ctx::with_cancel(ctx::with_value(ctx::background(), kKey, Tracked(&log)));
+  const long live = LiveNews();
+  EXPECT_THROW((void)ctx::with_value(ctx, key, value), std::runtime_error);
+  EXPECT_THROW(ctx::after_func(ctx, value), std::runtime_error);
+  EXPECT_THROW(ctx::cause(-EIO, "why", key, value), std::runtime_error);
+  EXPECT_EQ(LiveNews(), live);
+  EXPECT_EQ(log.live, 2);
+  EXPECT_TRUE(cancel.cancel());  // nothing was armed
 }
 
 TEST(Drop, OfACauseRunsWithTheLastHolder) {
