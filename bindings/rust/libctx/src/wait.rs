@@ -84,10 +84,11 @@ impl Context {
     /// ```
     pub fn poll(&self, fds: &mut [PollFd<'_>], time: Option<Duration>) -> Result<usize> {
         let (first, n) = (fds.as_mut_ptr().cast::<sys::pollfd>(), fds.len() as sys::nfds_t);
-        // SAFETY: self holds a reference; PollFd has the layout of a pollfd, and its descriptors are
-        // borrowed, so they are open.
-        let result =
-            uninterrupted(time, |left| unsafe { sys::ctx_poll(self.as_raw(), first, n, left) });
+        let result = uninterrupted(time, |left| {
+            // SAFETY: self holds a reference; PollFd has the layout of a pollfd, and its descriptors are
+            // borrowed, so they are open.
+            unsafe { sys::ctx_poll(self.as_raw(), first, n, left) }
+        });
         match self.err() {
             Some(error) if error.code() == result => Err(error),
             _ => check(result),
