@@ -71,7 +71,7 @@ def test_only_one_of_many_cancels_wins() -> None:
 
 CTRL_C = """
 import libctx, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)   # ignored, where the tests run in the background
 print("ready", flush=True)
 try:
     libctx.with_cancel(libctx.background()).ctx.wait({timeout})
@@ -90,7 +90,7 @@ def interrupt(program: str) -> str:
         try:
             output, _ = child.communicate(timeout=WATCHDOG)
         finally:
-            child.kill()
+            child.kill()  # nothing, if it has ended
     assert child.returncode == 0
     return output
 
