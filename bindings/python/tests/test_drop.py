@@ -47,6 +47,14 @@ def test_a_key_lives_as_long_as_its_contexts() -> None:
     assert "WithValue(short)" in repr(ctx)
 
 
+def test_a_long_row_of_values_that_hold_contexts() -> None:
+    key = libctx.Key[libctx.Context | None]("previous")
+    ctx = None
+    for _ in range(200_000):
+        ctx = with_value(background(), key, ctx)
+    del ctx
+
+
 def test_a_callback_is_dropped_after_it_ran() -> None:
     thing = Thing()
     gone = weakref.ref(thing)

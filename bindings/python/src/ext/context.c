@@ -99,9 +99,8 @@ static PyObject *context_value(PyObject *self, PyObject *args) {
   Key *key;
   PyObject *fallback = Py_None;
   if (!PyArg_ParseTuple(args, "O!|O:value", key_type, &key, &fallback)) return NULL;
-  PyObject **found =
-      ctx_value(((Context *)self)->ctx, &key->key); /* derive.c: the value comes first */
-  PyObject *value = found ? *found : fallback;
+  PyObject *held = ctx_value(((Context *)self)->ctx, &key->key); /* (value, key), of derive.c */
+  PyObject *value = held ? PyTuple_GetItem(held, 0) : fallback;
   Py_INCREF(value);
   return value;
 }

@@ -2,8 +2,6 @@
 /*
  * derive.c - the functions that make contexts, and libctx.Key.
  */
-#include <stdlib.h>
-
 #include "ext.h"
 
 PyTypeObject *key_type;
@@ -96,22 +94,10 @@ static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
   return made;
 }
 
-/* A value as the tree holds it; the key stays alive with it, since its address is its identity. */
-typedef struct {
-  PyObject *value; /* first: context.c reads it */
-  PyObject *key;
-} Box;
-
-static void drop_box(void *pointer) {
-  Box *box = pointer;
-  PyGILState_STATE state;
-  if (!enter_python(&state)) return;
-  Py_DECREF(box->value);
-  Py_DECREF(box->key);
-  free(box);
-  PyGILState_Release(state);
-}
-
+/*
+ * The tree holds a value in a tuple with its key, whose address is its identity. In a tuple, because a
+ * value may hold another context, and so on: a long row of tuples is freed in constant stack.
+ */
 static PyObject *with_value(PyObject *Py_UNUSED(module), PyObject *args) {
   PyObject *parent, *value;
   Key *key;
@@ -119,17 +105,12 @@ static PyObject *with_value(PyObject *Py_UNUSED(module), PyObject *args) {
   if (!PyArg_ParseTuple(args, "OO!O:with_value", &parent, key_type, &key, &value)) return NULL;
   from = parent_of(parent);
   if (!from) return NULL;
-  Box *box = malloc(sizeof *box);
-  if (!box) return PyErr_NoMemory();
-  *box = (Box){value, (PyObject *)key};
-  int result = ctx_with_value(from, &key->key, box, drop_box, &ctx);
-  if (result < 0) {
-    free(box);
-    return raise_result(result);
-  }
-  Py_INCREF(value);
-  Py_INCREF((PyObject *)key);
-  return steal_context(ctx);
+  PyObject *held = PyTuple_Pack(2, value, (PyObject *)key);
+  if (!held) return NULL;
+  int result = ctx_with_value(from, &key->key, held, drop_object, &ctx);
+  if (result >= 0) return steal_context(ctx);
+  Py_DECREF(held);
+  return raise_result(result);
 }
 
 static PyObject *with_string(PyObject *Py_UNUSED(module), PyObject *args) {
