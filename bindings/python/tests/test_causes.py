@@ -66,6 +66,41 @@ class Mute(Exception):
         raise RuntimeError
 
 
+def test_a_built_in_exception_keeps_what_its_args_do_not_tell() -> None:
+    ctx, cancel = with_cancel(background())
+    cancel(FileNotFoundError(errno.ENOENT, "no such file", "/x"))
+    cause = ctx.cause()
+    assert type(cause) is FileNotFoundError and cause.filename == "/x" and str(cause).endswith("'/x'")
+    with pytest.raises(SystemExit) as left, with_cancel(background()) as ctx:
+        raise SystemExit(3)
+    cause = ctx.cause()
+    assert isinstance(cause, SystemExit) and cause.code == left.value.code == 3
+    with pytest.raises(UnicodeDecodeError) as wrong, with_cancel(background()) as ctx:
+        b"\xff".decode()
+    assert str(ctx.cause()) == str(wrong.value) != ""
+    with pytest.raises(ImportError), with_cancel(background()) as ctx:
+        raise ImportError("not there", name="there")
+    cause = ctx.cause()
+    assert isinstance(cause, ImportError) and cause.name == "there" and str(cause) == "not there"
+
+
+def test_a_group() -> None:
+    with pytest.raises(ExceptionGroup), with_cancel(background()) as ctx:
+        raise ExceptionGroup("both", [ValueError("one"), ExceptionGroup("inner", [KeyError("two")])])
+    cause = ctx.cause()
+    assert isinstance(cause, ExceptionGroup) and cause.message == "both"
+    first, second = cause.exceptions
+    assert isinstance(first, ValueError) and isinstance(second, ExceptionGroup)
+    assert isinstance(second.exceptions[0], KeyError)
+
+
+def test_an_exception_that_refers_to_itself() -> None:
+    ctx, cancel = with_cancel(background())
+    error = ValueError()
+    error.args = (error,)
+    assert cancel(error) and ctx.cause() is not None
+
+
 def test_an_exception_that_has_no_text() -> None:
     ctx, cancel = with_cancel(background())
     cancel(Mute())

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Who keeps what alive: contexts, cancelers, watches; and that nothing leaks."""
 
+import contextlib
 import ctypes
 import gc
 import sys
 import weakref
+from collections.abc import Callable
 
 import libctx
 from conftest import collected
@@ -132,6 +134,32 @@ def test_a_cause_does_not_keep_the_frames_of_who_cancels() -> None:
 
     request()
     assert collected(lambda: gone() is None)
+
+
+def test_a_cause_does_not_keep_the_frames_of_the_exceptions_in_it() -> None:
+    """A group, an exception that wraps another one in its args, and one that has it as an attribute."""
+
+    class Wrapped(Exception):
+        inner: Exception
+
+    def request(wrap: Callable[[Exception], Exception]) -> "weakref.ref[Thing]":
+        thing = Thing()
+        with contextlib.suppress(Exception), with_cancel(background()) as ctx:
+            assert ctx.err() is None
+            try:
+                raise KeyError("x")
+            except KeyError as error:
+                raise wrap(error) from None
+        return weakref.ref(thing)
+
+    def attribute(error: Exception) -> Exception:
+        wrapped = Wrapped()
+        wrapped.inner = error
+        return wrapped
+
+    for wrap in (lambda error: ExceptionGroup("g", [error]), Wrapped, attribute):
+        gone = request(wrap)
+        assert collected(lambda: gone() is None)  # noqa: B023
 
 
 def test_a_raised_error_of_a_context_is_collected() -> None:

@@ -6,7 +6,9 @@ frames of who cancels hold the context: the tree would keep itself alive by way 
 garbage collector cannot see it.
 """
 
+import builtins
 from errno import ECANCELED, ETIMEDOUT
+from typing import Any
 
 from ._core import Context
 
@@ -48,15 +50,32 @@ _TEXTS = {(-ECANCELED, Canceled.text): Canceled, (-ETIMEDOUT, DeadlineExceeded.t
 
 
 def snapshot(exception: BaseException) -> BaseException:
-    """A copy of an exception without traceback and context, or a Cause with its text if it has no copy."""
+    """A copy of an exception without traceback and context, or a Cause with its text if it has no copy.
+
+    It is made as pickle would, but by the constructor of its nearest built-in class: that of a class of the
+    user's may make other args of its arguments.
+    """
     kind = type(exception)
+    base: Any = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
     try:
-        copy = kind.__new__(kind, *exception.args)
-        copy.args = exception.args
-        copy.__dict__.update(exception.__dict__)
+        _, args, *state = base.__reduce__(exception)
+        args = [_bare(arg) for arg in args]
+        copy: BaseException = kind.__new__(kind, *args)
+        base.__init__(copy, *args)
+        for attributes in state:
+            base.__setstate__(copy, {name: _bare(value) for name, value in attributes.items()})
     except Exception:
         return Cause(_words(exception))
     return copy
+
+
+def _bare(part: Any) -> Any:
+    """A part of an exception. Exceptions in there, such as those of a group, have tracebacks, too."""
+    if isinstance(part, BaseException):
+        return snapshot(part)
+    if type(part) in (list, tuple) and any(isinstance(one, BaseException) for one in part):
+        return type(part)(map(_bare, part))
+    return part
 
 
 def _words(exception: BaseException) -> str:
