@@ -118,6 +118,29 @@ def test_an_oserror_keeps_its_errno() -> None:
     assert parts is not None and parts[0] == -errno.EPIPE  # what another language reads
 
 
+def test_an_errno_that_c_cannot_hold() -> None:
+    class Huge(Exception):
+        errno = 1 << 40
+
+    class Broken(Exception):
+        @property
+        def errno(self) -> int:
+            raise RuntimeError
+
+    for kind in (Huge, Broken):
+        with pytest.raises(kind), with_cancel(background()) as ctx:
+            raise kind
+        parts = ctx._cause_parts()
+        assert parts is not None and parts[0] == -errno.ECANCELED and type(parts[2]) is kind
+
+
+def test_a_body_whose_exception_makes_no_cause_ends_its_context() -> None:
+    with pytest.raises(OverflowError) as caught, with_cancel(background()) as ctx:
+        raise Cause("a code that C cannot hold", 1 << 40)
+    assert isinstance(caught.value.__context__, Cause)
+    assert isinstance(ctx.err(), Canceled)
+
+
 def test_copies_do_not_share_a_traceback() -> None:
     ctx, cancel = with_cancel(background())
     try:

@@ -69,7 +69,12 @@ static PyObject *exit_with(PyObject *canceler, PyObject *args) {
   PyObject *type, *value, *traceback;
   if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &traceback)) return NULL;
   int result = cancel(canceler, CTX_CANCELED, value);
-  if (PyErr_Occurred()) return NULL;
+  if (PyErr_Occurred()) { /* no cause could be made: the body is left all the same */
+    PyErr_Fetch(&type, &value, &traceback);
+    cancel(canceler, CTX_CANCELED, Py_None);
+    PyErr_Restore(type, value, traceback);
+    return NULL;
+  }
   if (result < 0 && result != -ECHILD) return raise_result(result);
   Py_RETURN_NONE;
 }

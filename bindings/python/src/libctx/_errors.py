@@ -94,8 +94,16 @@ def pack(reason: BaseException | str) -> tuple[int, bytes, BaseException | None]
     message = _text(_words(reason))
     if type(reason) is Cause:
         return reason.code, message, None
-    number = getattr(reason, "errno", None)
-    return (-number if type(number) is int else -ECANCELED), message, snapshot(reason)
+    return _code(reason), message, snapshot(reason)
+
+
+def _code(exception: BaseException) -> int:
+    """Its errno, as other languages of the process read it."""
+    try:
+        number = getattr(exception, "errno", None)
+    except Exception:
+        number = None
+    return -number if type(number) is int and abs(number) < 1 << 31 else -ECANCELED
 
 
 def _text(message: str) -> bytes:
