@@ -10,6 +10,7 @@ from pathlib import Path
 
 import libctx
 import pytest
+from conftest import python
 
 
 @pytest.fixture
@@ -50,6 +51,34 @@ def test_names_and_needs() -> None:
 
 def dynamic(file: Path) -> str:
     return subprocess.run(["readelf", "-d", file], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_subinterpreter_is_refused() -> None:
+    program = """
+import sys
+try:
+    import _interpreters as interpreters                 # Python 3.13
+except ImportError:
+    import _xxsubinterpreters as interpreters
+try:
+    other = interpreters.create("legacy")                # it may load any extension
+except TypeError:
+    other = interpreters.create(isolated=False)
+import_it = f"import sys; sys.path[:] = {sys.path!r}; import libctx"
+if %r: import libctx
+try:
+    failure = str(interpreters.run_string(other, import_it))
+except Exception as error:
+    failure = str(error)
+interpreters.destroy(other)
+import libctx
+ctx, cancel = libctx.with_cancel(libctx.background())
+cancel("here")
+print("main interpreter" in failure, ctx.cause())
+"""
+    for here_first in (True, False):
+        result = python(program % here_first)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "True here\n", "")
 
 
 def test_versions_agree() -> None:

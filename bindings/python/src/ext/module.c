@@ -14,6 +14,11 @@ PyObject *hook_err, *hook_cause, *hook_done, *hook_pack;
 static PyObject *setup(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
   static char *names[] = {"err", "cause", "done", "pack", NULL};
   PyObject *err, *cause, *done, *pack;
+  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+    PyErr_SetString(PyExc_ImportError,
+                    "libctx is for the main interpreter: one tree cannot call back into several");
+    return NULL;
+  }
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOO:setup", names, &err, &cause, &done, &pack))
     return NULL;
   PyObject **hooks[] = {&hook_err, &hook_cause, &hook_done, &hook_pack},
