@@ -9,7 +9,10 @@ PyTypeObject *watch_type;
 PyObject *steal_watch(ctx_watch_t *watch) {
   Watch *self = PyObject_New(Watch, watch_type);
   if (self) self->watch = watch;
-  if (!self) ctx_watch_unref(watch);
+  if (!self) { /* who is told of no watch has armed nothing */
+    ctx_watch_stop(watch);
+    ctx_watch_unref(watch);
+  }
   return (PyObject *)self;
 }
 

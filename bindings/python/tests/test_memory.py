@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""No memory left, at each allocation of Python's in turn: MemoryError, and nothing has changed.
+
+Only of calls that run no Python code: some interpreters crash themselves when their own code has no memory.
+"""
+
+import gc
+import sys
+import weakref
+from collections.abc import Callable
+
+import libctx
+import pytest
+from libctx import background, with_cancel
+
+testcapi = pytest.importorskip("_testcapi", reason="this Python has no _testcapi")
+
+
+class Thing:
+    """Something that can be weakly referred to."""
+
+
+KEY = libctx.Key[Thing]("thing")
+
+
+def derived(thing: Thing) -> object:
+    return libctx.with_timeout(libctx.merge(libctx.with_value(background(), KEY, thing)).ctx, 3600.0)
+
+
+def armed(thing: Thing) -> object:
+    return parent.ctx.after(ran.append, thing).stop()
+
+
+def called_at_once(thing: Thing) -> object:
+    return ended.ctx.after(id, thing)
+
+
+def queued(thing: Thing) -> object:
+    return queue.add(libctx.with_value(parent.ctx, KEY, thing), 1).stop()
+
+
+def read(thing: Thing) -> object:
+    return ended.ctx._cause_parts(), ended.ctx.string("none"), repr(ended.ctx), libctx.Key("name")
+
+
+def handed_over(thing: Thing) -> object:
+    return libctx.Context.from_handle(ended.ctx.capsule()), libctx.Canceler.from_handle(ended.cancel.capsule())
+
+
+def left(thing: Thing) -> object:
+    with with_cancel(libctx.with_value(background(), KEY, thing)) as ctx:
+        pass
+    return ctx.err()
+
+
+parent, ended, queue = with_cancel(background()), with_cancel(background()), libctx._core.Queue()
+ended.cancel(ValueError("why"))
+ran: list[Thing] = []
+
+
+@pytest.mark.parametrize("call", [derived, armed, called_at_once, queued, read, handed_over, left])
+def test_no_memory(call: Callable[[Thing], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # a callback that had no memory to run
+    call(Thing())  # what is cached is cached from here on
+    failures = 0
+    for n in range(60):
+        thing = Thing()
+        gone = weakref.ref(thing)
+        try:
+            testcapi.set_nomemory(n, n + 1)
+            try:
+                call(thing)
+            finally:
+                testcapi.remove_mem_hooks()
+        except MemoryError:
+            failures += 1
+        del thing
+        if gone() is not None:  # the traceback of the MemoryError may be a cycle
+            gc.collect()
+        assert gone() is None, f"the allocation number {n} failed"
+    assert failures > 0
+    assert ran == []
