@@ -3,7 +3,9 @@
 
 import asyncio
 import gc
+import sys
 import threading
+import types
 import weakref
 
 import libctx
@@ -335,6 +337,11 @@ def test_a_loop_that_was_closed_while_something_waited() -> None:
     gc.collect()
     assert gone() is None
     cancel()
+
+
+def test_while_another_thread_imports_trio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))  # which has nothing in it yet
+    run(with_timeout(background(), 0).ctx.done())
 
 
 def test_scope_wants_a_task() -> None:

@@ -15,7 +15,13 @@ from ._current import variable
 def _in_trio() -> bool:
     """Asked first: trio can be a guest in an asyncio loop, and that loop is then running as well."""
     trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_task()
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except (RuntimeError, AttributeError):  # AttributeError: another thread is just importing it
+        return False
+    return True
 
 
 def done(ctx: Context) -> Coroutine[Any, Any, None]:
