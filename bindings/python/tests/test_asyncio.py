@@ -2,6 +2,7 @@
 """Contexts in asyncio, on its own loop and on uvloop."""
 
 import asyncio
+import functools
 import gc
 import sys
 import threading
@@ -308,6 +309,28 @@ def test_loops_of_several_threads(run: Run) -> None:
     for thread in threads:
         thread.join(WATCHDOG)
     assert ended == [1, 1, 1]
+
+
+def test_loops_begin_in_several_threads_at_once() -> None:
+    """While one thread looks for loops that are closed, another one adds its own and takes those out."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            if others and sys._getframe(1).f_globals is vars(_asyncio):
+                in_thread(functools.partial(_asyncio._hub, others.pop())).join()
+            return super().is_closed()
+
+    others: list[asyncio.AbstractEventLoop] = []
+    loops: list[asyncio.AbstractEventLoop] = [Loop() for _ in range(3)]
+    for loop in loops:
+        _asyncio._hub(loop)
+    for loop in loops:
+        loop.close()
+    others += (more := [asyncio.new_event_loop() for _ in range(3)])
+    asyncio.run(with_timeout(background(), 0).ctx.done())
+    assert not set(loops) & set(_asyncio._hubs)
+    for loop in more:
+        loop.close()
 
 
 def test_a_loop_that_is_closed_is_let_go(run: Run) -> None:

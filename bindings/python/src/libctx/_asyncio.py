@@ -14,9 +14,12 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 def _hub(loop: asyncio.AbstractEventLoop) -> Hub:
     hub = _hubs.get(loop)
     if hub is None:
-        # What waited on a loop when it was closed may refer to it, and would keep it in the table.
-        for old in [old for old in _hubs if old.is_closed()]:
-            del _hubs[old]
+        # What waited on a loop when it was closed may refer to it, and would keep it in the table. Other
+        # threads put in and take out theirs meanwhile, so nothing here goes over the table itself.
+        for reference in _hubs.keyrefs():
+            old = reference()
+            if old is not None and old.is_closed():
+                _hubs.pop(old, None)
         hub = Hub()
         loop.add_reader(hub.fileno(), hub.drain)
         _hubs[loop] = hub
