@@ -367,6 +367,21 @@ def test_while_another_thread_imports_trio(run: Run, monkeypatch: pytest.MonkeyP
     run(with_timeout(background(), 0).ctx.done())
 
 
+def test_scope_is_entered_once(run: Run) -> None:
+    async def main() -> None:
+        once = scope(background())
+        async with once as ctx:
+            with pytest.raises(RuntimeError, match="entered once"):
+                async with once:
+                    pass
+            assert libctx.current() is ctx
+        assert ctx.err() is not None
+        with pytest.raises(RuntimeError, match="entered once"):
+            await once.__aenter__()
+
+    run(main())
+
+
 def test_scope_wants_a_task() -> None:
     coroutine = scope(background()).__aenter__()
     with pytest.raises(RuntimeError):

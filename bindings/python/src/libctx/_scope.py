@@ -8,7 +8,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from . import _asyncio
-from ._core import Context, with_cancel
+from ._core import Context, Derived, with_cancel
 from ._current import variable
 
 
@@ -46,26 +46,32 @@ class scope:
 
     def __init__(self, ctx: Context) -> None:
         self._parent = ctx
+        self._derived: Derived | None = None
 
     async def __aenter__(self) -> Context:
+        if self._derived is not None:
+            raise RuntimeError("a libctx.scope() is entered once")
         guard: ModuleType = _asyncio
         if _in_trio():
             from . import _trio as guard
-        self._derived = with_cancel(self._parent)
-        self._guard = guard.Guard(self._derived.ctx)
+        self._derived = derived = with_cancel(self._parent)
+        self._guard = guard.Guard(derived.ctx)
         self._guard.enter()
-        self._token: Token[Context] = variable.set(self._derived.ctx)
-        return self._derived.ctx
+        self._token: Token[Context] = variable.set(derived.ctx)
+        return derived.ctx
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        assert self._derived is not None
         ctx, cancel = self._derived
         try:
             ended = self._guard.leave(kind, value, traceback)
             error = ctx.err()
         finally:
-            cancel.__exit__(kind, value, traceback)
-            variable.reset(self._token)
+            try:
+                cancel.__exit__(kind, value, traceback)
+            finally:
+                variable.reset(self._token)
         if ended and error is not None:
             raise error
