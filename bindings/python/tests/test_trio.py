@@ -3,7 +3,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import libctx
@@ -128,6 +128,30 @@ def test_in_a_nursery() -> None:
         assert sorted(ended) == [0, 1, 2]
 
     trio.run(main)
+
+
+def test_a_run_that_ends_starts_no_hub() -> None:
+    """Async generators are closed when system tasks are no longer taken: an error each time, and no hang."""
+    refused: list[str] = []
+
+    async def generator() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            for _ in range(2):
+                try:
+                    with trio.CancelScope(shield=True):
+                        await with_timeout(background(), 0).ctx.done()
+                except RuntimeError as error:
+                    refused.append(str(error))
+
+    async def main() -> AsyncIterator[None]:
+        kept = generator()
+        await kept.__anext__()
+        return kept
+
+    trio.run(main)
+    assert len(refused) == 2
 
 
 def test_current_is_inherited() -> None:

@@ -23,8 +23,8 @@ def _hub() -> Hub:
         return _hubs.get()
     except LookupError:
         hub = Hub()
+        trio.lowlevel.spawn_system_task(_drain, hub, name="libctx")  # which a run that ends refuses
         _hubs.set(hub)
-        trio.lowlevel.spawn_system_task(_drain, hub, name="libctx")
         return hub
 
 
