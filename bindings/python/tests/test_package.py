@@ -85,6 +85,10 @@ def test_versions_agree() -> None:
     assert libctx.version() == importlib.metadata.version("libctx")
 
 
+def test_what_is_public_is_listed() -> None:
+    assert sorted(name for name in vars(libctx) if not name.startswith("_")) == sorted(libctx.__all__)
+
+
 def test_everything_public_is_documented() -> None:
     for name in libctx.__all__:
         thing = getattr(libctx, name)

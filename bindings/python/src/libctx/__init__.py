@@ -12,7 +12,7 @@ body with it.
 import atexit as _atexit
 import os as _os
 
-from . import _core
+from . import _core, _errors, _scope
 from ._core import (
     Canceler,
     Context,
@@ -33,8 +33,8 @@ from ._core import (
     without_cancel,
 )
 from ._current import current, use
-from ._errors import Canceled, Cause, DeadlineExceeded, Error, cause_of, error_of, pack
-from ._scope import done, scope
+from ._errors import Canceled, Cause, DeadlineExceeded, Error
+from ._scope import scope
 
 __all__ = [
     "Canceled",
@@ -63,6 +63,6 @@ __all__ = [
     "without_cancel",
 ]
 
-_core.setup(err=error_of, cause=cause_of, done=done, pack=pack)
+_core.setup(err=_errors.error_of, cause=_errors.cause_of, done=_scope.done, pack=_errors.pack)
 _atexit.register(_core.close)
 _os.register_at_fork(after_in_child=_core.after_fork)
