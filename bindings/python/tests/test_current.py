@@ -5,6 +5,7 @@ import asyncio
 import contextvars
 
 import libctx
+import pytest
 from conftest import Run, in_thread
 from libctx import background, current, scope, use, with_cancel
 
@@ -19,6 +20,13 @@ def test_use() -> None:
         with use(inner) as given:
             assert given is inner is current()
         assert current() is outer
+    assert current() == background()
+
+
+def test_only_a_context_can_be_current() -> None:
+    for wrong in (None, with_cancel(background())):
+        with pytest.raises(TypeError, match="Context"), use(wrong):  # type: ignore[arg-type]
+            pass
     assert current() == background()
 
 

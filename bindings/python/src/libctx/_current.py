@@ -19,6 +19,8 @@ def current() -> Context:
 @contextmanager
 def use(ctx: Context) -> Iterator[Context]:
     """Makes a context the current one for the body."""
+    if not isinstance(ctx, Context):
+        raise TypeError(f"expected a libctx.Context, not {type(ctx)!r}")
     token = variable.set(ctx)
     try:
         yield ctx
