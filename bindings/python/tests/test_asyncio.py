@@ -6,6 +6,7 @@ import functools
 import gc
 import sys
 import threading
+import traceback
 import types
 import weakref
 
@@ -116,6 +117,16 @@ def test_scope_ends_its_body_at_the_deadline(run: Run) -> None:
         assert type(caught.value) is libctx.DeadlineExceeded
 
     run(main())
+
+
+def test_an_error_without_a_cause_shows_where_the_body_was(run: Run) -> None:
+    async def main() -> None:
+        async with scope(with_timeout(background(), 0).ctx):
+            await forever()
+
+    with pytest.raises(libctx.DeadlineExceeded) as caught:
+        run(main())
+    assert "in forever" in "".join(traceback.format_exception(caught.value))
 
 
 def test_scope_of_a_context_that_is_done(run: Run) -> None:

@@ -124,7 +124,9 @@ def _reason(ctx: Context) -> BaseException | None:
 def error_of(ctx: Context) -> Error | None:
     """What Context.err() answers for a context that is done."""
     error = DeadlineExceeded() if ctx._errno() == -ETIMEDOUT else Canceled()
-    error.__cause__ = _reason(ctx)
+    reason = _reason(ctx)
+    if reason is not None:  # to set it to None would hide where the body of a scope was
+        error.__cause__ = reason
     return error
 
 
