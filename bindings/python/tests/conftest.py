@@ -94,6 +94,22 @@ static void *stop_soon(void *canceler) {
   return NULL;
 }
 
+static int waited;
+
+static void wait_for(ctx_t *ctx, void *other) {
+  (void)ctx;
+  waited = ctx_wait(other, 20000000000);
+}
+
+/* Arms a callback that waits for another context, twenty seconds at most. */
+int hold(ctx_t *ctx, ctx_t *other) {
+  waited = -1;
+  return ctx_after_func(ctx, wait_for, other, NULL, 0, NULL);
+}
+
+/* What it waited for has come. */
+int held(void) { return waited; }
+
 /* Cancels from a thread of its own. */
 int stop(ctx_canceler_t *canceler) {
   pthread_t thread;

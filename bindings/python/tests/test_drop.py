@@ -128,4 +128,8 @@ def test_an_exception_of_a_cause_is_dropped() -> None:
     cancel(Reason("x"))
     assert isinstance(ctx.cause(), Reason)
     del ctx, cancel
+    for seconds in (0, 3600):  # one that fires, and one that does not
+        ctx = libctx.with_timeout(background(), seconds, cause=Reason("late")).ctx
+        assert (seconds == 0) is isinstance(ctx.cause(), Reason)
+        del ctx
     until(lambda: sys.getrefcount(Reason) == before)

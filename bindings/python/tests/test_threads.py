@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Any thread, at any time: waits without the GIL, Ctrl-C, cancels that cross, garbage collection."""
 
+import ctypes
 import gc
 import os
 import signal
@@ -141,18 +142,18 @@ def test_garbage_is_collected_on_any_thread() -> None:
     assert stop() is True
 
 
-def test_a_callback_and_a_lock_that_the_canceler_does_not_hold() -> None:
-    """Cancel gives up the GIL: a callback of another thread's making may need what a third thread has."""
+def test_cancel_gives_up_the_gil(c_library: Path) -> None:
+    """A callback of C may wait for what another thread does in Python."""
+    c = ctypes.CDLL(str(c_library))
     ctx, cancel = with_cancel(background())
-    entered, leave = threading.Event(), threading.Event()
+    other, stop_other = with_cancel(background())
+    assert c.hold(ctypes.c_void_p(ctx.handle), ctypes.c_void_p(other.handle)) == 0
 
-    def callback() -> None:
-        entered.set()
-        assert leave.wait(WATCHDOG)
+    def then() -> None:
+        until(ctx.err)
+        stop_other()
 
-    ctx.after(callback)
-    thread = in_thread(cancel)
-    assert entered.wait(WATCHDOG)
-    assert ctx.err() is not None  # this thread reads on
-    leave.set()
+    thread = in_thread(then)
+    assert cancel() is True
+    assert c.held() == 1
     thread.join(WATCHDOG)
