@@ -13,7 +13,7 @@ import weakref
 import libctx
 import pytest
 from conftest import WATCHDOG, Run, descriptors, in_thread
-from libctx import _asyncio, background, scope, with_cancel, with_timeout
+from libctx import _asyncio, _hub, background, scope, with_cancel, with_timeout
 
 
 async def forever() -> None:
@@ -225,6 +225,34 @@ def test_a_cancel_from_elsewhere_together_with_the_end(run: Run) -> None:
     run(main())
 
 
+def test_in_a_task_that_was_cancelled_before(run: Run) -> None:
+    """What it does about that may have a scope of its own, which counts from there."""
+
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+
+        async def body() -> None:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                asyncio.get_running_loop().call_soon(cancel)
+                with pytest.raises(libctx.Canceled):
+                    async with scope(ctx):
+                        await forever()
+                reached.append("the end")
+                raise
+
+        reached: list[str] = []
+        task = asyncio.create_task(body())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelling() == 1 and reached
+
+    run(main())
+
+
 def test_a_task_that_is_cancelled_cancels_its_context(run: Run) -> None:
     """What it has called, in whatever language and thread, ends with it."""
 
@@ -376,6 +404,13 @@ def test_a_loop_that_was_closed_while_something_waited() -> None:
 def test_while_another_thread_imports_trio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))  # which has nothing in it yet
     run(with_timeout(background(), 0).ctx.done())
+
+
+def test_what_cannot_be_added_leaves_nothing_in_a_hub() -> None:
+    hub = _hub.Hub()
+    with pytest.raises(TypeError):
+        hub.add(None, print)  # type: ignore[arg-type]
+    assert hub._calls == {}
 
 
 def test_scope_is_entered_once(run: Run) -> None:

@@ -45,6 +45,8 @@ def test_a_key_lives_as_long_as_its_contexts() -> None:
     ctx = with_value(background(), key, 1)
     del key
     assert "WithValue(short)" in repr(ctx)
+    for _ in range(10):  # and nobody else gets its address
+        assert ctx.value(libctx.Key[int]("another")) is None
 
 
 def test_a_long_row_of_values_that_hold_contexts() -> None:

@@ -63,6 +63,12 @@ def test_times() -> None:
     assert background().remaining() is None
 
 
+def test_a_time_is_never_early() -> None:
+    for when in (0.3000000001, 0.3000000009):
+        deadline = libctx.with_deadline(background(), when).ctx.deadline()
+        assert deadline is not None and deadline >= when
+
+
 def test_text_with_a_nul_is_refused() -> None:
     with pytest.raises(ValueError):
         libctx.with_string(background(), "a\0b", "x")

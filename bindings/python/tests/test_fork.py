@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import libctx
 import pytest
-from conftest import WATCHDOG
+from conftest import WATCHDOG, python
 from libctx import background, with_cancel, with_timeout
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
@@ -117,6 +117,27 @@ def test_current_starts_afresh() -> None:
 
         in_child(check)
         assert libctx.current() is ctx
+
+
+EXIT_OF_A_CHILD = """
+import libctx, os, sys, time
+sys.setswitchinterval(1000)   # whoever wants the GIL waits until this thread gives it up
+for _ in range(5):
+    ctx = libctx.with_timeout(libctx.background(), 0.001).ctx
+    ctx.after(id, 1, defer=True)
+    end = time.monotonic() + 0.02
+    while time.monotonic() < end:
+        pass
+    pid = os.fork()           # while the library's thread is on its way to the callback
+    if pid == 0:
+        sys.exit(5)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+"""
+
+
+def test_a_child_exits_whoever_was_about_to_come_in() -> None:
+    result = python("import warnings; warnings.simplefilter('ignore')" + EXIT_OF_A_CHILD)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def in_process(results: "multiprocessing.SimpleQueue[str]") -> None:

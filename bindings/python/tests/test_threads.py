@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import libctx
-from conftest import WATCHDOG, in_thread, until
+from conftest import WATCHDOG, in_thread, python, until
 from libctx import background, with_cancel, with_timeout
 
 
@@ -112,6 +112,23 @@ print(ctx.wait(), ctx.cause())
 
 def test_a_signal_handler_runs_during_a_wait_and_may_cancel() -> None:
     assert interrupt(SIGNAL_HANDLER) == "True by hand\n"
+
+
+MANY_SIGNALS = """
+import libctx, signal, time
+signal.signal(signal.SIGALRM, lambda *_: None)
+ctx = libctx.with_cancel(libctx.background()).ctx
+begin = time.monotonic()
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+found = ctx.wait(0.1)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(found, time.monotonic() - begin >= 0.1)
+"""
+
+
+def test_signals_make_a_wait_neither_shorter_nor_longer() -> None:
+    result = python(MANY_SIGNALS)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "False True\n", "")
 
 
 def test_garbage_is_collected_on_any_thread() -> None:

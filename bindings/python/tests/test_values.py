@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Values of typed keys, which are Python's own, and texts, which every language sees."""
 
+import ctypes
+import os
+
 import libctx
 from libctx import Key, background, with_cancel, with_string, with_value
 
@@ -50,6 +53,17 @@ def test_strings() -> None:
     assert ctx.string("span") is None
     assert ctx.string("span", "none") == "none"
     assert with_string(ctx, "trace_id", None).string("trace_id", "hidden") == "hidden"
+
+
+def test_a_string_of_c_that_is_no_utf8() -> None:
+    library = ctypes.CDLL(libctx.library_path())
+    made = ctypes.c_void_p()
+    root = ctypes.c_void_p(background().handle)
+    assert library.ctx_with_string(root, b"raw", b"a\xff", ctypes.byref(made)) == 0
+    assert made.value is not None
+    text = libctx.Context.from_handle(made.value).string("raw")
+    library.ctx_unref(made)
+    assert text is not None and os.fsencode(text) == b"a\xff"
 
 
 def test_repr_tells_how_a_context_came_to_be() -> None:
