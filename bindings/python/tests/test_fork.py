@@ -140,6 +140,33 @@ def test_a_child_exits_whoever_was_about_to_come_in() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+MANY_FORKS = """
+import libctx, os, threading
+end = threading.Event()
+
+def work():
+    while not end.is_set():
+        ctx, cancel = libctx.with_cancel(libctx.background())
+        ctx.after(id, 1, defer=True)   # on a thread that is new to Python each time
+        cancel()
+
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+end.set()
+"""
+
+
+def test_forks_while_callbacks_come_in() -> None:
+    result = python("import warnings; warnings.simplefilter('ignore')" + MANY_FORKS)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def in_process(results: "multiprocessing.SimpleQueue[str]") -> None:
     with with_timeout(background(), 0.01) as ctx:
         ctx.wait()

@@ -51,7 +51,9 @@ int enter_python(PyGILState_STATE *state);
 void drop_object(void *object); /* a ctx_drop_fn that gives back a Python reference */
 void gil_opened(void);
 PyObject *gil_close(PyObject *module, PyObject *unused);
+PyObject *gil_before_fork(PyObject *module, PyObject *unused);
 PyObject *gil_after_fork(PyObject *module, PyObject *unused);
+PyObject *gil_in_child(PyObject *module, PyObject *unused);
 
 /* convert.c */
 PyObject *raise_result(int64_t result);        /* a negative result as an exception; NULL */

@@ -6,6 +6,10 @@
  * taken down is killed or crashes. So there is a gate. Python's atexit shuts it, and then waits for
  * those who are between the gate and the GIL; later comers are turned away, and what they would have
  * run or freed is left to the end of the process. Who has the GIL already is the interpreter's affair.
+ *
+ * A thread that is new to Python takes a lock of the interpreter's without the GIL, and a fork at that
+ * moment leaves the child with a lock that nobody gives back. So a fork, too, waits for those who are
+ * entering, and lets nobody new in until it is over. Threads that Python knows pass: they may have the GIL.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -13,12 +17,27 @@
 #include "ext.h"
 
 static atomic_int entering;
-static atomic_int closed;
+static atomic_int closed, forking;
+
+/* Who shuts the gate looks the other way round: it sets its flag, and then looks at those who enter. */
+static void begin_to_enter(void) {
+  atomic_fetch_add(&entering, 1);
+  while (atomic_load(&forking) && !PyGILState_GetThisThreadState()) {
+    atomic_fetch_sub(&entering, 1);
+    sched_yield();
+    atomic_fetch_add(&entering, 1);
+  }
+}
+
+static void wait_for_the_entering(void) {
+  Py_BEGIN_ALLOW_THREADS;
+  while (atomic_load(&entering) > 0) sched_yield();
+  Py_END_ALLOW_THREADS;
+}
 
 int enter_python(PyGILState_STATE *state) {
-  atomic_fetch_add(&entering, 1);
-  int open =
-      !atomic_load(&closed); /* after the line above: gil_close() looks the other way round */
+  begin_to_enter();
+  int open = !atomic_load(&closed);
   if (open) *state = PyGILState_Ensure();
   atomic_fetch_sub(&entering, 1);
   return open;
@@ -35,14 +54,24 @@ void gil_opened(void) { atomic_store(&closed, 0); }
 
 PyObject *gil_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
   atomic_store(&closed, 1);
-  Py_BEGIN_ALLOW_THREADS;
-  while (atomic_load(&entering) > 0) sched_yield();
-  Py_END_ALLOW_THREADS;
+  wait_for_the_entering();
   Py_RETURN_NONE;
 }
 
-/* In the child of a fork: those who were entering stayed behind in the parent. */
+PyObject *gil_before_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  atomic_fetch_add(&forking, 1);
+  wait_for_the_entering();
+  Py_RETURN_NONE;
+}
+
 PyObject *gil_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  atomic_fetch_sub(&forking, 1);
+  Py_RETURN_NONE;
+}
+
+/* Who was at the gate, or is forking as well, stayed behind in the parent. */
+PyObject *gil_in_child(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
+  atomic_store(&forking, 0);
   atomic_store(&entering, 0);
   Py_RETURN_NONE;
 }

@@ -48,7 +48,10 @@ static PyMethodDef functions[] = {
      "here."},
     {"close", gil_close, METH_NOARGS,
      "close()\n--\n\nFrom now on callbacks are not let into Python any more: for atexit."},
-    {"after_fork", gil_after_fork, METH_NOARGS, "after_fork()\n--\n\nFor the child of a fork."},
+    {"before_fork", gil_before_fork, METH_NOARGS,
+     "before_fork()\n--\n\nNo other thread is on its way into Python until the fork is over."},
+    {"after_fork", gil_after_fork, METH_NOARGS, "after_fork()\n--\n\nFor the parent of a fork."},
+    {"in_child", gil_in_child, METH_NOARGS, "in_child()\n--\n\nFor the child of a fork."},
     {"version", version, METH_NOARGS, "version()\n--\n\nThe version of the C library in use."},
     {"library_path", library_path, METH_NOARGS,
      "library_path()\n--\n\nThe file of the C library in use, which everything in the process "

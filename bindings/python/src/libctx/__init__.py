@@ -65,4 +65,6 @@ __all__ = [
 
 _core.setup(err=_errors.error_of, cause=_errors.cause_of, done=_scope.done, pack=_errors.pack)
 _atexit.register(_core.close)
-_os.register_at_fork(after_in_child=_core.after_fork)
+_os.register_at_fork(
+    before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_core.in_child
+)
