@@ -70,7 +70,7 @@ case $mode in
     export CTX_HANDLER=$rust CTX_WORKER=$build/c/libworker.so CTX_INSTALLED=$libdir/libctx.so.1
     for order in wheel-first library-first; do
       printf -- '-- who brings the libctx of the process: %s\n' $order
-      CTX_ORDER=$order "$python" -m pytest -v -p no:cacheprovider --rootdir "$here" "$here/cross_runtime"
+      CTX_ORDER=$order "$python" -m pytest -v -c "$here/pytest.ini" "$here/cross_runtime"
     done
     ;;
 esac

@@ -2,28 +2,20 @@
 """What the tests share: a watchdog, a thread that waits in the tree, and Python programs of their own."""
 
 import asyncio
-import faulthandler
 import gc
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
-WATCHDOG = 60.0  # seconds; no test waits for it, but one that hangs
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    faulthandler.dump_traceback_later(WATCHDOG * 5, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
+WATCHDOG = 60.0  # seconds; nothing waits for it, but what hangs. pytest's own ends a test after five times that
 
 
 def until(condition: Callable[[], object]) -> None:

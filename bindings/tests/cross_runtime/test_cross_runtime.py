@@ -8,12 +8,10 @@ into a process. The tests go in the order of this file: the last one brings a se
 import asyncio
 import ctypes
 import errno
-import faulthandler
 import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +28,6 @@ import libctx  # noqa: E402
 from request import WATCHDOG, Client, Seen, handler, mapped, request  # noqa: E402
 
 DEADLINE, CANCELED = -errno.ETIMEDOUT, -errno.ECANCELED
-
-
-@pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
-    faulthandler.dump_traceback_later(WATCHDOG * 2, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture

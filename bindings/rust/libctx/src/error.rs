@@ -141,8 +141,8 @@ impl error::Error for Error {
     /// The cause, if it says more than the error itself.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         let cause = self.cause.as_ref()?;
-        let plain = cause.code() == self.code && cause.message() == self.text();
-        if plain { None } else { Some(cause) }
+        let same = cause.code() == self.code && cause.message() == self.text();
+        if same && cause.get_ref().is_none() { None } else { Some(cause) }
     }
 }
 
