@@ -69,32 +69,30 @@ readme README.md "$rust" readme
 [[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
 
 say "the other ways to find the library, and what is said where it is not found"
-PKG_CONFIG=false LIBCTX_DIR=$prefix LIBCTX_LIB_DIR=$libdir readme "$rust" readme-by-variables
+PKG_CONFIG=false LIBCTX_DIR=$prefix LIBCTX_LIB_DIR=$libdir readme README.md "$rust" readme-by-variables
 [[ $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") == *"libctx.so.1 => $libdir/"* ]]
 PKG_CONFIG=false DOCS_RS=1 cargo doc --quiet --locked --offline --workspace --no-deps
 PKG_CONFIG=false cargo build --quiet --locked --offline -p libctx-sys >"$build/not-found.log" 2>&1 && exit 1
 grep -q "no libctx found: install it" "$build/not-found.log"
 
-# Crates that no registry has yet are packaged together from cargo 1.90 on.
-if printf '%s\n' 1.90 "$(cargo --version | cut -d' ' -f2)" | sort -CV; then
-  say "the packaged crates: files in place of links, and built from their own sources"
-  cargo package --quiet --locked --offline --allow-dirty --no-verify --workspace
-  unpacked=$build/unpacked
-  rm -rf "$unpacked"
-  mkdir -p "$unpacked"
-  for crate in libctx libctx-sys; do
-    tar -xzf "$CARGO_TARGET_DIR"/package/$crate-[0-9]*.crate -C "$unpacked"
-    mv "$unpacked"/$crate-[0-9]* "$unpacked/$crate"
-  done
-  [[ -z $(find "$unpacked" -type l) && -f $unpacked/libctx-sys/LICENSE && -f $unpacked/libctx/README.md ]]
-  diff -r ../../core "$unpacked/libctx-sys/bundled/core"
-  diff -r ../../capi "$unpacked/libctx-sys/bundled/capi"
-  diff -r ../../include "$unpacked/libctx-sys/bundled/include"
-  LIBCTX_BUNDLED=1 readme README.md "$unpacked" readme-bundled
-  [[ ! $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") =~ libctx|libstdc ]]
-else
-  skip "packaging: this cargo is older than 1.90"
-fi
+say "the packaged crates: files in place of links, and built from their own sources"
+# Crates that no registry has yet are packaged together; before cargo 1.90 that wants a flag.
+together=()
+printf '%s\n' 1.90 "$(cargo --version | cut -d' ' -f2)" | sort -CV || together=(-Zpackage-workspace)
+RUSTC_BOOTSTRAP=${#together[@]} cargo package "${together[@]}" --quiet --locked --offline --allow-dirty --no-verify --workspace
+unpacked=$build/unpacked
+rm -rf "$unpacked"
+mkdir -p "$unpacked"
+for crate in libctx libctx-sys; do
+  tar -xzf "$CARGO_TARGET_DIR"/package/$crate-[0-9]*.crate -C "$unpacked"
+  mv "$unpacked"/$crate-[0-9]* "$unpacked/$crate"
+done
+[[ -z $(find "$unpacked" -type l) && -f $unpacked/libctx-sys/LICENSE && -f $unpacked/libctx/README.md ]]
+diff -r ../../core "$unpacked/libctx-sys/bundled/core"
+diff -r ../../capi "$unpacked/libctx-sys/bundled/capi"
+diff -r ../../include "$unpacked/libctx-sys/bundled/include"
+LIBCTX_BUNDLED=1 readme README.md "$unpacked" readme-bundled
+[[ ! $(ldd "$CARGO_TARGET_DIR/debug/try-libctx") =~ libctx|libstdc ]]
 
 if command -v valgrind >/dev/null; then
   say "no leak and no bad access under valgrind"
