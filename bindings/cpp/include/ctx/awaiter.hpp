@@ -23,6 +23,7 @@ namespace ctx {
 /// that ends the context.
 class [[nodiscard]] done_awaiter {
  public:
+  /// What context::done() calls; the flags are those of ctx_after_func().
   done_awaiter(context ctx, std::uint32_t flags) noexcept : ctx_(std::move(ctx)), flags_(flags) {}
   done_awaiter(const done_awaiter&) = delete;
   done_awaiter& operator=(const done_awaiter&) = delete;
@@ -33,7 +34,9 @@ class [[nodiscard]] done_awaiter {
     ctx_watch_unref(raw_);
   }
 
+  /// Whether there is nothing to wait for; never if it is deferred.
   bool await_ready() const noexcept { return flags_ == 0 && ctx_.is_done(); }
+  /// Arms the callback; false if it came meanwhile, and the coroutine goes on at once.
   bool await_suspend(std::coroutine_handle<> coroutine) {
     coroutine_ = coroutine;
     const auto fire = [](ctx_t*, void* self) noexcept {

@@ -18,10 +18,13 @@ namespace ctx {
 /// alone: what it armed stays armed. See watch_guard.
 class watch {
  public:
+  /// None.
   watch() noexcept = default;
   /// Takes over a handle of the C functions.
   static watch adopt(ctx_watch_t* raw) noexcept { return watch(raw); }
+  /// Moves the handle; the other has none then.
   watch(watch&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  /// The same; what the one that is overwritten had armed stays armed.
   watch& operator=(watch&& other) noexcept {
     ctx_watch_t* const taken = std::exchange(other.raw_, nullptr);  // other may be this one
     ctx_watch_unref(std::exchange(raw_, taken));
@@ -35,7 +38,9 @@ class watch {
   bool stop_wait() const {
     return detail::check(ctx_watch_stop_wait(raw_), "ctx_watch_stop_wait") == 1;
   }
+  /// Whether there is one.
   explicit operator bool() const noexcept { return raw_ != nullptr; }
+  /// For the C functions, which borrow it; null for none.
   ctx_watch_t* get() const noexcept { return raw_; }
 
  private:
@@ -47,7 +52,9 @@ class watch {
 /// touches nothing of that scope.
 class [[nodiscard]] watch_guard {
  public:
+  /// Takes over what after_func() or queue::add_watch() gave.
   explicit watch_guard(watch armed) noexcept : watch_(std::move(armed)) {}
+  /// Moves the duty; the other stops nothing.
   watch_guard(watch_guard&&) noexcept = default;
   watch_guard& operator=(watch_guard&&) = delete;
   ~watch_guard() { ctx_watch_stop_wait(watch_.get()); }

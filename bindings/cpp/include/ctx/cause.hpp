@@ -33,6 +33,7 @@ class cause {
     detail::check(ctx_cause_new(code, message.c_str(), &made), "ctx::cause");
     handle_ = handle(made);
   }
+  /// The same with the negative errno of a condition.
   explicit cause(std::errc code, detail::text message = nullptr)
       : cause(-static_cast<int>(code), message) {}
   /// With data that only holders of the key can see.
@@ -54,13 +55,16 @@ class cause {
     return made;
   }
 
+  /// Whether there is a cause.
   explicit operator bool() const noexcept { return handle_.get() != nullptr; }
+  /// The code that it was made with; 0 for none.
   int code() const noexcept { return ctx_cause_code(handle_.get()); }
   /// Valid as long as this cause or another copy of it is there; empty for none.
   std::string_view message() const noexcept {
     const char* text = ctx_cause_message(handle_.get());
     return text != nullptr ? std::string_view(text) : std::string_view();
   }
+  /// The data that was put in with this key.
   template <class T>
   found<T> data(const key<T>& key) const noexcept {
     return key.unpack(ctx_cause_data(handle_.get(), key.get()));
@@ -70,8 +74,11 @@ class cause {
     return data(detail::exception_key).value_or(nullptr);
   }
 
+  /// For the C functions, which borrow it; null for none.
   const ctx_cause_t* get() const noexcept { return handle_.get(); }
+  /// Whether both are one cause, or both none.
   friend bool operator==(const cause& a, const cause& b) noexcept { return a.get() == b.get(); }
+  /// Whether they are not.
   friend bool operator!=(const cause& a, const cause& b) noexcept { return a.get() != b.get(); }
 
  private:
@@ -102,8 +109,10 @@ inline cause::cause(std::exception_ptr exception) {
 /// What context::throw_if_done() throws: the error of a context, with the cause as its text.
 class CTX_API context_error : public std::system_error {
  public:
+  /// Of a context that is done: context::err() and context::cause().
   context_error(std::error_code error, ctx::cause cause)
       : std::system_error(error, std::string(cause.message())), cause_(std::move(cause)) {}
+  /// Why the context is done; valid as long as the exception.
   const ctx::cause& cause() const noexcept { return cause_; }
 
  private:

@@ -62,6 +62,7 @@ class context {
   /// Hands the reference over; what is left is empty.
   [[nodiscard]] ctx_t* release() noexcept { return handle_.release(); }
 
+  /// Whether it has ended.
   bool is_done() const noexcept { return ctx_err(get()) != 0; }
   /// None while live; std::errc::operation_canceled or std::errc::timed_out once done.
   std::error_code err() const noexcept { return to_error_code(ctx_err(get())); }
@@ -72,7 +73,9 @@ class context {
     if (const int err = ctx_err(get()); err != 0) throw_done(err);
   }
 
+  /// Whether it can ever be done.
   bool cancelable() const { return detail::check(ctx_cancelable(get()), "ctx_cancelable") == 1; }
+  /// The earliest deadline on the way to the root, its own included; none without one.
   std::optional<time_point> deadline() const {
     std::int64_t ns = 0;
     if (detail::check(ctx_deadline(get(), &ns), "ctx_deadline") == 0) return std::nullopt;
@@ -94,6 +97,7 @@ class context {
   bool wait_for(std::chrono::duration<Rep, Period> limit) const {
     return wait_ns(detail::to_ns(limit));
   }
+  /// True if it is done; false at that time.
   template <class Duration>
   bool wait_until(std::chrono::time_point<clock, Duration> time) const {
     return wait_ns(detail::until_ns(time));
@@ -103,6 +107,7 @@ class context {
   template <class Rep, class Period>
   std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit,
                    std::error_code& error) const;
+  /// The same, and throws context_error if the context is done.
   template <class Rep, class Period>
   std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit) const;
 
@@ -118,9 +123,10 @@ class context {
     return unique_fd(detail::check(ctx_done_fd_dup(get()), "ctx_done_fd_dup"));
   }
 #if defined(CTX_HAS_COROUTINES)
-  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context; with
-  /// `ctx::deferred` never inside a call of somebody else's. See ctx/awaiter.hpp.
+  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context,
+  /// inside the call by which it does. See ctx/awaiter.hpp.
   done_awaiter done() const;
+  /// The same, on the thread `ctx-calls` or in a dispatch.
   done_awaiter done(deferred_t) const;
 #endif
 
@@ -137,6 +143,7 @@ class context {
 
   /// Whether both are one context.
   friend bool operator==(const context& a, const context& b) noexcept { return a.get() == b.get(); }
+  /// Whether they are not.
   friend bool operator!=(const context& a, const context& b) noexcept { return a.get() != b.get(); }
 
  private:

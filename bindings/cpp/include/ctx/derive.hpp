@@ -40,18 +40,22 @@ class canceler {
   static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
   /// For the C functions and other languages, which borrow it.
   ctx_canceler_t* get() const noexcept { return handle_.get(); }
+  /// Hands the reference over; what is left is none.
   [[nodiscard]] ctx_canceler_t* release() noexcept { return handle_.release(); }
+  /// Whether there is one.
   explicit operator bool() const noexcept { return get() != nullptr; }
 
   /// True if this call ended the context; false if it was done already. What runs then is in
   /// ctx/cancel.h. Throws only if this is none, or was made before a fork.
   bool cancel() const { return detail::check(ctx_cancel(get()), "ctx_cancel") == 1; }
+  /// The same with a cause, which everything below the context sees.
   bool cancel(const ctx::cause& why) const { return cancel(std::errc::operation_canceled, why); }
   /// With std::errc::timed_out, it passes on a deadline that was learned of elsewhere.
   bool cancel(std::errc error, const ctx::cause& why = {}) const {
     const int result = ctx_cancel_with(get(), -static_cast<int>(error), why.get());
     return detail::check(result, "ctx_cancel_with") == 1;
   }
+  /// The same as cancel() with these arguments.
   template <class... Args>
   auto operator()(const Args&... args) const -> decltype(this->cancel(args...)) {
     return cancel(args...);
@@ -70,7 +74,9 @@ class canceler {
 /// Cancels when its scope ends, however it ends.
 class [[nodiscard]] cancel_guard {
  public:
+  /// Takes a copy, or what is moved in.
   explicit cancel_guard(canceler cancel) noexcept : cancel_(std::move(cancel)) {}
+  /// Moves the duty; the other cancels nothing.
   cancel_guard(cancel_guard&& other) noexcept = default;
   cancel_guard& operator=(cancel_guard&&) = delete;
   ~cancel_guard() { ctx_cancel(cancel_.get()); }

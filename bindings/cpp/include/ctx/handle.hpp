@@ -17,9 +17,13 @@ namespace ctx {
 /// A descriptor that its owner closes: what context::done_fd_dup() and canceler::cancel_fd() hand out.
 class unique_fd {
  public:
+  /// None.
   unique_fd() noexcept = default;
+  /// Takes over a descriptor that the caller owns; a negative one is none.
   explicit unique_fd(int fd) noexcept : fd_(fd) {}
+  /// Moves the descriptor; the other has none then.
   unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
+  /// The same; what was held is closed.
   unique_fd& operator=(unique_fd&& other) noexcept {
     unique_fd(std::move(other)).swap(*this);
     return *this;
@@ -28,10 +32,13 @@ class unique_fd {
     if (fd_ >= 0) ::close(fd_);
   }
 
+  /// Borrowed; negative for none.
   int get() const noexcept { return fd_; }
+  /// Whether there is one.
   explicit operator bool() const noexcept { return fd_ >= 0; }
   /// Hands the descriptor over, such as to a boost::asio::posix::stream_descriptor.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  /// Exchanges the two.
   void swap(unique_fd& other) noexcept { std::swap(fd_, other.fd_); }
 
  private:

@@ -69,6 +69,7 @@ class key {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>);
 
  public:
+  /// The name is borrowed for good; null for none.
   constexpr explicit key(const char* name = nullptr) noexcept : key_{name} {}
   key(const key&) = delete;
   key& operator=(const key&) = delete;
@@ -76,7 +77,8 @@ class key {
   /// For the C functions.
   const ctx_key_t* get() const noexcept { return &key_; }
 
-  // Hands a value to a C function that takes pointer and drop function, and keeps it if that fails.
+  /// Not for users: hands a value to a C function that takes pointer and drop function, and keeps it if
+  /// that fails.
   template <class Take>
   void give(T&& value, const char* what, Take take) const {
     if constexpr (detail::fits_pointer<T>) {
@@ -88,6 +90,7 @@ class key {
     }
   }
 
+  /// Not for users: what a C function has found.
   found<T> unpack(void* pointer) const noexcept;
 
  private:
@@ -112,12 +115,18 @@ class key {
 template <class T>
 class found {
  public:
+  /// None.
   found() noexcept = default;
 
+  /// Whether there is a value.
   explicit operator bool() const noexcept { return get() != nullptr; }
+  /// The same.
   bool has_value() const noexcept { return get() != nullptr; }
+  /// The value; there must be one.
   const T& operator*() const noexcept { return *get(); }
+  /// The same.
   const T* operator->() const noexcept { return get(); }
+  /// The same, or null.
   const T* get() const noexcept {
     if constexpr (detail::fits_pointer<T>) {
       return pointer_ != nullptr ? std::addressof(bytes_.value) : nullptr;
@@ -125,6 +134,7 @@ class found {
       return static_cast<const T*>(pointer_);
     }
   }
+  /// A copy of the value, or of what is given for the case that there is none.
   template <class U>
   T value_or(U&& otherwise) const {
     return get() != nullptr ? *get() : static_cast<T>(std::forward<U>(otherwise));

@@ -26,10 +26,13 @@ class loop {
   /// Makes it the loop of ctx::background(), for good; throws std::errc::device_or_resource_busy if the
   /// default was used before.
   void set_default() const { detail::check(ctx_loop_set_default(get()), "ctx_loop_set_default"); }
+  /// For the C functions, which borrow it; null if moved from.
   ctx_loop_t* get() const noexcept { return handle_.get(); }
 
  protected:
+  /// Of one of the CTX_LOOP_ kinds.
   explicit loop(int kind) : handle_(make(kind)) {}
+  /// When there is work, as far as deadlines go; none if there is no deadline.
   std::optional<time_point> next_work() const {
     const std::int64_t ns = ctx_loop_next(get());
     if (ns == INT64_MIN) detail::fail(-EINVAL, "ctx_loop_next");
@@ -49,12 +52,14 @@ class loop {
 /// Runs by two threads of its own, as the default loop does.
 class thread_loop : public loop {
  public:
+  /// Throws if the system refuses memory, descriptors or threads.
   thread_loop() : loop(CTX_LOOP_THREAD) {}
 };
 
 /// Has no thread: its descriptor goes into the host's event loop.
 class manual_loop : public loop {
  public:
+  /// Throws if the system refuses memory or descriptors.
   manual_loop() : loop(CTX_LOOP_MANUAL) {}
   /// Readable when dispatch() has work; borrowed, never to be read.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
@@ -68,6 +73,7 @@ class manual_loop : public loop {
 /// Has a clock that only its host moves, from 0 on: for tests that do not sleep.
 class virtual_loop : public loop {
  public:
+  /// Throws if the system refuses memory.
   virtual_loop() : loop(CTX_LOOP_VIRTUAL) {}
   /// Moves the clock, and fires what is due on the way, in order. How much fired.
   template <class Rep, class Period>

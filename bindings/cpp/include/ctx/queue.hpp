@@ -20,8 +20,10 @@ using event = ::ctx_event;
 /// Gets one event from each context that was added, when that is done. Copies are the same queue.
 class queue {
  public:
+  /// Throws if the system refuses memory or a descriptor.
   queue() : handle_(make()) {}
 
+  /// For the C functions, which borrow it; null if moved from.
   ctx_queue_t* get() const noexcept { return handle_.get(); }
   /// Readable exactly while events wait; borrowed, never to be read.
   int fd() const { return detail::check(ctx_queue_fd(get()), "ctx_queue_fd"); }
@@ -43,8 +45,9 @@ class queue {
     return static_cast<std::size_t>(
         detail::check(ctx_queue_drain(get(), events, n), "ctx_queue_drain"));
   }
-  /// The same, and waits for the first one: 0 after the limit.
+  /// The same, and waits for the first one.
   std::size_t wait(event* events, std::size_t n) const { return wait_ns(events, n, CTX_FOREVER); }
+  /// The same with a limit in real time, after which it is 0.
   template <class Rep, class Period>
   std::size_t wait_for(event* events, std::size_t n,
                        std::chrono::duration<Rep, Period> limit) const {
@@ -56,10 +59,12 @@ class queue {
   auto drain(Events&& events) const -> decltype(drain(std::data(events), std::size(events))) {
     return drain(std::data(events), std::size(events));
   }
+  /// The same of wait().
   template <class Events>
   auto wait(Events&& events) const -> decltype(wait(std::data(events), std::size(events))) {
     return wait(std::data(events), std::size(events));
   }
+  /// The same of wait_for().
   template <class Events, class Rep, class Period>
   auto wait_for(Events&& events, std::chrono::duration<Rep, Period> limit) const
       -> decltype(wait_for(std::data(events), std::size(events), limit)) {

@@ -23,15 +23,19 @@ namespace ctx {
 /// takes one. As long as this object lives; after that its tokens are never stopped.
 class [[nodiscard]] stop_source {
  public:
+  /// Of a context that is done: one that has stopped.
   explicit stop_source(const context& ctx)
       : watch_(after_func(ctx, [source = source_]() mutable { source.request_stop(); })) {}
+  /// Moves the tie to the context; the other must not be used any more.
   stop_source(stop_source&&) noexcept = default;
   stop_source& operator=(stop_source&&) = delete;
   // Does not wait for stop callbacks that run: the armed function has a stop state of its own.
   ~stop_source() { ctx_watch_stop(watch_.get()); }
 
+  /// A token that stops with the context.
   std::stop_token get_token() const& noexcept { return source_.get_token(); }
   std::stop_token get_token() const&& = delete;  // it would never be stopped
+  /// Whether it has stopped.
   bool stop_requested() const noexcept { return source_.stop_requested(); }
 
  private:
