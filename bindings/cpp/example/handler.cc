@@ -45,8 +45,8 @@ void handle(const ctx::context& request, std::chrono::milliseconds needs) {
 }  // namespace
 
 int main() {
-  const ctx::context root = ctx::with_value(ctx::background(), user_key, user{"ada"});
-  const ctx::context traced = ctx::with_string(root, "trace_id", "4711");
+  const ctx::context root = ctx::with_value(ctx::background(), user_key, user{"red"});
+  const ctx::context traced = ctx::with_string(root, "trace-id", "4711");
   const auto [client, cancel] = ctx::with_cancel(traced);
   const ctx::cancel_guard guard(cancel);
   handle(client, 1ms);
@@ -54,7 +54,7 @@ int main() {
   const auto [request, unused] =
       ctx::with_timeout(client, 100ms, ctx::cause(std::errc::timed_out, "the budget is spent"));
   const ctx::watch_guard log(ctx::after_func(request, [](const ctx::context& ended) {
-    std::cerr << ended.value(user_key)->name << ", trace " << *ended.string("trace_id") << ": "
+    std::cerr << ended.value(user_key)->name << ", trace " << *ended.string("trace-id") << ": "
               << ended.cause().message() << '\n';
   }));
 

@@ -52,6 +52,14 @@ TEST(Causes, ANullMessageIsTheTextOfTheCode) {
   EXPECT_EQ(ctx::cause(std::errc::timed_out).message(), "context deadline exceeded");
 }
 
+TEST(Causes, ANulInAMessageIsShown) {
+  const std::string words("a\0b\0", 4);
+  EXPECT_EQ(ctx::cause(-1, words).message(),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
+  EXPECT_EQ(ctx::cause(std::errc::io_error, std::string(1, '\0')).message(), "\xEF\xBF\xBD");
+}
+
 TEST(Causes, DataIsSeenByItsKeyAlone) {
   static const ctx::key<int> key("one"), other("other");
   const ctx::cause why(-EIO, "why", key, 0);

@@ -2,6 +2,8 @@
 //
 // Errors: negative errnos are std::error_codes of the generic category, and what fails throws
 // std::system_error with them.
+#include <gmock/gmock.h>
+
 #include <string>
 
 #include "cases.h"
@@ -69,16 +71,36 @@ TEST(Errors, APositiveResultIsNone) {
   EXPECT_EQ(ctx::to_error_code(-ECHILD), std::errc::no_child_process);
 }
 
+template <class Share>
+void ExpectForeign(Share&& share) {
+  try {
+    share();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code().value(), EREMOTE);
+    EXPECT_THAT(e.what(), testing::HasSubstr("another copy of libctx"));
+  }
+}
+
 // A handle of a second libctx in the process is told, not used.
 TEST(Errors, AHandleOfAnotherCopyIsRefused) {
   const CopiedLibrary other;
-  ctx_t* theirs = other.Find<ctx_t* (*)()>("ctx_background")();
-  try {
-    (void)ctx::context::share(theirs);
-    FAIL();
-  } catch (const std::system_error& e) {
-    EXPECT_EQ(e.code().value(), EREMOTE);
-  }
+  ctx_t* root = other.Find<decltype(&ctx_background)>("ctx_background")();
+  ctx_t* theirs = nullptr;
+  ctx_canceler_t* right = nullptr;
+  ASSERT_EQ(other.Find<decltype(&ctx_with_cancel)>("ctx_with_cancel")(root, &theirs, &right), 0);
+  ctx_cause_t* why = nullptr;
+  ASSERT_EQ(other.Find<decltype(&ctx_cause_new)>("ctx_cause_new")(-1, "theirs", &why), 0);
+
+  ExpectForeign([&] { (void)ctx::context::share(theirs); });
+  ExpectForeign([&] { (void)ctx::context::adopt(theirs); });
+  ExpectForeign([&] { (void)ctx::canceler::share(right); });
+  ExpectForeign([&] { (void)ctx::cause::share(why); });
+
+  EXPECT_EQ(other.Find<decltype(&ctx_err)>("ctx_err")(theirs), 0);  // nothing has happened to it
+  other.Find<decltype(&ctx_cause_unref)>("ctx_cause_unref")(why);
+  other.Find<decltype(&ctx_canceler_unref)>("ctx_canceler_unref")(right);
+  other.Find<decltype(&ctx_unref)>("ctx_unref")(theirs);
 }
 
 TEST(Errors, TextWithANulInsideIsRefused) {

@@ -45,6 +45,23 @@ TEST(Ownership, TheLastCopyFrees) {
   EXPECT_EQ(log.live, 0);
 }
 
+TEST(Ownership, AChildThatIsLetGoIsFreedWhileItsParentLives) {
+  Tracked::Log log;
+  const auto [parent, cancel] = ctx::with_cancel(ctx::background());
+  {
+    const auto [child, right] = ctx::with_cancel(ctx::with_value(parent, kKey, Tracked(&log)));
+    EXPECT_EQ(log.live, 1);
+  }
+  EXPECT_EQ(log.live, 0);
+  EXPECT_FALSE(parent.is_done());
+}
+
+TEST(Ownership, ADroppedCancelerCancelsNothing) {
+  auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  cancel = ctx::canceler();
+  EXPECT_FALSE(ctx.is_done());
+}
+
 TEST(Ownership, TheOnlyOneAssignedToItselfStays) {
   Tracked::Log log;
   ctx::context only = Watched(&log);

@@ -41,10 +41,10 @@ static_assert(!TakesValue<int*, void*>::value);
 static_assert(!TakesValue<std::string, int*>::value);
 
 TEST(Values, AreFoundByTheirKeyAlone) {
-  const ctx::context ctx = ctx::with_value(ctx::background(), kUser, "ada");
+  const ctx::context ctx = ctx::with_value(ctx::background(), kUser, "red");
   const ctx::context below = ctx::with_cancel(ctx).first;
   ASSERT_TRUE(below.value(kUser));
-  EXPECT_EQ(*below.value(kUser), "ada");
+  EXPECT_EQ(*below.value(kUser), "red");
   EXPECT_EQ(below.value(kUser)->size(), 3u);
   EXPECT_EQ(below.value(kUser).get(), ctx.value(kUser).get());
   EXPECT_FALSE(below.value(kOther));
@@ -54,19 +54,19 @@ TEST(Values, AreFoundByTheirKeyAlone) {
 }
 
 TEST(Values, TheNearestWinsAndMayHide) {
-  const ctx::context first = ctx::with_value(ctx::background(), kUser, "ada");
+  const ctx::context first = ctx::with_value(ctx::background(), kUser, "red");
   const ctx::context second = ctx::with_value(first, kUser, "grace");
   const ctx::context hidden = ctx::without_value(second, kUser);
-  EXPECT_EQ(*first.value(kUser), "ada");
+  EXPECT_EQ(*first.value(kUser), "red");
   EXPECT_EQ(*second.value(kUser), "grace");
   EXPECT_FALSE(hidden.value(kUser));
 }
 
 TEST(Values, OutliveTheCancel) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), kUser, "ada"));
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), kUser, "red"));
   cancel();
-  EXPECT_EQ(*ctx.value(kUser), "ada");
-  EXPECT_EQ(*ctx::without_cancel(ctx).value(kUser), "ada");
+  EXPECT_EQ(*ctx.value(kUser), "red");
+  EXPECT_EQ(*ctx::without_cancel(ctx).value(kUser), "red");
 }
 
 template <class T>
@@ -124,10 +124,10 @@ TEST(Values, WithoutADefaultOrACopy) {
 }
 
 TEST(Values, TextIsSharedWithC) {
-  const std::string name = "trace_id";
+  const std::string name = "trace-id";
   const ctx::context ctx = ctx::with_string(ctx::background(), name, "4711");
-  EXPECT_STREQ(ctx_string(ctx.get(), "trace_id"), "4711");
-  EXPECT_EQ(ctx.string("trace_id"), "4711");
+  EXPECT_STREQ(ctx_string(ctx.get(), "trace-id"), "4711");
+  EXPECT_EQ(ctx.string("trace-id"), "4711");
   EXPECT_EQ(ctx.string(name), "4711");
   EXPECT_FALSE(ctx.string("other"));
   EXPECT_EQ(ctx::with_string(ctx, name, "").string(name), "");

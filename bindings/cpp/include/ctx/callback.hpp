@@ -129,6 +129,8 @@ watch arm(const context& ctx, std::uint32_t flags, F&& f) {
 /// Calls f(), or f(const context&), once, when the context is done: on the thread that ends it, before
 /// that thread's call returns; for a deadline on the thread `ctx-calls`; on a context that is done, here
 /// and now. f is moved in, and destroyed after it ran or was stopped. It must not throw.
+/// While it is armed the context is kept. On one that can never be done nothing is armed: there f goes with
+/// the watch.
 template <class F>
 watch after_func(const context& ctx, F&& f) {
   return detail::arm(ctx, 0, std::forward<F>(f));

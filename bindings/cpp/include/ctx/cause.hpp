@@ -27,37 +27,43 @@ class cause {
  public:
   /// None: that is what a context has while it is live.
   cause() noexcept = default;
-  /// The code is any number; by custom a negative errno. A null message is the text of the code.
-  explicit cause(int code, detail::text message = nullptr) {
+  /// The code is any number; by custom a negative errno. A null message is the text of the code. A NUL in
+  /// a message is shown as U+FFFD: a cancel must not fail for the words of a peer.
+  explicit cause(int code, detail::shown_text message = nullptr) {
     ctx_cause_t* made = nullptr;
     detail::check(ctx_cause_new(code, message.c_str(), &made), "ctx::cause");
     handle_ = handle(made);
   }
   /// The same with the negative errno of a condition.
-  explicit cause(std::errc code, detail::text message = nullptr)
+  explicit cause(std::errc code, detail::shown_text message = nullptr)
       : cause(-static_cast<int>(code), message) {}
   /// With data that only holders of the key can see.
   template <class T, class U, class = detail::made_of<T, U>>
-  cause(int code, detail::text message, const key<T>& key, U&& data) {
+  cause(int code, detail::shown_text message, const key<T>& key, U&& data) {
     ctx_cause_t* made = nullptr;
     key.give(T(std::forward<U>(data)), "ctx::cause", [&](void* pointer, ctx_drop_fn drop) {
       return ctx_cause_new_data(code, message.c_str(), key.get(), pointer, drop, &made);
     });
     handle_ = handle(made);
   }
+#if defined(__cpp_exceptions)
   /// An exception as a cause: with its text, and its errno if it has one.
   explicit cause(std::exception_ptr exception);
+#endif
 
-  /// One more reference to a cause of the C functions; a null pointer is none.
+  /// One more reference to a cause of the C functions; a null pointer is none. Throws if it is no cause,
+  /// or one of another copy of the library.
   static cause share(const ctx_cause_t* raw) {
     cause made;
-    made.handle_ = handle(raw == nullptr ? nullptr : ctx_cause_ref(raw));
+    if (raw == nullptr) return made;
+    made.handle_ = handle(ctx_cause_ref(raw));
+    if (!made) detail::fail(ctx_cause_code(raw), "ctx::cause::share");
     return made;
   }
 
   /// Whether there is a cause.
   explicit operator bool() const noexcept { return handle_.get() != nullptr; }
-  /// The code that it was made with; 0 for none.
+  /// The code that it was made with; -EINVAL for none.
   int code() const noexcept { return ctx_cause_code(handle_.get()); }
   /// Valid as long as this cause or another copy of it is there; empty for none.
   std::string_view message() const noexcept {

@@ -52,7 +52,7 @@ class context {
     detail::check(ctx_cancelable(raw), "ctx::context::share");
     return context(ctx_ref(raw));
   }
-  /// Takes over a reference that the caller owns.
+  /// Takes over a reference that the caller owns; if it throws, as share() does, nothing was taken.
   static context adopt(ctx_t* raw) {
     detail::check(ctx_cancelable(raw), "ctx::context::adopt");
     return context(raw);
@@ -75,7 +75,7 @@ class context {
 
   /// Whether it can ever be done.
   bool cancelable() const { return detail::check(ctx_cancelable(get()), "ctx_cancelable") == 1; }
-  /// The earliest deadline on the way to the root, its own included; none without one.
+  /// When it ends at the latest; none if no time is set.
   std::optional<time_point> deadline() const {
     std::int64_t ns = 0;
     if (detail::check(ctx_deadline(get(), &ns), "ctx_deadline") == 0) return std::nullopt;
@@ -111,8 +111,8 @@ class context {
   template <class Rep, class Period>
   std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit) const;
 
-  /// Polls readable for ever once the context is done; borrowed, never to be read. For a context that
-  /// can never be done it is negative, which poll(2) passes over.
+  /// Polls readable for ever once the context is done; borrowed, never to be read, and open as long as the
+  /// context is held. For one that can never be done it is negative, which poll(2) passes over.
   int done_fd() const {
     const int fd = ctx_done_fd(get());
     return fd == -ENOTSUP ? -1 : detail::check(fd, "ctx_done_fd");

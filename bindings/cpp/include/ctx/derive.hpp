@@ -22,7 +22,8 @@
 
 namespace ctx {
 
-/// The right to cancel one context. It can be called: canceler() is cancel().
+/// The right to cancel one context. It can be called: canceler() is cancel(). To drop it cancels nothing
+/// (that is for a cancel_guard); while it is held, so is its context.
 class canceler {
  public:
   /// None: to cancel with it throws.
@@ -32,11 +33,12 @@ class canceler {
   /// Throws if it is no canceler, or one of another copy of the library.
   static canceler share(ctx_canceler_t* raw) {
     if (raw != nullptr && ctx_canceler_ref(raw) == nullptr) {
-      detail::fail(-EINVAL, "ctx::canceler::share");
+      detail::fail(ctx_cancel(raw), "ctx::canceler::share");  // refused as well, and it tells why
     }
     return canceler(raw);
   }
-  /// Takes over a reference that the caller owns; a null pointer is none.
+  /// Takes over a reference that the caller owns; a null pointer is none. Not checked: it must be a
+  /// canceler that the C functions gave out.
   static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
   /// For the C functions and other languages, which borrow it.
   ctx_canceler_t* get() const noexcept { return handle_.get(); }
@@ -50,7 +52,8 @@ class canceler {
   bool cancel() const { return detail::check(ctx_cancel(get()), "ctx_cancel") == 1; }
   /// The same with a cause, which everything below the context sees.
   bool cancel(const ctx::cause& why) const { return cancel(std::errc::operation_canceled, why); }
-  /// With std::errc::timed_out, it passes on a deadline that was learned of elsewhere.
+  /// With std::errc::timed_out, it passes on a deadline that was learned of elsewhere. Any other error than
+  /// that and operation_canceled throws std::errc::invalid_argument.
   bool cancel(std::errc error, const ctx::cause& why = {}) const {
     const int result = ctx_cancel_with(get(), -static_cast<int>(error), why.get());
     return detail::check(result, "ctx_cancel_with") == 1;

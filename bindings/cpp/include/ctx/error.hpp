@@ -7,9 +7,11 @@
 
 #include <ctx/error.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <string>
 #include <system_error>
 
 namespace ctx {
@@ -22,11 +24,18 @@ inline std::error_code to_error_code(int result) noexcept {
 
 namespace detail {
 
+// What the system's own text of an error does not tell.
+inline const char* explain(int result) noexcept {
+  return result == -EREMOTE  ? ": the handle belongs to another copy of libctx"
+         : result == -ECHILD ? ": made before this process was forked"
+                             : "";
+}
+
 [[noreturn]] inline void fail(int result, const char* what) {
 #if defined(__cpp_exceptions)
-  throw std::system_error(to_error_code(result), what);
+  throw std::system_error(to_error_code(result), std::string(what) + explain(result));
 #else
-  std::fprintf(stderr, "libctx: %s: %s\n", what, ctx_strerror(result));
+  std::fprintf(stderr, "libctx: %s%s: %s\n", what, explain(result), ctx_strerror(result));
   std::terminate();
 #endif
 }

@@ -88,6 +88,27 @@ class text {
   const char* chars_;
 };
 
+// The same for text that people read: a NUL inside becomes U+FFFD.
+class shown_text {
+ public:
+  shown_text(const char* chars) noexcept : chars_(chars) {}         // NOLINT
+  shown_text(const std::string& string) : chars_(string.c_str()) {  // NOLINT
+    if (std::strlen(chars_) == string.size()) return;
+    for (const char each : string) {
+      if (each == '\0') {
+        mended_ += "\xEF\xBF\xBD";
+      } else {
+        mended_ += each;
+      }
+    }
+  }
+  const char* c_str() const noexcept { return mended_.empty() ? chars_ : mended_.c_str(); }
+
+ private:
+  const char* chars_;
+  std::string mended_;
+};
+
 }  // namespace detail
 }  // namespace ctx
 

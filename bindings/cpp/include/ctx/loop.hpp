@@ -11,7 +11,9 @@
 
 namespace ctx {
 
-/// What all loops have. Copies are the same loop; contexts keep theirs alive.
+/// What all loops have. Copies are the same loop. When the last handle of a manual or virtual loop goes
+/// it is closed: all its contexts end, since nobody could drive it again. A threaded one lives as long as
+/// its contexts.
 class loop {
  public:
   /// The root of a family of contexts that lives on this loop.
@@ -52,16 +54,17 @@ class loop {
 /// Runs by two threads of its own, as the default loop does.
 class thread_loop : public loop {
  public:
-  /// Throws if the system refuses memory, descriptors or threads.
+  /// Throws if the system refuses memory. Threads start when they are first needed.
   thread_loop() : loop(CTX_LOOP_THREAD) {}
 };
 
 /// Has no thread: its descriptor goes into the host's event loop.
 class manual_loop : public loop {
  public:
-  /// Throws if the system refuses memory or descriptors.
+  /// Throws if the system refuses memory.
   manual_loop() : loop(CTX_LOOP_MANUAL) {}
-  /// Readable when dispatch() has work; borrowed, never to be read.
+  /// Readable when dispatch() has work; borrowed, never to be read, and open as long as the loop. Throws
+  /// if the system refuses it.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
   /// Does what is due, callbacks included; never blocks. How much fired. Inside itself it throws
   /// std::errc::device_or_resource_busy.

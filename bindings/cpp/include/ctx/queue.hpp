@@ -17,15 +17,17 @@ namespace ctx {
 /// What a queue tells of a context that is done: its token, and in err a result for to_error_code().
 using event = ::ctx_event;
 
-/// Gets one event from each context that was added, when that is done. Copies are the same queue.
+/// Gets one event from each context that was added, when that is done. Copies are the same queue; with the
+/// last one everything that was added is taken back.
 class queue {
  public:
-  /// Throws if the system refuses memory or a descriptor.
+  /// Throws if the system refuses memory.
   queue() : handle_(make()) {}
 
   /// For the C functions, which borrow it; null if moved from.
   ctx_queue_t* get() const noexcept { return handle_.get(); }
-  /// Readable exactly while events wait; borrowed, never to be read.
+  /// Readable exactly while events wait; borrowed, never to be read, and open as long as the queue. Throws
+  /// if the system refuses it.
   int fd() const { return detail::check(ctx_queue_fd(get()), "ctx_queue_fd"); }
 
   /// Posts one event with this token when the context is done, or now if it is. The queue keeps the
