@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
+P1 to P16 are the numbers of the targets: what is measured is named beside each. P16, of the bindings, is
+measured by bindings/rust/bench.sh and bindings/python/bench.sh.
+
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
 shows Google Benchmark's own tables. What one thread does is measured in its processor time, but Go's
 in real time, since its collector runs beside it. Where a target's peer is not at hand the ratio is to a

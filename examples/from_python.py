@@ -81,7 +81,7 @@ def expect(what, found, wanted):
 
 def cancel_from_a_thread():
     """The descriptor wakes a poll in this thread when another thread cancels, and the cause says why."""
-    (request,) = make(ctx_with_string, ctx_background(), b"trace_id", b"4bf92f35", handles=1)
+    (request,) = make(ctx_with_string, ctx_background(), b"trace-id", b"4bf92f35", handles=1)
     ctx, canceler = make(ctx_with_cancel, request, handles=2)
     ctx_unref(request)  # ctx keeps what it needs of it
 
@@ -98,7 +98,7 @@ def cancel_from_a_thread():
     thread.join()
     expect("error", ctx_strerror(ctx_err(ctx)), b"context canceled")
     expect("cause", ctx_cause_message(ctx_cause(ctx)), b"the client went away")
-    expect("trace id, still there", ctx_string(ctx, b"trace_id"), b"4bf92f35")
+    expect("trace id, still there", ctx_string(ctx, b"trace-id"), b"4bf92f35")
     ctx_canceler_unref(canceler)
     ctx_unref(ctx)
 

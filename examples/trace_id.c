@@ -39,7 +39,7 @@ static void user_free(void *ptr) {
 
 // Every line of a log names its request, though no caller passes the id along.
 static void log_line(const ctx_t *ctx, const char *layer, const char *text) {
-  const char *trace_id = ctx_string(ctx, "trace_id");
+  const char *trace_id = ctx_string(ctx, "trace-id");
   const struct user *user = ctx_value(ctx, &kUser);
   printf("[trace %s, user %s] %s: %s\n", trace_id ? trace_id : "-", user ? user->name : "-", layer,
          text);
@@ -47,7 +47,7 @@ static void log_line(const ctx_t *ctx, const char *layer, const char *text) {
 
 // What this program checks of itself: the values in ctx are those that the entry has set.
 static void expect_values(const ctx_t *ctx, struct request *request) {
-  const char *trace_id = ctx_string(ctx, "trace_id");
+  const char *trace_id = ctx_string(ctx, "trace-id");
   const struct user *user = ctx_value(ctx, &kUser);
   if (!trace_id || strcmp(trace_id, request->trace_id) != 0) request->failed = 1;
   if (!user || strcmp(user->name, request->user) != 0) request->failed = 1;
@@ -102,7 +102,7 @@ static int with_request(ctx_t *parent, struct request *request, ctx_t **ret) {
     free(user);  // a constructor that fails has taken nothing
     return r;
   }
-  r = ctx_with_string(with_user, "trace_id", request->trace_id, ret);
+  r = ctx_with_string(with_user, "trace-id", request->trace_id, ret);
   ctx_unref(with_user);
   return r;
 }
@@ -139,7 +139,7 @@ int main(void) {
     pthread_join(requests[i].thread, NULL);
     if (requests[i].failed || requests[i].users_freed != 1) failed = 1;
   }
-  if (ctx_string(ctx_background(), "trace_id")) failed = 1;
+  if (ctx_string(ctx_background(), "trace-id")) failed = 1;
   printf("both requests are over, users freed: %d + %d\n", requests[0].users_freed,
          requests[1].users_freed);
   return failed;

@@ -16,13 +16,13 @@ int main(void) {
   const char *trace;
 
   if (ctx_version() != CTX_VERSION) return failed("library and headers differ");
-  if (ctx_with_string(ctx_background(), "trace_id", "42", &request) < 0)
+  if (ctx_with_string(ctx_background(), "trace-id", "42", &request) < 0)
     return failed("with_string");
   if (ctx_with_timeout(request, INT64_C(3600000000000), &ctx, &canceler) < 0)
     return failed("with_timeout");
   request = ctx_unref(request);
 
-  trace = ctx_string(ctx, "trace_id");
+  trace = ctx_string(ctx, "trace-id");
   if (!trace || strcmp(trace, "42") != 0) return failed("string");
   if (ctx_err(ctx) != 0) return failed("done too early");
 
