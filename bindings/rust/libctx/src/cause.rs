@@ -9,7 +9,7 @@ use std::alloc::{Layout, handle_alloc_error};
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::{error, fmt};
+use std::{error, fmt, io};
 
 type BoxedError = Box<dyn error::Error + Send + Sync>;
 
@@ -55,10 +55,13 @@ impl Cause {
     }
 
     /// A cause that carries an error, which [`get_ref`](Cause::get_ref) gives out. The message is the
-    /// error's, and the code is that of a cancel.
+    /// error's. The code is that of an [`Error`], the negative errno of an [`io::Error`] of the system's,
+    /// and that of a cancel otherwise.
     pub fn from_error(error: impl Into<BoxedError>) -> Cause {
         let error = error.into();
-        Cause::with_data(sys::CTX_CANCELED, &error.to_string(), &ERROR, error)
+        let of_system = || error.downcast_ref::<io::Error>()?.raw_os_error().map(i32::wrapping_neg);
+        let code = error.downcast_ref().map(Error::code).or_else(of_system);
+        Cause::with_data(code.unwrap_or(sys::CTX_CANCELED), &error.to_string(), &ERROR, error)
     }
 
     /// A cause that carries a value, for those who have the key. It is dropped with the last reference,
@@ -99,7 +102,7 @@ impl Cause {
         unsafe { sys::ctx_cause_code(self.as_raw()) }
     }
 
-    /// The message. Bytes of other languages that are not UTF-8 are replaced.
+    /// The message. Bytes of other languages that are not UTF-8 become U+FFFD.
     pub fn message(&self) -> Cow<'_, str> {
         // SAFETY: self holds a reference, and the text lives as long as the cause.
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()

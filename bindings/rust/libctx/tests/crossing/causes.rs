@@ -4,6 +4,7 @@
 use libctx::{Cause, Context, Key, sys};
 use std::error::Error;
 use std::ffi::CStr;
+use std::io;
 use std::time::Duration;
 
 static PLACE: Key<&'static str> = Key::new(c"place");
@@ -34,15 +35,26 @@ fn a_plain_cancel_has_a_plain_cause() {
 #[test]
 fn an_error_comes_back_as_it_was() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let io = std::io::Error::from_raw_os_error(libc::EIO);
+    let io = io::Error::from_raw_os_error(libc::EIO);
     let text = io.to_string();
     canceler.cancel_with(&Cause::from_error(io));
     let cause = ctx.cause().unwrap();
-    let original = cause.get_ref().unwrap().downcast_ref::<std::io::Error>().unwrap();
+    let original = cause.get_ref().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(original.raw_os_error(), Some(libc::EIO));
     assert_eq!(cause.to_string(), text);
     assert!(cause.source().is_none());
     assert_eq!(Cause::from_error("just text").message(), "just text");
+}
+
+#[test]
+fn an_error_with_a_number_has_it_for_its_code() {
+    let of_io = |error: io::Error| Cause::from_error(error).code();
+    assert_eq!(of_io(io::Error::from_raw_os_error(libc::EIO)), -libc::EIO);
+    assert_eq!(of_io(io::Error::from_raw_os_error(i32::MIN)), i32::MIN); // which has no other sign
+    assert_eq!(of_io(io::Error::other("no number")), -libc::ECANCELED);
+    assert_eq!(Cause::from_error("just text").code(), -libc::ECANCELED);
+    let (late, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
+    assert_eq!(Cause::from_error(late.err().unwrap()).code(), -libc::ETIMEDOUT);
 }
 
 #[test]
