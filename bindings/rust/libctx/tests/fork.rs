@@ -3,9 +3,9 @@
 //! made after works at once.
 #![allow(missing_docs)]
 
-use libctx::{Context, ErrorKind, Key, Queue};
+use libctx::{Context, Done, ErrorKind, Key, Queue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Poll, Wake, Waker};
@@ -57,6 +57,7 @@ fn contexts_from_before_can_be_read_and_no_more() {
     let (dead, end) = Context::background().with_cancel().unwrap();
     end.cancel_because("before the fork");
     let queue = Queue::new().unwrap();
+    let watch = ctx.after_func(|_| ()).unwrap();
     in_child(|| {
         assert_eq!(ctx.string("trace-id").as_deref(), Some("8f2c"));
         assert!(!ctx.is_done());
@@ -75,11 +76,29 @@ fn contexts_from_before_can_be_read_and_no_more() {
         assert!(forked(Some(error)));
         assert_eq!(Arc::strong_count(&nobody), 2, "what was refused is given back");
         assert!(!canceler.cancel());
+        assert!(!watch.stop() && !watch.stop_wait());
         assert!(!ctx.is_done());
         drop((ctx.clone(), canceler.clone()));
     });
     assert!(!ctx.is_done());
     assert!(canceler.cancel());
+}
+
+#[test]
+fn what_was_polled_before_stays_pending() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let waker = Waker::from(Arc::new(Nobody));
+    let mut done = Some(ctx.done());
+    let poll =
+        |done: &mut Done| Pin::new(done).poll(&mut Task::from_waker(&waker)).map(|end| end.kind());
+    assert_eq!(poll(done.as_mut().unwrap()), Poll::Pending);
+    in_child(|| {
+        assert!(!canceler.cancel());
+        assert_eq!(poll(done.as_mut().unwrap()), Poll::Pending);
+        drop(done.take());
+    });
+    canceler.cancel();
+    assert_eq!(poll(done.as_mut().unwrap()), Poll::Ready(ErrorKind::Canceled));
 }
 
 #[test]
