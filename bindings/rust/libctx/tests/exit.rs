@@ -3,23 +3,29 @@
 //! way to end; it has no test harness, so that its main is main.
 #![allow(missing_docs)]
 
-use libctx::{Context, Key, Loop, Queue};
+use libctx::{Canceler, Context, Key, Loop, Queue};
 use std::env;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 static VALUE: Key<Vec<u8>> = Key::new(c"value");
+static FIRED: AtomicUsize = AtomicUsize::new(0);
+static EARLIER: OnceLock<(Context, Canceler)> = OnceLock::new();
 
 /// The ways to end, and the status that each must end with.
-const WAYS: [(&str, i32); 5] = [
+const WAYS: [(&str, i32); 7] = [
     ("returning_from_main", 7),
     ("process_exit", 8),
     ("exit_in_a_callback", 9),
     ("panic_in_main", 101),
     ("exit_while_a_deferred_callback_runs", 10),
+    ("exit_while_deadlines_fire", 11),
+    ("use_in_an_exit_handler", 12),
 ];
 
 fn main() -> ExitCode {
@@ -27,7 +33,9 @@ fn main() -> ExitCode {
         return end(&way);
     }
     for (way, status) in WAYS {
-        run(way, status);
+        for _ in 0..10 {
+            run(way, status);
+        }
         println!("test exit::{way} ... ok");
     }
     ExitCode::SUCCESS
@@ -82,6 +90,19 @@ fn end(way: &str) -> ExitCode {
             canceler.cancel();
         }
         "panic_in_main" => panic!("as intended"),
+        "exit_while_deadlines_fire" => {
+            // SAFETY: the handler is a function, and uses nothing that has gone by then.
+            assert_eq!(unsafe { libc::atexit(see_more_fire) }, 0);
+            fire();
+            see_more_fire();
+            std::process::exit(11);
+        }
+        "use_in_an_exit_handler" => {
+            EARLIER.set((ctx, canceler)).unwrap();
+            // SAFETY: the handler is a function, and uses nothing that has gone by then.
+            assert_eq!(unsafe { libc::atexit(use_it) }, 0);
+            std::process::exit(12);
+        }
         _ => {
             done.after_func_deferred(move |_| {
                 begun.send(()).unwrap();
@@ -95,4 +116,32 @@ fn end(way: &str) -> ExitCode {
         }
     }
     ExitCode::FAILURE
+}
+
+/// A deadline whose callback sets the next one, as long as there is a process.
+fn fire() {
+    let (ctx, _canceler) = Context::background().with_timeout(Duration::from_micros(1)).unwrap();
+    let next = |_: &_| {
+        FIRED.fetch_add(1, SeqCst);
+        fire();
+    };
+    ctx.after_func_deferred(next).unwrap();
+}
+
+extern "C" fn see_more_fire() {
+    let enough = FIRED.load(SeqCst) + 100;
+    while FIRED.load(SeqCst) < enough {
+        thread::yield_now();
+    }
+}
+
+/// An exit handler; a panic would abort.
+extern "C" fn use_it() {
+    let (ctx, canceler) = EARLIER.get().unwrap();
+    let (late, _canceler) = ctx.with_timeout(Duration::from_millis(1)).unwrap();
+    let (tell, told) = channel();
+    ctx.after_func(move |ctx| tell.send(ctx.value(&VALUE).is_some()).unwrap()).unwrap();
+    assert!(late.wait().is_deadline_exceeded());
+    assert!(canceler.cancel_because("at exit"));
+    assert_eq!(told.try_recv(), Ok(true));
 }
