@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const WATCHDOG: Option<Duration> = Some(Duration::from_secs(60));
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,6 +110,23 @@ fn a_descriptor_cancels() {
     let fd = canceler.cancel_fd().unwrap();
     std::fs::File::from(fd).write_all(&1_u64.to_ne_bytes()).unwrap();
     assert!(ctx.wait().is_canceled());
+}
+
+#[test]
+fn no_descriptor_stays_behind() {
+    const ROUNDS: usize = 300;
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    for _ in 0..ROUNDS {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        drop((canceler.cancel_fd().unwrap(), ctx.done_fd().unwrap(), ctx.done_fd_dup().unwrap()));
+    }
+    let begin = Instant::now();
+    while open() > before + ROUNDS / 2 {
+        // the other tests have theirs: far fewer
+        assert!(Some(begin.elapsed()) < WATCHDOG, "{} before, now {}", before, open());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
