@@ -190,7 +190,7 @@ impl Context {
         })
     }
 
-    /// The nearest text of a name. Bytes of other languages that are not UTF-8 are replaced.
+    /// The nearest text of a name. Bytes of other languages that are not UTF-8 become U+FFFD.
     ///
     /// ```
     /// use libctx::Context;

@@ -16,8 +16,8 @@ use std::marker::PhantomData;
 /// struct User { name: String }
 /// static USER: Key<User> = Key::new(c"user");
 ///
-/// let ctx = Context::background().with_value(&USER, User { name: "Ada".into() })?;
-/// assert_eq!(ctx.value(&USER).unwrap().name, "Ada");
+/// let ctx = Context::background().with_value(&USER, User { name: "user-1".into() })?;
+/// assert_eq!(ctx.value(&USER).unwrap().name, "user-1");
 /// assert!(Context::background().value(&USER).is_none());
 /// # Ok::<(), libctx::Error>(())
 /// ```
