@@ -53,6 +53,14 @@ rust_library() {
   cargo build --release --locked --offline
 }
 
+formatting() { cd "$here/cross_runtime/rust" && cargo fmt --check; }
+lints() { cd "$here/cross_runtime/rust" && cargo clippy --no-deps --release --locked --offline -- -D warnings; }
+
+# with <subcommand of cargo> <what> <function>: says so, or that this cargo has none of that.
+with() {
+  if cargo "$1" --version >/dev/null 2>&1; then say "$2" "$3"; else echo "== skipped: $2: no cargo $1"; fi
+}
+
 types() { "$python" -m mypy --strict --cache-dir "$build/mypy" "$here"/cross_runtime/*.py; }
 
 if [[ $mode != demo ]]; then
@@ -67,6 +75,8 @@ case $mode in
   demo) exec "$python" "$here/cross_runtime/demo.py" "$rust" ;;
   test)
     say "mypy --strict" types
+    with fmt "formatting of the Rust library" formatting
+    with clippy "clippy, warnings as errors" lints
     export CTX_HANDLER=$rust CTX_WORKER=$build/c/libworker.so CTX_INSTALLED=$libdir/libctx.so.1
     for order in wheel-first library-first; do
       printf -- '-- who brings the libctx of the process: %s\n' $order
