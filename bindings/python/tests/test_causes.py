@@ -42,6 +42,17 @@ def test_an_exception() -> None:
     assert type(caught.value.__cause__) is ClientGone
 
 
+def test_an_exception_that_is_false() -> None:
+    class Empty(Exception):
+        def __len__(self) -> int:
+            return 0
+
+    ctx, cancel = with_cancel(background())
+    cancel(Empty())
+    error = ctx.err()
+    assert type(ctx.cause()) is Empty and error is not None and type(error.__cause__) is Empty
+
+
 def test_a_text() -> None:
     ctx, cancel = with_cancel(background())
     cancel("no longer wanted")

@@ -132,4 +132,5 @@ def error_of(ctx: Context) -> Error | None:
 
 def cause_of(ctx: Context) -> BaseException | None:
     """What Context.cause() answers."""
-    return _reason(ctx) or ctx.err()
+    reason = _reason(ctx)
+    return ctx.err() if reason is None else reason
