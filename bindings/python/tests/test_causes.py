@@ -34,9 +34,9 @@ def test_without_a_cause_it_is_the_error() -> None:
 def test_an_exception() -> None:
     ctx, cancel = with_cancel(background())
     child = with_cancel(ctx).ctx
-    assert cancel(ClientGone("alice", code=7))
+    assert cancel(ClientGone("user-1", code=7))
     cause = child.cause()
-    assert type(cause) is ClientGone and str(cause) == "alice went away" and cause.code == 7
+    assert type(cause) is ClientGone and str(cause) == "user-1 went away" and cause.code == 7
     with pytest.raises(Canceled) as caught:
         child.check()
     assert type(caught.value.__cause__) is ClientGone

@@ -55,10 +55,10 @@ def test_new_contexts_work_in_the_child() -> None:
 def test_contexts_of_before_can_only_be_read() -> None:
     start_the_threads()
     key = libctx.Key[str]("user")
-    ctx, cancel = with_timeout(libctx.with_value(background(), key, "alice"), 3600)
+    ctx, cancel = with_timeout(libctx.with_value(background(), key, "user-1"), 3600)
 
     def check() -> None:
-        assert ctx.err() is None and ctx.value(key) == "alice" and ctx.deadline() is not None
+        assert ctx.err() is None and ctx.value(key) == "user-1" and ctx.deadline() is not None
         for refused in (cancel, ctx.wait, ctx.done_fd, lambda: with_cancel(ctx), lambda: ctx.after(print)):
             with pytest.raises(ChildProcessError, match="before this process was forked"):
                 refused()
