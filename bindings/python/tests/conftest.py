@@ -74,7 +74,7 @@ C_LIBRARY = r"""
 /* Waits for a context of its caller; what ended it. */
 int work(ctx_t *ctx) { return ctx_wait(ctx, CTX_FOREVER) == 1 ? ctx_err(ctx) : 0; }
 
-const char *trace_id(ctx_t *ctx) { return ctx_string(ctx, "trace_id"); }
+const char *trace_id(ctx_t *ctx) { return ctx_string(ctx, "trace-id"); }
 
 static void *stop_soon(void *canceler) {
   ctx_cause_t *cause;

@@ -79,7 +79,7 @@ def test_c_cancels_and_python_raises_its_text(c: Work) -> None:
 
 
 def test_c_reads_the_trace_id(c: Work) -> None:
-    ctx = with_string(background(), "trace_id", "4bf92f35")
+    ctx = with_string(background(), "trace-id", "4bf92f35")
     assert c.trace_id(with_cancel(ctx).ctx.handle) == b"4bf92f35"
 
 

@@ -48,11 +48,11 @@ def test_values_outlive_cancel() -> None:
 
 
 def test_strings() -> None:
-    ctx = with_string(background(), "trace_id", "4bf92f35 é €")
-    assert with_cancel(ctx).ctx.string("trace_id") == "4bf92f35 é €"
+    ctx = with_string(background(), "trace-id", "4bf92f35 é €")
+    assert with_cancel(ctx).ctx.string("trace-id") == "4bf92f35 é €"
     assert ctx.string("span") is None
     assert ctx.string("span", "none") == "none"
-    assert with_string(ctx, "trace_id", None).string("trace_id", "hidden") == "hidden"
+    assert with_string(ctx, "trace-id", None).string("trace-id", "hidden") == "hidden"
 
 
 def test_a_string_of_c_that_is_no_utf8() -> None:
