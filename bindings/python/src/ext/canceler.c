@@ -33,8 +33,9 @@ PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
 }
 
 /*
- * Cancels with a reason, None for none; what ctx_cancel_with() answers, or -EIO and an exception. Without the GIL: it may run another
- * language's callbacks, and those may wait for a lock whose owner waits for the GIL.
+ * Cancels with a reason, None for none; what ctx_cancel_with() answers, or -EIO and an exception. Without
+ * the GIL: it may run another language's callbacks, and those may wait for a lock whose owner waits for
+ * the GIL.
  */
 static int cancel(PyObject *self, int err, PyObject *reason) {
   ctx_canceler_t *canceler = ((Canceler *)self)->canceler;

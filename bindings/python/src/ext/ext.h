@@ -3,7 +3,7 @@
  * ext.h - what the files of libctx._core share: its types, and the helpers between Python and C.
  *
  * The extension keeps to the stable ABI of Python 3.11 and to libctx's public headers. Every function
- * here wants the GIL, but enter_python().
+ * here wants the GIL, but enter_python() and drop_object().
  */
 #ifndef LIBCTX_EXT_H
 #define LIBCTX_EXT_H
