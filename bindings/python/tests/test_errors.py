@@ -51,6 +51,18 @@ def test_only_a_context_is_a_parent() -> None:
         Context()
 
 
+def test_a_parent_has_no_keyword() -> None:
+    with pytest.raises(TypeError):
+        with_cancel(parent=background())  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        with_timeout(parent=background(), seconds=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        libctx.with_deadline(parent=background(), when=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        libctx.with_grace(parent=background(), seconds=1)  # type: ignore[call-arg]
+    assert with_timeout(background(), seconds=0).ctx.err() is not None
+
+
 def test_times() -> None:
     with pytest.raises(ValueError):
         with_timeout(background(), math.nan)

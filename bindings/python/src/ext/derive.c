@@ -44,17 +44,17 @@ static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format,
 }
 
 static PyObject *with_timeout(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"parent", "seconds", "cause", NULL};
+  static char *names[] = {"", "seconds", "cause", NULL};
   return with_time(args, kwargs, "OO|$O:with_timeout", names, ctx_with_timeout_cause);
 }
 
 static PyObject *with_deadline(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"parent", "when", "cause", NULL};
+  static char *names[] = {"", "when", "cause", NULL};
   return with_time(args, kwargs, "OO|$O:with_deadline", names, ctx_with_deadline_cause);
 }
 
 static PyObject *with_grace(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"parent", "seconds", NULL};
+  static char *names[] = {"", "seconds", NULL};
   PyObject *parent, *seconds;
   ctx_t *ctx, *from;
   ctx_canceler_t *canceler;
@@ -183,15 +183,15 @@ PyMethodDef derive_functions[] = {
     {"with_cancel", with_cancel, METH_O,
      "with_cancel(parent, /)\n--\n\nDerives a context that its canceler can end."},
     {"with_timeout", KEYWORDS(with_timeout),
-     "with_timeout(parent, seconds, *, cause=None)\n--\n\n"
+     "with_timeout(parent, /, seconds, *, cause=None)\n--\n\n"
      "Derives a context that also ends that many seconds from now, with DeadlineExceeded; None for "
      "never.\n"
      "If it is this deadline that fires, cause (an exception or a text) is its cause."},
     {"with_deadline", KEYWORDS(with_deadline),
-     "with_deadline(parent, when, *, cause=None)\n--\n\n"
+     "with_deadline(parent, /, when, *, cause=None)\n--\n\n"
      "As with_timeout(), at a time on the clock of time.monotonic() and loop.time()."},
     {"with_grace", KEYWORDS(with_grace),
-     "with_grace(parent, seconds)\n--\n\n"
+     "with_grace(parent, /, seconds)\n--\n\n"
      "Derives a context that ends that many seconds after its parent, so that work may be finished "
      "in order."},
     {"without_cancel", without_cancel, METH_O,
