@@ -6,6 +6,7 @@ import threading
 import weakref
 
 import libctx
+import pytest
 from conftest import WATCHDOG, in_thread, until
 from libctx import background, with_cancel, with_value
 
@@ -40,9 +41,10 @@ def test_counts_are_what_they_were() -> None:
     assert (sys.getrefcount(thing), sys.getrefcount(key)) == before
 
 
-def test_a_key_lives_as_long_as_its_contexts() -> None:
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_key_lives_as_long_as_its_contexts(hidden: bool) -> None:
     key = libctx.Key[int]("short")
-    ctx = with_value(background(), key, 1)
+    ctx = libctx.without_value(background(), key) if hidden else with_value(background(), key, 1)
     del key
     assert "WithValue(short)" in repr(ctx)
     for _ in range(10):  # and nobody else gets its address

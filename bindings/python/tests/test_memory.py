@@ -24,7 +24,8 @@ KEY = libctx.Key[Thing]("thing")
 
 
 def derived(thing: Thing) -> object:
-    return libctx.with_timeout(libctx.merge(libctx.with_value(background(), KEY, thing)).ctx, 3600.0)
+    ctx = libctx.without_value(libctx.with_value(background(), KEY, thing), KEY)
+    return libctx.with_timeout(libctx.merge(ctx).ctx, 3600.0)
 
 
 def armed(thing: Thing) -> object:

@@ -5,7 +5,8 @@ import ctypes
 import os
 
 import libctx
-from libctx import Key, background, with_cancel, with_string, with_value
+import pytest
+from libctx import Key, background, with_cancel, with_string, with_value, without_value
 
 USER = Key[str]("user")
 
@@ -22,10 +23,23 @@ def test_missing() -> None:
     assert background().value(USER, "nobody") == "nobody"
 
 
-def test_none_hides_a_value() -> None:
+def test_none_is_a_value() -> None:
     key = Key[int | None]("maybe")
     ctx = with_value(with_value(background(), key, 1), key, None)
     assert ctx.value(key, 5) is None
+
+
+def test_a_value_can_be_hidden() -> None:
+    outer = with_value(background(), USER, "outer")
+    hidden = with_cancel(without_value(outer, USER)).ctx
+    assert hidden.value(USER) is None
+    assert hidden.value(USER, "nobody") == "nobody"
+    assert with_value(hidden, USER, "inner").value(USER) == "inner"
+    assert outer.value(USER) == "outer"
+    with pytest.raises(TypeError):
+        without_value(outer, "user")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Context"):
+        without_value(None, USER)  # type: ignore[arg-type]
 
 
 def test_keys_of_one_name_are_different() -> None:

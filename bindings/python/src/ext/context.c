@@ -99,8 +99,9 @@ static PyObject *context_value(PyObject *self, PyObject *args) {
   Key *key;
   PyObject *fallback = Py_None;
   if (!PyArg_ParseTuple(args, "O!|O:value", key_type, &key, &fallback)) return NULL;
-  PyObject *held = ctx_value(((Context *)self)->ctx, &key->key); /* (value, key), of derive.c */
-  PyObject *value = held ? PyTuple_GetItem(held, 0) : fallback;
+  PyObject *held =
+      ctx_value(((Context *)self)->ctx, &key->key); /* (key, value) or (key), of derive.c */
+  PyObject *value = held && PyTuple_Size(held) == 2 ? PyTuple_GetItem(held, 1) : fallback;
   Py_INCREF(value);
   return value;
 }

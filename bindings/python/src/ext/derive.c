@@ -95,22 +95,34 @@ static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
 }
 
 /*
- * The tree holds a value in a tuple with its key, whose address is its identity. In a tuple, because a
- * value may hold another context, and so on: a long row of tuples is freed in constant stack.
+ * The tree holds a value in a tuple with its key, whose address is its identity; the key alone hides. In a
+ * tuple, because a value may hold another context, and so on: a long row of tuples is freed in constant
+ * stack.
  */
-static PyObject *with_value(PyObject *Py_UNUSED(module), PyObject *args) {
-  PyObject *parent, *value;
-  Key *key;
-  ctx_t *ctx, *from;
-  if (!PyArg_ParseTuple(args, "OO!O:with_value", &parent, key_type, &key, &value)) return NULL;
-  from = parent_of(parent);
+static PyObject *with_tuple(PyObject *parent, Key *key, PyObject *value) {
+  ctx_t *ctx, *from = parent_of(parent);
   if (!from) return NULL;
-  PyObject *held = PyTuple_Pack(2, value, (PyObject *)key);
+  PyObject *held =
+      value ? PyTuple_Pack(2, (PyObject *)key, value) : PyTuple_Pack(1, (PyObject *)key);
   if (!held) return NULL;
   int result = ctx_with_value(from, &key->key, held, drop_object, &ctx);
   if (result >= 0) return steal_context(ctx);
   Py_DECREF(held);
   return raise_result(result);
+}
+
+static PyObject *with_value(PyObject *Py_UNUSED(module), PyObject *args) {
+  PyObject *parent, *value;
+  Key *key;
+  if (!PyArg_ParseTuple(args, "OO!O:with_value", &parent, key_type, &key, &value)) return NULL;
+  return with_tuple(parent, key, value);
+}
+
+static PyObject *without_value(PyObject *Py_UNUSED(module), PyObject *args) {
+  PyObject *parent;
+  Key *key;
+  if (!PyArg_ParseTuple(args, "OO!:without_value", &parent, key_type, &key)) return NULL;
+  return with_tuple(parent, key, NULL);
 }
 
 static PyObject *with_string(PyObject *Py_UNUSED(module), PyObject *args) {
@@ -205,6 +217,9 @@ PyMethodDef derive_functions[] = {
      "with_value(parent, key, value, /)\n--\n\n"
      "Derives a context that carries a value. A value that refers to that very context keeps it "
      "for ever."},
+    {"without_value", without_value, METH_VARARGS,
+     "without_value(parent, key, /)\n--\n\n"
+     "Derives a context that hides a value of that key."},
     {"with_string", with_string, METH_VARARGS,
      "with_string(parent, name, value, /)\n--\n\n"
      "Derives a context that carries text, which every language of the process finds by its name. "

@@ -31,6 +31,7 @@ from ._core import (
     with_timeout,
     with_value,
     without_cancel,
+    without_value,
 )
 from ._current import current, use
 from ._errors import Canceled, Cause, DeadlineExceeded, Error
@@ -61,6 +62,7 @@ __all__ = [
     "with_timeout",
     "with_value",
     "without_cancel",
+    "without_value",
 ]
 
 _core.setup(err=_errors.error_of, cause=_errors.cause_of, done=_scope.done, pack=_errors.pack)
