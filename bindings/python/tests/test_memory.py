@@ -5,6 +5,7 @@ Only of calls that run no Python code: some interpreters crash themselves when t
 """
 
 import gc
+import select
 import sys
 import weakref
 from collections.abc import Callable
@@ -21,6 +22,7 @@ class Thing:
 
 
 KEY = libctx.Key[Thing]("thing")
+TOKEN = b"a token."
 
 
 def derived(thing: Thing) -> object:
@@ -37,7 +39,7 @@ def called_at_once(thing: Thing) -> object:
 
 
 def queued(thing: Thing) -> object:
-    return queue.add(libctx.with_value(parent.ctx, KEY, thing), 1).stop()
+    return queue.add(libctx.with_value(parent.ctx, KEY, thing), TOKEN).stop()
 
 
 def read(thing: Thing) -> object:
@@ -81,3 +83,22 @@ def test_no_memory(call: Callable[[Thing], object], monkeypatch: pytest.MonkeyPa
         assert gone() is None, f"the allocation number {n} failed"
     assert failures > 0
     assert ran == []
+
+
+def test_no_memory_to_drain_loses_no_token() -> None:
+    failures = 0
+    for n in range(10):
+        watch = queue.add(ended.ctx, TOKEN)
+        try:
+            testcapi.set_nomemory(n, n + 1)
+            try:
+                token = next(queue)
+            finally:
+                testcapi.remove_mem_hooks()
+        except MemoryError:
+            failures += 1
+            assert select.select([queue], [], [], 0)[0] == [queue]  # it still tells that something waits
+            token = next(queue)
+        assert token == TOKEN and not watch.stop()
+        assert next(queue, None) is None
+    assert failures > 0

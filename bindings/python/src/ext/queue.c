@@ -2,6 +2,9 @@
 /*
  * queue.c - libctx._core.Queue: many contexts on one descriptor, for the event loops.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "ext.h"
 
 PyTypeObject *queue_type;
@@ -30,44 +33,51 @@ static PyObject *queue_fileno(PyObject *self, PyObject *Py_UNUSED(unused)) {
 
 static PyObject *queue_add(PyObject *self, PyObject *args) {
   PyObject *ctx;
-  unsigned long long token;
+  const char *bytes;
+  Py_ssize_t size;
+  uint64_t token;
   ctx_watch_t *watch;
-  if (!PyArg_ParseTuple(args, "OK:add", &ctx, &token) || !check_context(ctx)) return NULL;
+  if (!PyArg_ParseTuple(args, "Oy#:add", &ctx, &bytes, &size) || !check_context(ctx)) return NULL;
+  if (size != sizeof token) return raise_result(-EINVAL);
+  memcpy(&token, bytes, sizeof token);
   int result = ctx_queue_add(((Queue *)self)->queue, ((Context *)ctx)->ctx, token, &watch);
   return result < 0 ? raise_result(result) : steal_watch(watch);
 }
 
-static PyObject *queue_drain(PyObject *self, PyObject *Py_UNUSED(unused)) {
-  struct ctx_event events[256];
-  PyObject *tokens = PyList_New(0);
-  int64_t n = 0;
-  while (tokens && (n = ctx_queue_drain(((Queue *)self)->queue, events, 256)) > 0) {
-    for (int64_t i = 0; tokens && i < n; ++i) {
-      PyObject *token = PyLong_FromUnsignedLongLong(events[i].token);
-      if (!token || PyList_Append(tokens, token) < 0) Py_CLEAR(tokens);
-      Py_XDECREF(token);
-    }
+/*
+ * What is handed out is made before an event is drained into it, so that no event is lost if memory fails;
+ * hence a token is eight bytes, which can be filled in later.
+ */
+static PyObject *queue_next(PyObject *self) {
+  struct ctx_event event;
+  PyObject *token = PyBytes_FromStringAndSize(NULL, sizeof event.token);
+  if (!token) return NULL;
+  int64_t n = ctx_queue_drain(((Queue *)self)->queue, &event, 1);
+  if (n == 1) {
+    memcpy(PyBytes_AsString(token), &event.token, sizeof event.token);
+    return token;
   }
-  if (n < 0) {
-    Py_XDECREF(tokens);
-    return raise_result(n);
-  }
-  return tokens;
+  Py_DECREF(token);
+  return n < 0 ? raise_result(n) : NULL;
 }
 
 static PyMethodDef methods[] = {
     {"fileno", queue_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\nReadable exactly while events wait."},
     {"add", queue_add, METH_VARARGS,
-     "add($self, ctx, token, /)\n--\n\nPosts the token when the context is done."},
-    {"drain", queue_drain, METH_NOARGS, "drain($self, /)\n--\n\nThe tokens that were posted."},
+     "add($self, ctx, token, /)\n--\n\nPosts the token, eight bytes, when the context is done."},
     {NULL, NULL, 0, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_new, (void *)queue_new},
-                              {Py_tp_dealloc, (void *)queue_dealloc},
-                              {Py_tp_methods, methods},
-                              {Py_tp_doc, "Queue()\n--\n\nMany contexts on one descriptor."},
-                              {0, NULL}};
+static PyType_Slot slots[] = {
+    {Py_tp_new, (void *)queue_new},
+    {Py_tp_dealloc, (void *)queue_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_iter, (void *)PyObject_SelfIter},
+    {Py_tp_iternext, (void *)queue_next},
+    {Py_tp_doc,
+     "Queue()\n--\n\n"
+     "Many contexts on one descriptor. An iterator over the tokens that were posted."},
+    {0, NULL}};
 
 PyType_Spec queue_spec = {"libctx._core.Queue", sizeof(Queue), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};

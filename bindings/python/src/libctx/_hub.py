@@ -12,14 +12,14 @@ from ._core import Context, Queue, Watch
 
 
 class Entry(NamedTuple):
-    token: int
+    token: bytes
     watch: Watch
 
 
 class Hub:
     def __init__(self) -> None:
         self._queue = Queue()
-        self._calls: dict[int, Callable[[], object]] = {}
+        self._calls: dict[bytes, Callable[[], object]] = {}
         self._last = 0
 
     def fileno(self) -> int:
@@ -27,7 +27,8 @@ class Hub:
 
     def add(self, ctx: Context, call: Callable[[], object]) -> Entry:
         """Has call() run on the loop once the context is done. It must not raise."""
-        self._last = token = self._last + 1
+        self._last += 1
+        token = self._last.to_bytes(8)
         self._calls[token] = call
         try:
             return Entry(token, self._queue.add(ctx, token))
@@ -41,7 +42,7 @@ class Hub:
             entry.watch.stop()
 
     def drain(self) -> None:
-        for token in self._queue.drain():
+        for token in self._queue:
             call = self._calls.pop(token, None)
             if call is not None:
                 call()
