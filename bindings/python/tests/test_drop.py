@@ -123,6 +123,33 @@ def test_a_destructor_may_use_the_tree() -> None:
     assert seen == [None]
 
 
+def test_a_destructor_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told_of: told.append(str(told_of.exc_value)))
+
+    class Harmful:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __del__(self) -> None:
+            raise LookupError(self.name)
+
+    harmful = libctx.Key[Harmful]("harmful")
+    ctx, cancel = with_cancel(with_value(background(), harmful, Harmful("value")))
+    ctx.after(id, Harmful("callback"))
+    ctx.after(id, Harmful("deferred"), defer=True)
+    assert cancel() is True and isinstance(ctx.err(), libctx.Canceled)
+    until(lambda: len(told) == 2)
+    with pytest.raises(KeyError, match="on its way"):  # which the drop does not replace
+        try:
+            raise KeyError("on its way")
+        finally:
+            del ctx, cancel
+    until(lambda: len(told) == 3)
+    assert sorted(told) == ["callback", "deferred", "value"]
+    assert libctx.with_timeout(background(), 0.001).ctx.wait() is True
+
+
 def test_an_exception_of_a_cause_is_dropped() -> None:
     class Reason(Exception):
         pass
