@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import multiprocessing
 import os
@@ -109,13 +110,22 @@ def test_asyncio_in_the_child() -> None:
 
 
 def test_current_starts_afresh() -> None:
-    with with_cancel(background()) as ctx, libctx.use(ctx):
+    with with_cancel(background()) as ctx, libctx.use(ctx), contextlib.ExitStack() as stack:
+        stack.enter_context(libctx.use(with_cancel(ctx).ctx))
+        before = contextvars.copy_context()
 
         def check() -> None:
-            assert libctx.current() == background()
+            assert libctx.current() == background() == before.run(libctx.current)
             assert with_timeout(libctx.current(), 0.01).ctx.wait()
+            with with_cancel(libctx.current()) as fresh, libctx.use(fresh):
+                assert libctx.current() is fresh
+                stack.close()  # leaves a body of before the fork
+                assert libctx.current() is fresh
+            assert libctx.current() == background()
 
         in_child(check)
+        assert libctx.current() == before.run(libctx.current) != ctx
+        stack.close()
         assert libctx.current() is ctx
 
 

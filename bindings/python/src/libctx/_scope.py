@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _asyncio
 from ._core import Context, Derived, with_cancel
-from ._current import variable
+from ._current import enter, leave
 
 
 def _in_trio() -> bool:
@@ -57,7 +57,7 @@ class scope:
         self._derived = derived = with_cancel(self._parent)
         self._guard = guard.Guard(derived.ctx)
         self._guard.enter()
-        self._token: Token[Context] = variable.set(derived.ctx)
+        self._token: Token[Context] = enter(derived.ctx)
         return derived.ctx
 
     async def __aexit__(
@@ -72,6 +72,6 @@ class scope:
             try:
                 cancel.__exit__(kind, value, traceback)
             finally:
-                variable.reset(self._token)
+                leave(self._token)
         if ended and error is not None:
             raise error
