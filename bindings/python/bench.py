@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Benchmarks of the binding against its peers, in one run, in processor time of the process.
 
-    bench.py [repetitions]     wants anyio; the two of a pair take turns, and medians are told
+    bench.py [repetitions]     wants anyio, cffi; the two of a pair take turns, and medians are told
+
+A bare wrapper by cffi is told beside it. It is compiled in each run, with the repository's headers and the
+library of the package.
 
 Exits 1 if a target was missed: derive, cancel and release at most 0.6 of an anyio.CancelScope entered
 and left; a task that awaits its own context, woken with 10,000 others by one cancel, at most 5 us above
@@ -11,10 +14,14 @@ one that awaits an asyncio.Event.
 
 import asyncio
 import gc
+import importlib
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import anyio
 import libctx
@@ -65,6 +72,42 @@ def anyio_scope(n: int) -> float:
         return (clock() - begin) / n
 
     return asyncio.run(run())
+
+
+def bare_wrapper() -> Callable[[int], float]:
+    """The same by cffi in its API mode: two calls into C, and a drop function for each handle."""
+    ffi: Any = importlib.import_module("cffi").FFI()
+    ffi.cdef("""
+        typedef struct ctx_context ctx_t; typedef struct ctx_canceler ctx_canceler_t;
+        ctx_t *ctx_background(void);
+        int ctx_with_cancel(ctx_t *, ctx_t **, ctx_canceler_t **);
+        int ctx_cancel(ctx_canceler_t *);
+        ctx_t *ctx_unref(ctx_t *);
+        ctx_canceler_t *ctx_canceler_unref(ctx_canceler_t *);
+    """)
+    header = Path(__file__).parents[2] / "include"
+    ffi.set_source("libctx_bare", "#include <ctx/ctx.h>", include_dirs=[str(header)],
+                   extra_link_args=[libctx.library_path()])  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        ffi.compile(tmpdir=folder)
+        sys.path.insert(0, folder)
+        bare: Any = importlib.import_module("libctx_bare")
+        sys.path.remove(folder)
+    new, gc_of, lib = bare.ffi.new, bare.ffi.gc, bare.lib
+
+    def run(n: int) -> float:
+        parent, with_cancel, stop = lib.ctx_background(), lib.ctx_with_cancel, lib.ctx_cancel
+        drop, drop_canceler = lib.ctx_unref, lib.ctx_canceler_unref
+        begin = clock()
+        for _ in range(n):
+            made, made_canceler = new("ctx_t **"), new("ctx_canceler_t **")
+            with_cancel(parent, made, made_canceler)
+            ctx, cancel = gc_of(made[0], drop), gc_of(made_canceler[0], drop_canceler)
+            stop(cancel)
+            del ctx, cancel
+        return (clock() - begin) / n
+
+    return run
 
 
 def tasks_on_contexts(n: int) -> float:
@@ -119,9 +162,11 @@ def main() -> int:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 11
     print(f"libctx {libctx.version()}, Python {sys.version.split()[0]}, anyio on asyncio, {repetitions} repetitions")
 
-    plain, block, hour, scope = medians(repetitions, ROUND, derived, body, timed, anyio_scope)
+    functions = derived, body, timed, bare_wrapper(), anyio_scope
+    plain, block, hour, bare, scope = medians(repetitions, ROUND, *functions)
     print(f"  anyio.CancelScope entered and left        {scope:7.0f} ns")
-    for what, time_of_one in (("by calls", plain), ("by `with`", block), ("by `with`, 1 h timeout", hour)):
+    times = ("by calls", plain), ("by `with`", block), ("by `with`, 1 h timeout", hour), ("by calls, bare cffi", bare)
+    for what, time_of_one in times:
         print(f"  derive, cancel, release {what:22s}  {time_of_one:5.0f} ns  {time_of_one / scope:5.2f} x")
 
     own, event = medians(repetitions, TASKS, tasks_on_contexts, tasks_on_event)

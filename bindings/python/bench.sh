@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# bench.sh <build folder>: installs the Python binding and its peer into a virtual environment in the build
+# bench.sh <build folder>: installs the Python binding and its peers into a virtual environment in the build
 # folder, and measures (bench.py). Set PYTHON for another interpreter than python3.
 set -euo pipefail
 (($# == 1)) || { sed -n '3,4s/^# //p' "$0"; exit 2; }
