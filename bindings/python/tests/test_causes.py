@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Why a context is done: exceptions and texts in, exceptions out."""
 
+import ctypes
 import errno
 
 import libctx
@@ -187,6 +188,16 @@ def test_text_that_c_cannot_hold() -> None:
     ctx, cancel = with_cancel(background())
     cancel("a\0b \udc80")
     assert str(ctx.cause()) == "a\N{REPLACEMENT CHARACTER}b ?"
+
+
+def test_text_of_c_that_is_no_utf8() -> None:
+    library = ctypes.CDLL(libctx.library_path())
+    ctx, cancel = with_cancel(background())
+    made = ctypes.c_void_p()
+    assert library.ctx_cause_new(-errno.EIO, b"a\xff", ctypes.byref(made)) == 0
+    assert library.ctx_cancel_with(ctypes.c_void_p(cancel.handle), -errno.ECANCELED, made) == 1
+    library.ctx_cause_unref(made)
+    assert str(ctx.cause()) == "a\N{REPLACEMENT CHARACTER}"
 
 
 def test_no_cause_at_all() -> None:

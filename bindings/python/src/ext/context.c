@@ -182,7 +182,8 @@ static PyMethodDef methods[] = {
      "Why the context is done, as an exception; None while live. A copy of the one that was given "
      "to the\n"
      "canceler, a Cause if the reason came from another language or was a text, and without a "
-     "reason err()."},
+     "reason err().\n"
+     "Bytes that are not UTF-8 in the text of a Cause are replaced."},
     {"deadline", context_deadline, METH_NOARGS,
      "deadline($self, /)\n--\n\n"
      "When it ends at the latest, on the clock of time.monotonic() and loop.time(); None for "
@@ -193,7 +194,8 @@ static PyMethodDef methods[] = {
      "value($self, key, default=None, /)\n--\n\nThe nearest value of a Key."},
     {"string", context_string, METH_VARARGS,
      "string($self, name, default=None, /)\n--\n\n"
-     "The nearest text of a name, such as a trace id, whichever language set it."},
+     "The nearest text of a name, such as a trace id, whichever language set it.\n"
+     "Bytes that are not UTF-8 come by the error handler \"surrogateescape\"."},
     {"done_fd", context_done_fd, METH_NOARGS,
      "done_fd($self, /)\n--\n\n"
      "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "
