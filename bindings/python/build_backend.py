@@ -31,7 +31,7 @@ def build_sdist(sdist_directory, config_settings=None):
     target = os.path.abspath(sdist_directory)
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, "libctx")
-        shutil.copytree(HERE, copy, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        shutil.copytree(HERE, copy, ignore=shutil.ignore_patterns("__pycache__", ".*_cache", ".venv", "dist"))
         if not (copy / "core").exists():  # it does in a source distribution
             for name in CORE:
                 source = HERE.parent.parent / name
