@@ -13,13 +13,6 @@ namespace {
 
 const ctx_key_t kKey = {"key"};
 
-int64_t Deadline(ctx_t* ctx) {
-  int64_t deadline = CTX_FOREVER;
-  const int result = ctx_deadline(ctx, &deadline);
-  EXPECT_EQ(result, deadline == CTX_FOREVER ? 0 : 1);
-  return deadline;
-}
-
 TEST(GraceDeadline, Rule23_ItsDeadlineIsTheParentsPlusTheGrace) {
   const VirtualLoop time;
   const Cause cause = NewCause(23, "the deadline's");

@@ -16,12 +16,6 @@ namespace {
 
 const ctx_key_t kKey = {"key"};
 
-int64_t Deadline(ctx_t* ctx) {
-  int64_t deadline = 0;
-  EXPECT_EQ(ctx_deadline(ctx, &deadline), 1);
-  return deadline;
-}
-
 TEST(Virtual, Rule41_ItsClockStartsAt0AndMovesOnlyByAdvance) {
   const VirtualLoop time;
   const Scope scope = WithCancel(time.root);

@@ -14,13 +14,6 @@ namespace {
 
 const ctx_key_t kKey = {"key"}, kOther = {"other"};
 
-int64_t Deadline(ctx_t* ctx) {
-  int64_t deadline = CTX_FOREVER;
-  const int result = ctx_deadline(ctx, &deadline);
-  EXPECT_EQ(result, deadline == CTX_FOREVER ? 0 : 1);
-  return deadline;
-}
-
 TEST(Merge, Rule22_IsDoneWithTheFirstParentThatIsDone) {
   const Cause causes[] = {NewCause(1, "one"), NewCause(2, "two"), NewCause(3, "three")};
   for (size_t first = 0; first < 3; ++first) {

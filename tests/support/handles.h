@@ -146,6 +146,14 @@ inline Watch AfterFunc(ctx_t* ctx, ctx_fn fn, void* arg, uint32_t flags = 0,
   return made;
 }
 
+// CTX_FOREVER if it has none.
+inline int64_t Deadline(ctx_t* ctx) {
+  int64_t deadline = CTX_FOREVER;
+  const int result = ctx_deadline(ctx, &deadline);
+  EXPECT_EQ(result, deadline == CTX_FOREVER ? 0 : 1);
+  return deadline;
+}
+
 // A context whose deadline is soon, cancelled before it: as soon as this machine, now, allows.
 inline Scope CancelledInTime(ctx_t* parent, const ctx_cause_t* deadline_cause,
                              const ctx_cause_t* cancel_cause) {
