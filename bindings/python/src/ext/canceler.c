@@ -110,8 +110,7 @@ static PyObject *canceler_from_handle(PyObject *Py_UNUSED(type), PyObject *handl
   ctx_canceler_t *canceler = to_pointer(handle, canceler_capsule);
   if (!canceler) return NULL;
   if (ctx_canceler_ref(canceler)) return steal_canceler(canceler);
-  int why = ctx_cancel(canceler); /* refused for the same reason, which it tells */
-  return raise_result(why < 0 ? why : -EINVAL);
+  return raise_result(ctx_cancel(canceler)); /* refused for the same reason, which it tells */
 }
 
 static PyObject *derived_enter(PyObject *self, PyObject *Py_UNUSED(unused)) {

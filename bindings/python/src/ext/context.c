@@ -9,7 +9,6 @@
 #include "ext.h"
 
 PyTypeObject *context_type;
-PyObject *cause_parts(PyObject *self, PyObject *unused); /* convert.c */
 
 PyObject *steal_context(ctx_t *ctx) {
   Context *self = PyObject_New(Context, context_type);
@@ -133,12 +132,10 @@ static PyObject *context_capsule_of(PyObject *self, PyObject *Py_UNUSED(unused))
 }
 
 static PyObject *context_from_handle(PyObject *Py_UNUSED(type), PyObject *handle) {
-  ctx_t *ctx = to_pointer(handle, context_capsule), *probe;
+  ctx_t *ctx = to_pointer(handle, context_capsule);
   if (!ctx) return NULL;
   if (ctx_ref(ctx)) return steal_context(ctx);
-  int why = ctx_without_cancel(ctx, &probe); /* a reference tells no reason, this one does */
-  if (why == 0) ctx_unref(probe);
-  return raise_result(why < 0 ? why : -EINVAL);
+  return raise_result(ctx_cancelable(ctx)); /* refused for the same reason, which it tells */
 }
 
 /* Two objects of one context are equal: a handle that went out and came back is the same. */
@@ -166,8 +163,6 @@ static PyObject *context_repr(PyObject *self) {
   Py_XDECREF(decoded);
   return result;
 }
-
-PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs); /* watch.c */
 
 static PyMethodDef methods[] = {
     {"err", context_err, METH_NOARGS,

@@ -72,6 +72,10 @@ PyObject *steal_watch(ctx_watch_t *watch);
 
 extern const char context_capsule[], canceler_capsule[];
 
+/* Methods of Context that stand with what they are about: in convert.c and watch.c. */
+PyObject *cause_parts(PyObject *self, PyObject *unused);
+PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs);
+
 /* Ends a heap type's instance: its memory, then its reference to the type. */
 static inline void free_object(PyObject *self) {
   PyTypeObject *type = Py_TYPE(self);
