@@ -3,16 +3,11 @@
 // Threads that do anything to one family with merges and graces, on a loop of each kind, in random order,
 // and close the loop while they are at it. Whatever a cancel that came back should have ended is done, no
 // error or cause ever changes, every callback runs or is stopped, every drop runs once, nothing is left.
-//
-//   CTX_STRESS_SEED     what to start from; every run prints its own
-//   CTX_STRESS_SECONDS  how long; without it some episodes
+// episodes.h says how to run them longer.
 #include <gtest/gtest.h>
 
 #include <array>
 #include <atomic>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -21,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "stress/episodes.h"
 #include "stress/model.h"
 #include "support/handles.h"
 #include "support/loops.h"
@@ -295,22 +291,8 @@ void RunEpisode(uint64_t seed) {
 }
 
 TEST(RandomGraph, EverythingAtOnce) {
-  const char* const given = std::getenv("CTX_STRESS_SEED");
-  const char* const seconds = std::getenv("CTX_STRESS_SECONDS");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  std::printf("CTX_STRESS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  std::fflush(stdout);
-
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::seconds(seconds != nullptr ? std::atol(seconds) : 0);
   const size_t descriptors = OpenDescriptors();
-  int episode = 0;
-  for (; seconds != nullptr ? Clock::now() < end : episode < kEpisodes; ++episode) {
-    RunEpisode(seed + static_cast<uint64_t>(episode));
-    if (complaints.count() > 0) break;
-  }
-  EXPECT_EQ(complaints.count(), 0) << "in episode " << episode << ", first: " << complaints.first();
+  RunEpisodes(kEpisodes, RunEpisode);
   EXPECT_TRUE(Soon([&] { return OpenDescriptors() == descriptors; })) << OpenDescriptors();
 }
 

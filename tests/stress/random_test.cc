@@ -3,23 +3,20 @@
 // Threads that do anything to one tree that they share, in random order, against the model of
 // model.h: every callback ran or was stopped, every drop ran once, no error or cause ever changed,
 // nothing below a context that is done was live, no deadline was early, and nothing is left.
-//
-//   CTX_STRESS_SEED     what to start from; every run prints its own
-//   CTX_STRESS_SECONDS  how long; without it a number of steps that takes about two seconds
+// episodes.h says how to run them longer.
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdlib>
 #include <deque>
 #include <random>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "stress/episodes.h"
 #include "stress/tree.h"
 #include "support/handles.h"
 #include "support/process.h"
@@ -252,23 +249,10 @@ void RunEpisode(uint64_t seed) {
 }
 
 TEST(Random, EverythingAtOnceAgainstTheModel) {
-  const char* const given = std::getenv("CTX_STRESS_SEED");
-  const char* const seconds = std::getenv("CTX_STRESS_SECONDS");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  std::printf("CTX_STRESS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  std::fflush(stdout);
-
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::seconds(seconds != nullptr ? std::atol(seconds) : 0);
-  RunEpisode(seed);  // it also starts the loop, which keeps its descriptors
+  EXPECT_TRUE(
+      Done(WithTimeout(ctx_background(), 1)));  // the loop has begun, and keeps its descriptors
   const size_t descriptors = OpenDescriptors();
-  int episode = 1;
-  for (; seconds != nullptr ? Clock::now() < end : episode < kEpisodes; ++episode) {
-    RunEpisode(seed + static_cast<uint64_t>(episode));
-    if (complaints.count() > 0) break;
-  }
-  EXPECT_EQ(complaints.count(), 0) << "in episode " << episode << ", first: " << complaints.first();
+  RunEpisodes(kEpisodes, RunEpisode);
   EXPECT_EQ(OpenDescriptors(), descriptors);
 }
 
