@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who moves a loop on: its own threads, its host, who tells it the time, or a thread that waits.
+// Who moves a loop on: its own threads, its host, who tells it the time, or a thread that cannot leave it
+// to those.
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,11 +131,11 @@ int Loop::host_fd() {
   return result < 0 ? result : poller_.fd();
 }
 
-int64_t Loop::fire_for_waiter() {
+int64_t Loop::fire_due() {
   if (!started()) return kForever;
   if (next_timer() <= now()) {
     fire_timers();
-    set_next_alarm();
+    if (drive_ != Drive::told) set_next_alarm();
     ring();
   }
   return next_timer();

@@ -113,6 +113,18 @@ TEST(Manual, Rule17_DeadlinesFireInTheirOrder) {
   EXPECT_EQ(recorder.order(), expected);
 }
 
+// Nobody dispatches: the parent is ended by who finds its deadline passed, and not before its elders.
+TEST(Manual, Rule17_AlsoWhereADerivationFindsADeadlinePassed) {
+  const ManualLoop manual;
+  const int64_t start = manual.Now() + 50 * kMillisecond;
+  const Scope parent = WithDeadline(manual.root, start + 2 * kMillisecond);
+  const Scope earlier = WithDeadline(manual.root, start);
+  SleepUntil(start + 2 * kMillisecond + kPast);
+  EXPECT_EQ(ctx_err(WithDeadline(parent, start + kHour)), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(earlier), CTX_DEADLINE_EXCEEDED);
+}
+
 TEST(Manual, EverythingDueIsMarkedAndWokenBeforeAnyCallback) {
   const ManualLoop manual;
   const Scope first = WithTimeout(manual.root, kMillisecond);
