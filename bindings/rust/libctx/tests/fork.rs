@@ -22,10 +22,13 @@ impl Drop for Counted {
     }
 }
 
-struct Nobody;
+#[derive(Default)]
+struct Wakes(AtomicUsize);
 
-impl Wake for Nobody {
-    fn wake(self: Arc<Self>) {}
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 /// Runs `body` in a forked child, and fails if it panics there, or does not end.
@@ -68,13 +71,14 @@ fn contexts_from_before_can_be_read_and_no_more() {
         assert!(forked(ctx.after_func(|_| ()).err()));
         assert!(forked(queue.add(&Context::background(), 1).err()));
         assert!(forked(Some(ctx.wait())));
-        let nobody = Arc::new(Nobody);
-        let waker = Waker::from(nobody.clone());
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
         let mut done = pin!(ctx.done());
         let polled = done.as_mut().poll(&mut Task::from_waker(&waker));
         let Poll::Ready(error) = polled else { panic!("it waits") };
         assert!(forked(Some(error)));
-        assert_eq!(Arc::strong_count(&nobody), 2, "what was refused is given back");
+        assert_eq!(Arc::strong_count(&wakes), 2, "what was refused is given back");
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
         assert!(!canceler.cancel());
         assert!(!watch.stop() && !watch.stop_wait());
         assert!(!ctx.is_done());
@@ -87,10 +91,9 @@ fn contexts_from_before_can_be_read_and_no_more() {
 #[test]
 fn what_was_polled_before_stays_pending() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let waker = Waker::from(Arc::new(Nobody));
     let mut done = Some(ctx.done());
-    let poll =
-        |done: &mut Done| Pin::new(done).poll(&mut Task::from_waker(&waker)).map(|end| end.kind());
+    let mut task = Task::from_waker(Waker::noop());
+    let mut poll = |done: &mut Done| Pin::new(done).poll(&mut task).map(|end| end.kind());
     assert_eq!(poll(done.as_mut().unwrap()), Poll::Pending);
     in_child(|| {
         assert!(!canceler.cancel());

@@ -117,7 +117,9 @@ fn a_waker_may_drop_the_future_it_wakes() {
 fn a_waker_that_is_let_go_may_end_the_context() {
     struct Cancels(Canceler);
     impl Wake for Cancels {
-        fn wake(self: Arc<Self>) {}
+        fn wake(self: Arc<Self>) {
+            drop(self); // which cancels, too
+        }
     }
     impl Drop for Cancels {
         fn drop(&mut self) {
