@@ -191,3 +191,15 @@ def test_equal_if_the_same_context() -> None:
     assert same == ctx and hash(same) == hash(ctx) and same is not ctx
     assert ctx != other and ctx != 1
     assert {ctx: 1}[same] == 1
+
+
+def test_a_weak_reference_goes_with_its_object() -> None:
+    """Not with the context: another object of the same one, as from_handle() makes, has its own."""
+    ctx, _ = with_cancel(background())
+    other = libctx.Context.from_handle(ctx.handle)
+    said: list[object] = []
+    weak = weakref.ref(ctx, said.append)
+    requests = weakref.WeakKeyDictionary({ctx: "a request"})
+    assert weak() is ctx and weakref.ref(ctx) == weakref.ref(other) and requests[other] == "a request"
+    del ctx
+    assert weak() is None and said == [weak] and not requests and other.err() is None

@@ -12,12 +12,13 @@ PyTypeObject *context_type;
 
 PyObject *steal_context(ctx_t *ctx) {
   Context *self = PyObject_New(Context, context_type);
-  if (self) self->ctx = ctx;
+  if (self) self->weak = NULL, self->ctx = ctx;
   if (!self) ctx_unref(ctx);
   return (PyObject *)self;
 }
 
 static void context_dealloc(PyObject *self) {
+  if (((Context *)self)->weak) PyObject_ClearWeakRefs(self);
   ctx_unref(((Context *)self)->ctx);
   free_object(self);
 }
@@ -231,9 +232,14 @@ static PyGetSetDef properties[] = {{"handle", context_handle, NULL,
                                     NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
 
+static PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Context, weak), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
 static PyType_Slot slots[] = {
     {Py_tp_dealloc, (void *)context_dealloc},
     {Py_tp_methods, methods},
+    {Py_tp_members, members},
     {Py_tp_getset, properties},
     {Py_tp_repr, (void *)context_repr},
     {Py_tp_richcompare, (void *)context_compare},

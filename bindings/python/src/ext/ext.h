@@ -11,10 +11,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <ctx/ctx.h>
+#include <structmember.h>
 
 typedef struct {
   PyObject ob_base;
-  ctx_t *ctx; /* one reference */
+  PyObject *weak; /* the weak references to it, for Python */
+  ctx_t *ctx;     /* one reference */
 } Context;
 
 typedef struct {
