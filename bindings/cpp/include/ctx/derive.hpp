@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <ctx/context.hpp>
 #include <initializer_list>
-#include <iterator>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -111,25 +110,33 @@ context derive_plain(const char* what, Derive call) {
   return context::adopt(made);
 }
 
-// The handles of several contexts in one array, which is allocated beyond sixteen.
+// The handles of several contexts in one array, which is allocated beyond sixteen. A view that looks anew
+// at what it leaves out may have more the second time.
 class raw_handles {
  public:
   template <class Range>
-  explicit raw_handles(const Range& contexts)
-      : size_(static_cast<std::size_t>(std::distance(std::begin(contexts), std::end(contexts)))) {
-    if (size_ > few_.size()) many_.resize(size_);
-    using each = decltype(*std::begin(contexts));
-    static_assert(std::is_lvalue_reference_v<each>, "a range of contexts that are there, not made");
-    ctx_t** next = size_ > few_.size() ? many_.data() : few_.data();
-    data_ = next;
-    for (const context& one : contexts) *next++ = one.get();
+  explicit raw_handles(Range&& contexts) {
+    std::size_t room = 0;
+    for (auto&& one : contexts) {
+      static_assert(std::is_lvalue_reference_v<decltype(one)>,
+                    "a range of contexts that are there, not made");
+      static_cast<void>(one);
+      ++room;
+    }
+    if (room > few_.size()) many_.resize(room);
+    ctx_t** const to = room > few_.size() ? many_.data() : few_.data();
+    data_ = to;
+    for (const context& one : contexts) {
+      if (size_ == room) break;
+      to[size_++] = one.get();
+    }
   }
   raw_handles(const raw_handles&) = delete;
   ctx_t* const* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
 
  private:
-  std::size_t size_;
+  std::size_t size_ = 0;
   std::array<ctx_t*, 16> few_;
   std::vector<ctx_t*> many_;
   ctx_t* const* data_ = nullptr;
@@ -181,14 +188,14 @@ template <class Rep, class Period>
 
 /// Ends with the first of several parents; its values are those of the first one.
 template <class Range>
-[[nodiscard]] derived merge(const Range& parents) {
+[[nodiscard]] derived merge(Range&& parents) {
   const detail::raw_handles raw(parents);
   return detail::derive("ctx::merge", [&](ctx_t** made, ctx_canceler_t** right) {
     return ctx_merge(raw.data(), raw.size(), made, right);
   });
 }
 [[nodiscard]] inline derived merge(std::initializer_list<context> parents) {
-  return merge<std::initializer_list<context>>(parents);
+  return merge<std::initializer_list<context>&>(parents);
 }
 
 /// Ends also when poll(2) would report one of the events, such as POLLRDHUP, on a descriptor that

@@ -14,7 +14,7 @@ namespace ctx {
 
 namespace detail {
 template <class Range>
-std::optional<std::size_t> wait_any_ns(const Range& contexts, std::int64_t limit_ns) {
+std::optional<std::size_t> wait_any_ns(Range&& contexts, std::int64_t limit_ns) {
   const raw_handles raw(contexts);
   std::size_t index = 0;
   const int done = check(uninterrupted(limit_ns,
@@ -28,7 +28,7 @@ std::optional<std::size_t> wait_any_ns(const Range& contexts, std::int64_t limit
 
 /// Blocks until one of the contexts of a range is done; which: the lowest of those that are.
 template <class Range>
-std::size_t wait_any(const Range& contexts) {
+std::size_t wait_any(Range&& contexts) {
   return *detail::wait_any_ns(contexts, CTX_FOREVER);
 }
 inline std::size_t wait_any(std::initializer_list<context> contexts) {
@@ -37,7 +37,7 @@ inline std::size_t wait_any(std::initializer_list<context> contexts) {
 
 /// The same with a limit, after which it is none of them.
 template <class Range, class Rep, class Period>
-std::optional<std::size_t> wait_any_for(const Range& contexts,
+std::optional<std::size_t> wait_any_for(Range&& contexts,
                                         std::chrono::duration<Rep, Period> limit) {
   return detail::wait_any_ns(contexts, detail::to_ns(limit));
 }
@@ -48,7 +48,7 @@ std::optional<std::size_t> wait_any_for(std::initializer_list<context> contexts,
 }
 
 template <class Range, class Duration>
-std::optional<std::size_t> wait_any_until(const Range& contexts,
+std::optional<std::size_t> wait_any_until(Range&& contexts,
                                           std::chrono::time_point<clock, Duration> time) {
   return detail::wait_any_ns(contexts, detail::until_ns(time));
 }
