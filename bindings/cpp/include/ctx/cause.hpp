@@ -18,7 +18,8 @@
 namespace ctx {
 
 namespace detail {
-// One for the whole process, also where shared libraries are compiled with hidden symbols.
+// One for the whole process, also where shared libraries are compiled with hidden symbols. As of any key
+// (ctx/key.hpp), what is opened by dlopen() has one of its own, unless the program is linked with -rdynamic.
 CTX_API inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
 }  // namespace detail
 

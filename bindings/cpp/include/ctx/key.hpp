@@ -63,7 +63,8 @@ void drop(void* object) {
 /// The name of a kind of value: give each kind one key that lives as long as the program, such as
 /// `inline constexpr ctx::key<user> user_key{"user"};`. Two keys are the same if they are one object;
 /// an inline variable is that in all files of a program, and across its shared libraries if it is
-/// visible there. The name is for context::describe() alone.
+/// visible there (in a program that opens some by dlopen(), only if that is linked with -rdynamic). The
+/// name is for context::describe() alone.
 template <class T>
 class key {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>);
