@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -150,6 +151,15 @@ TEST(Ownership, TheTwoRootsAreTwo) {
   EXPECT_EQ(ctx::context(), ctx::background());
   EXPECT_NE(ctx::todo(), ctx::background());
   EXPECT_EQ(ctx::background().get(), ctx_background());
+}
+
+TEST(Ownership, EqualContextsAreOneKey) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  std::unordered_map<ctx::context, int> numbers;
+  numbers[ctx] = 1;
+  numbers[ctx::context::share(ctx.get())] += 1;
+  EXPECT_EQ(numbers.at(ctx), 2);
+  EXPECT_EQ(numbers.count(ctx::background()), 0u);
 }
 
 TEST(Ownership, ThousandsLiveInContainers) {

@@ -16,6 +16,7 @@
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <ctx/time.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -199,5 +200,16 @@ std::size_t context::poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Peri
 }
 
 }  // namespace ctx
+
+namespace std {
+
+/// So that a context can be the key of an unordered container, by what == compares.
+template <>
+struct hash<ctx::context> {
+  /// That of its address.
+  size_t operator()(const ctx::context& ctx) const noexcept { return hash<ctx_t*>()(ctx.get()); }
+};
+
+}  // namespace std
 
 #endif  // CTX_CONTEXT_HPP
