@@ -147,7 +147,8 @@ impl fmt::Debug for Canceler {
 }
 
 /// A canceler that cancels when it is dropped: what is left behind ends. In an async task it makes the
-/// end of the task, also by an abort, the end of its context.
+/// end of the task, also by an abort, the end of its context. For that it is made outside and moved in: a
+/// task that ends before it was polled once has run nothing of its body.
 ///
 /// ```
 /// use libctx::Context;

@@ -67,13 +67,30 @@ fn a_task_that_is_aborted_cancels_its_context() {
         runtime.block_on(async {
             let (ctx, canceler) = Context::background().with_cancel().unwrap();
             let (begun, begins) = tokio::sync::oneshot::channel();
+            let guard = canceler.guard();
             let task = tokio::spawn(async move {
-                let _guard = canceler.guard();
+                let _guard = guard;
                 begun.send(()).unwrap();
                 future::pending::<()>().await
             });
             begins.await.unwrap();
             assert!(!ctx.is_done());
+            task.abort();
+            assert!(timeout(WATCHDOG, ctx.done()).await.unwrap().is_canceled());
+        });
+    }
+}
+
+#[test]
+fn a_task_that_is_aborted_before_it_has_begun_cancels_its_context() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let (ctx, canceler) = Context::background().with_cancel().unwrap();
+            let guard = canceler.guard();
+            let task = tokio::spawn(async move {
+                let _guard = guard;
+                future::pending::<()>().await
+            });
             task.abort();
             assert!(timeout(WATCHDOG, ctx.done()).await.unwrap().is_canceled());
         });
