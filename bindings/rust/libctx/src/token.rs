@@ -13,7 +13,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A token that is cancelled with a context, for as long as this is kept: dropped, it lets the token be.
 ///
-/// It is used as the token; clones and child tokens of it go wherever tokens go.
+/// It is used as the token; clones and child tokens of it go wherever tokens go. Needs the feature
+/// `tokio-util`.
 #[must_use = "dropped, the token is not cancelled with the context any more"]
 #[derive(Debug)]
 pub struct LinkedToken {
@@ -46,7 +47,7 @@ impl Drop for LinkedToken {
 }
 
 impl Context {
-    /// A token that is cancelled when this context is done.
+    /// A token that is cancelled when this context is done. Needs the feature `tokio-util`.
     ///
     /// ```
     /// use libctx::Context;
@@ -65,7 +66,8 @@ impl Context {
         Ok(LinkedToken { token, watch })
     }
 
-    /// Derives a context that also ends when a token is cancelled, with the cause "token cancelled".
+    /// Derives a context that also ends when a token is cancelled, with the cause "token cancelled". Needs
+    /// the feature `tokio-util`.
     ///
     /// ```
     /// use libctx::Context;
