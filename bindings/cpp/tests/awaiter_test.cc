@@ -43,7 +43,8 @@ class Task {
       Counter* over;
     };
     promise_type() = default;
-    promise_type(ctx::context&, Result* result) : over(&result->over) {}
+    template <class First>
+    promise_type(First&, Result* result) : over(&result->over) {}
     Task get_return_object() {
       return Task(std::coroutine_handle<promise_type>::from_promise(*this));
     }
@@ -74,6 +75,25 @@ Task AwaitDeferred(ctx::context ctx, Result* result) {
   result->why = co_await ctx.done(ctx::deferred);
   result->thread = CurrentThreadName();
   result->resumed.Add();
+}
+
+// As what awaits several things does: it takes them by move, and awaits them later.
+template <class Awaitable>
+Task AwaitKept(Awaitable kept, Result* result) {
+  result->why = co_await std::move(kept);
+}
+
+TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result, deferred;
+  const Task task = AwaitKept(ctx.done(), &result);
+  const Task other = AwaitKept(ctx.done(ctx::deferred), &deferred);
+  EXPECT_FALSE(task.done());
+  cancel();
+  EXPECT_TRUE(task.done());
+  EXPECT_EQ(result.why, std::errc::operation_canceled);
+  ASSERT_TRUE(deferred.over.WaitFor(1));
+  EXPECT_EQ(deferred.why, std::errc::operation_canceled);
 }
 
 TEST(Awaiter, ResumesWhenTheContextIsCancelled) {

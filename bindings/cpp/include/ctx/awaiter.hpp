@@ -18,15 +18,16 @@
 
 namespace ctx {
 
-/// What context::done() returns, to be awaited once. A coroutine that waits in it may be destroyed, on any
+/// What context::done() returns, to be awaited once; until then it can be moved. A coroutine that waits in it may be destroyed, on any
 /// thread, before the context ends; as ever not while another thread resumes it, which here is the one
 /// that ends the context.
 class [[nodiscard]] done_awaiter {
  public:
   /// What context::done() calls; the flags are those of ctx_after_func().
   done_awaiter(context ctx, std::uint32_t flags) noexcept : ctx_(std::move(ctx)), flags_(flags) {}
-  done_awaiter(const done_awaiter&) = delete;
-  done_awaiter& operator=(const done_awaiter&) = delete;
+  /// For what takes an awaitable and keeps it until it awaits it.
+  done_awaiter(done_awaiter&& other) noexcept : ctx_(std::move(other.ctx_)), flags_(other.flags_) {}
+  done_awaiter& operator=(done_awaiter&&) = delete;
   ~done_awaiter() {
     // Suspended still: the coroutine is being destroyed. From here on the callback leaves it alone.
     const state last = state_.exchange(state::fired, std::memory_order_acq_rel);
