@@ -52,6 +52,14 @@ TEST(Causes, ANullMessageIsTheTextOfTheCode) {
   EXPECT_EQ(ctx::cause(std::errc::timed_out).message(), "context deadline exceeded");
 }
 
+TEST(Causes, ATextAloneHasTheCodeOfACancel) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  EXPECT_TRUE(cancel(ctx::cause("the client has gone")));
+  EXPECT_EQ(ctx.cause().code(), CTX_CANCELED);
+  EXPECT_EQ(ctx.cause().message(), "the client has gone");
+  EXPECT_EQ(ctx::cause(std::string("a text")).message(), "a text");
+}
+
 TEST(Causes, ANulInAMessageIsShown) {
   const std::string words("a\0b\0", 4);
   EXPECT_EQ(ctx::cause(-1, words).message(),

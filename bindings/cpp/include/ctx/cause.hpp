@@ -38,6 +38,8 @@ class cause {
   /// The same with the negative errno of a condition.
   explicit cause(std::errc code, detail::shown_text message = nullptr)
       : cause(-static_cast<int>(code), message) {}
+  /// A text alone, with the code CTX_CANCELED.
+  explicit cause(detail::shown_text message) : cause(CTX_CANCELED, message) {}
   /// With data that only holders of the key can see.
   template <class T, class U, class = detail::made_of<T, U>>
   cause(int code, detail::shown_text message, const key<T>& key, U&& data) {
