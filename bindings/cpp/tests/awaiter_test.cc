@@ -223,12 +223,12 @@ TEST(Awaiter, MayTakeItsFrameAlongWhileTheOtherThreadSuspendsIt) {
   for (const bool deferred : {false, true}) {
     ctx::derived made;
     Counter over;
-    int rounds = 0;
-    Race(
+    int ended = 0;
+    const int rounds = Race(
         2000, [&] { made = ctx::with_cancel(ctx::background()); },
         {[&] { AwaitAlone(made.first, deferred, &over); }, [&] { made.second.cancel(); }},
-        [&] { ASSERT_TRUE(over.WaitFor(++rounds)); });
-    ASSERT_EQ(over.Get(), 2000);
+        [&] { ASSERT_TRUE(over.WaitFor(++ended)); });
+    ASSERT_EQ(over.Get(), rounds);
   }
 }
 
