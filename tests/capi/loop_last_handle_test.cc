@@ -188,7 +188,7 @@ TEST(LoopLastHandle, Rule39_ADeferThatRacesWithTheLastHandleRunsOrIsRefused) {
         accepted += expected;
       });
   EXPECT_EQ(wrong, 0);
-  EXPECT_GT(accepted, 0);
+  RecordProperty("accepted", accepted);
 }
 
 // The loop is dispatched through its last handle, which its own callback gives back.
