@@ -70,7 +70,7 @@ TEST(DeadlineEnd, Rule14_ALiveDeadlineGivenBackKeepsNothingAlive) {
   {
     const Ctx watched = Watched(ctx_background(), &drop);
     const Scope timed = WithTimeout(watched, kHour);
-    const Scope below = WithTimeout(timed, kSecond);
+    const Scope below = WithTimeout(timed, kHour / 2);
   }
   EXPECT_EQ(drop.count(), 1);
 }

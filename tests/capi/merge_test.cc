@@ -262,7 +262,7 @@ TEST(Merge, Rule11_AForgottenMergeIsFreedWhileItsParentsLive) {
   const Scope one = WithCancel(ctx_background()), two = WithTimeout(ctx_background(), kHour);
   for (int i = 0; i < 100; ++i) {
     const Scope merged = Merge({Watched(one, &drop), two});
-    const Scope below = WithTimeout(merged, i % 2 == 0 ? kSecond : 2 * kHour);
+    const Scope below = WithTimeout(merged, i % 2 == 0 ? kHour / 2 : 2 * kHour);
     const int fd = i % 4 == 1 ? ctx_done_fd(below) : 0;
     EXPECT_GE(fd, 0);
     if (i % 4 == 2) merged.Cancel();

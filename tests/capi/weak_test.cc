@@ -34,7 +34,7 @@ TEST(Weak, Rule11_NothingThatWatchesTheParentOutlivesTheChild) {
     Drop drop;
     Ctx watched = Watched(parent, &drop);
     {
-      Scope child = kind % 2 == 0 ? WithCancel(watched) : WithTimeout(watched, kSecond);
+      Scope child = kind % 2 == 0 ? WithCancel(watched) : WithTimeout(watched, kHour / 2);
       watched.reset();
       Scope below = WithCancel(child);
       child.reset();
