@@ -21,6 +21,7 @@ void Plain() { ++plain_runs; }
 TEST(Callbacks, AreAnyCallable) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   int runs = 0;
+  plain_runs = 0;
   ctx::context seen;
   const std::function<void()> function = [&] { ++runs; };
   ctx::after_func(ctx, [&] { ++runs; });                               // small
