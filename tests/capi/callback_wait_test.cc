@@ -2,7 +2,9 @@
 //
 // Rules 26 and 27, hard case 1: ctx_watch_stop_wait waits for fn and drop, and never for itself.
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "support/callback.h"
@@ -13,6 +15,8 @@
 namespace ctxtest {
 namespace {
 
+constexpr std::chrono::microseconds kLittleLonger{100};  // so that the other thread begins to wait
+
 // fn lasts until it has seen that the other thread is about to wait, and then a little longer; what
 // it writes last must be there when stop_wait returns. TSan sees it, too, if that were not ordered.
 TEST(CallbackWait, Rule26_StopWaitWaitsForFnAndDrop) {
@@ -22,7 +26,7 @@ TEST(CallbackWait, Rule26_StopWaitWaitsForFnAndDrop) {
     int fn_over = 0, drop_over = 0;  // plain: written on one thread, read on the other
     void Linger() {
       while (!waiting) std::this_thread::yield();
-      for (int i = 0; i < 50; ++i) std::this_thread::yield();
+      std::this_thread::sleep_for(kLittleLonger);
     }
   };
   const auto fn = [](ctx_t*, void* arg) {
@@ -88,7 +92,7 @@ TEST(CallbackWait, Rule27_StopWaitWaitsForTheDropOfAnotherThreadsStop) {
     auto* slow = static_cast<Slow*>(arg);
     slow->started.Open();
     while (!slow->waiting) std::this_thread::yield();
-    for (int i = 0; i < 50; ++i) std::this_thread::yield();
+    std::this_thread::sleep_for(kLittleLonger);
     slow->over = 1;
   };
   int wrong = 0;

@@ -163,7 +163,7 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
   constexpr int kDerivations = 400;
   for (int round = 0; round < kRounds / 25; ++round) {
     Drop drop;
-    std::atomic<int> wrong{0};
+    std::atomic<int> wrong{0}, derived{0};
     {
       Scope parent = WithCancel(Watched(ctx_background(), &drop));
       std::atomic<bool> cancelled{false};
@@ -177,6 +177,7 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
               i % 3 == 0 ? ctx_with_timeout(parent, kHour, child.ctx.out(), child.canceler.out())
                          : ctx_with_cancel(parent, child.ctx.out(), child.canceler.out());
           wrong += result != 0 || (must_be_done && ctx_err(child) == 0);
+          derived.fetch_add(1, std::memory_order_relaxed);
           stagger.Pass(16);
           if (stagger.Odd()) alive.push_back(std::move(child));
           if (alive.size() > 50) alive.pop_front();
@@ -186,7 +187,7 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
       };
       std::vector<std::thread> threads;
       for (unsigned i = 0; i < 4; ++i) threads.emplace_back(churn, 100 * i + 11);
-      for (int i = 0; i < 50 * (round % 8); ++i) std::this_thread::yield();
+      while (derived < kDerivations * (round % 8) / 2) std::this_thread::yield();
       EXPECT_EQ(parent.Cancel(), 1);
       cancelled = true;
       for (std::thread& thread : threads) thread.join();
