@@ -32,12 +32,15 @@ pid_t Fork(const Body& body, void (*leave)(int) = _exit) {
 }
 
 // Waits for a child, and expects that all went well in it.
-inline void Join(pid_t pid) {
+// Fails unless the child left with 0, or with the status that is also allowed; returns which.
+inline int Join(pid_t pid, int allowed = 0) {
   int status = 0;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_FALSE(WIFSIGNALED(status)) << "the child ended by signal " << WTERMSIG(status)
                                     << (WTERMSIG(status) == SIGALRM ? ": it hung" : "");
+  if (WEXITSTATUS(status) == allowed) return allowed;
   EXPECT_EQ(status, 0);
+  return 0;
 }
 
 template <class Body>

@@ -215,7 +215,7 @@ TEST_P(NoMemory, EachAllocationRefusedInTurn) {
 // Leaks are told, by going on for a while, from what the library keeps for later, and from what the thread
 // of the calls has dropped and is about to free.
 TEST_P(NoMemory, NothingLeaks) {
-  constexpr int kWarmUp = 2, kRounds = 10;
+  constexpr int kWarmUp = 2, kRounds = 20;
   for (const int siblings : {0, 1, 4, 64}) {
     int first = 0;
     do {
@@ -224,7 +224,7 @@ TEST_P(NoMemory, NothingLeaks) {
         if (round == kWarmUp) blocks = LiveBlocks();
         Try(siblings, first, 1);
       }
-      EXPECT_LT(LiveBlocks() - blocks, kRounds)
+      EXPECT_LT(LiveBlocks() - blocks, kRounds / 2)
           << "allocation " << first << " refused, with " << siblings << " siblings";
       ++first;
     } while (refused > 0 && !HasFailure());
