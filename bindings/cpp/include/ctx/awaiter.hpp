@@ -18,9 +18,9 @@
 
 namespace ctx {
 
-/// What context::done() returns, to be awaited once; until then it can be moved. A coroutine that waits in it may be destroyed, on any
-/// thread, before the context ends; as ever not while another thread resumes it, which here is the one
-/// that ends the context.
+/// What context::done() returns, to be awaited once; until then it can be moved. A coroutine that waits
+/// in it may be destroyed, on any thread, before the context ends; as ever not while another thread
+/// resumes it, which here is the one that ends the context.
 class [[nodiscard]] done_awaiter {
  public:
   /// What context::done() calls; the flags are those of ctx_after_func().
