@@ -131,13 +131,15 @@ int Loop::host_fd() {
   return result < 0 ? result : poller_.fd();
 }
 
-int64_t Loop::fire_due() {
+void Loop::fire_due() {
+  fire_timers();
+  if (drive_ != Drive::told) set_next_alarm();
+  ring();
+}
+
+int64_t Loop::fire_for_waiter() {
   if (!started()) return kForever;
-  if (next_timer() <= now()) {
-    fire_timers();
-    if (drive_ != Drive::told) set_next_alarm();
-    ring();
-  }
+  if (next_timer() <= now()) fire_due();
   return next_timer();
 }
 

@@ -100,9 +100,13 @@ class Loop {
   // a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
-  // Ends whose time has come, for a thread that waits on a loop which its host may not be driving, or
-  // that is about to end one of them. Returns when to come again.
-  int64_t fire_due();
+  // Ends whose time has come, for a thread that drives no loop. What another thread is ending already is
+  // done, too, when it returns: it waits for that. The loop has been started.
+  void fire_due();
+
+  // The same, if anything is due that nobody has begun with, for a thread that waits on a loop which its
+  // host may not be driving. Returns when to come again.
+  int64_t fire_for_waiter();
 
   // What a driver calls. How much was fired, -EBUSY or another negative errno.
   int dispatch();

@@ -30,7 +30,7 @@ int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   if (loop->drive() != Drive::host) return poll_once(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
-    const int64_t help_at = loop->fire_due();  // whose end the node's descriptor tells
+    const int64_t help_at = loop->fire_for_waiter();  // whose end the node's descriptor tells
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
     const int ready = poll_once(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
@@ -49,7 +49,7 @@ int outcome(Node* node, int ready) {
 }  // namespace
 
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (!is_root(node) && node->loop->drive() == Drive::host) node->loop->fire_due();
+  if (!is_root(node) && node->loop->drive() == Drive::host) node->loop->fire_for_waiter();
   if (const int error = outcome(node, 0); error < 0) return error;
   if (is_root(node)) return poll_once(fds, count, timeout_ns);
   const int descriptor = descriptor_of(node);

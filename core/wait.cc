@@ -47,7 +47,7 @@ int64_t help_loops(Context* const* contexts, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     Loop* const loop = loop_of(node_of(contexts[i]));
     if (loop == last || loop->drive() != Drive::host) continue;
-    when = std::min(when, loop->fire_due());
+    when = std::min(when, loop->fire_for_waiter());
     last = loop;
   }
   return when;

@@ -12,7 +12,8 @@
  *                     readable the host calls ctx_loop_dispatch(). A thread in ctx_wait(),
  *                     ctx_wait_any() or ctx_poll() also ends what comes due by a time that was known
  *                     when it began to wait; not so a grace that begins meanwhile, a descriptor or a
- *                     signal. So does who derives a deadline from a context whose own has passed.
+ *                     signal. A thread that derives a deadline, not earlier than its parent's, from a
+ *                     context whose own has passed ends what is due by then.
  *   CTX_LOOP_VIRTUAL  no thread and no real time: the clock starts at 0 and moves only by
  *                     ctx_loop_advance(). For tests that do not sleep.
  *

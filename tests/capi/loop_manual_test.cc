@@ -129,6 +129,27 @@ TEST(Manual, Rule17_AlsoWhereADerivationFindsADeadlinePassed) {
   EXPECT_EQ(ctx_err(earlier), CTX_DEADLINE_EXCEEDED);
 }
 
+// Nor before those that another thread is just ending.
+TEST(Manual, Rule17_AlsoWhileADispatchIsUnderWay) {
+  constexpr int kElders = 20'000;
+  const ManualLoop manual;
+  const int64_t due = manual.Now() + 500 * kMillisecond;
+  const Scope parent = WithDeadline(manual.root, due);
+  std::vector<Scope> elders;
+  for (int i = 0; i < kElders; ++i) {
+    elders.push_back(WithDeadline(manual.root, due - kElders - 100 * kMicrosecond + i));
+  }
+  SleepUntil(due + kPast);
+  std::thread other([&] { EXPECT_GE(manual.Dispatch(), 0); });
+  while (ctx_err(elders.front()) == 0) {
+  }
+  EXPECT_EQ(ctx_err(WithDeadline(parent, due + kHour)), CTX_DEADLINE_EXCEEDED);
+  int live = 0;
+  for (auto elder = elders.rbegin(); elder != elders.rend(); ++elder) live += ctx_err(*elder) == 0;
+  EXPECT_EQ(live, 0);
+  other.join();
+}
+
 TEST(Manual, EverythingDueIsMarkedAndWokenBeforeAnyCallback) {
   const ManualLoop manual;
   const Scope first = WithTimeout(manual.root, kMillisecond);
