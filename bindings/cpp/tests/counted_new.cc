@@ -35,6 +35,8 @@ void* operator new[](std::size_t size) { return Take(size, 0); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return Take(size, static_cast<std::size_t>(alignment));
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return Take(size, 0); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return Take(size, 0); }
 void operator delete(void* taken) noexcept { Give(taken); }
 void operator delete[](void* taken) noexcept { Give(taken); }
 void operator delete(void* taken, std::size_t) noexcept { Give(taken); }
