@@ -3,8 +3,8 @@
 //
 // Every object begins with a stamp: eight bits that tell its kind, twelve drawn from the address this
 // copy of the library is loaded at, and twelve that count forks. A handle of another kind, of another
-// copy or from before a fork is recognised by one comparison, before anything else of it is read. (Two
-// copies loaded a multiple of 16 MiB apart are not told from each other.)
+// copy or from before a fork is recognised by one comparison, before anything else of it is read. (Of
+// 4096 distances between two copies one is such that they are not told from each other.)
 #ifndef CTX_CORE_HANDLE_H
 #define CTX_CORE_HANDLE_H
 
@@ -28,6 +28,14 @@ constexpr uint32_t kForkBits = 0x00000FFF;
 
 // The lower bits of every stamp made now: set when the library is loaded, and again after a fork.
 extern std::atomic<uint32_t> current;
+
+// The bits of a copy, of an address in it: the number of its page, and, for its place in a larger space,
+// that of its 16 MiB times an odd number. Systems that place large files at multiples of 2 MiB leave few
+// other bits to tell copies by.
+constexpr uint32_t copy_bits(uintptr_t address) {
+  const uint64_t page = address >> 12;
+  return static_cast<uint32_t>((page + (page >> 12) * 2477) << 12) & kCopyBits;
+}
 
 inline uint32_t make(uint32_t type) { return type | current.load(std::memory_order_relaxed); }
 

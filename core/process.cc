@@ -47,8 +47,7 @@ void start_afresh() {
 
 __attribute__((constructor)) void load() {
   const auto address = reinterpret_cast<uintptr_t>(&built_in_loop);
-  stamp::current.store(static_cast<uint32_t>(address) & stamp::kCopyBits,
-                       std::memory_order_relaxed);
+  stamp::current.store(stamp::copy_bits(address), std::memory_order_relaxed);
   stamp_statics();
   pthread_atfork(nullptr, nullptr, start_afresh);
 }
