@@ -4,7 +4,7 @@
 // Every object begins with a stamp: eight bits that tell its kind, twelve drawn from the address this
 // copy of the library is loaded at, and twelve that count forks. A handle of another kind, of another
 // copy or from before a fork is recognised by one comparison, before anything else of it is read. (Of
-// 4096 distances between two copies one is such that they are not told from each other.)
+// 4096 distances between two copies one or two are such that they are not told from each other.)
 #ifndef CTX_CORE_HANDLE_H
 #define CTX_CORE_HANDLE_H
 
