@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "core/life/cancel.h"
+
 #include <ctx/cancel.h>
 
 #include "capi/handles.h"
-#include "core/error.h"
-#include "core/walk.h"
+#include "core/base/error.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 

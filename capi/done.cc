@@ -3,10 +3,10 @@
 #include <fcntl.h>
 
 #include "capi/handles.h"
-#include "core/clock.h"
-#include "core/descriptor.h"
-#include "core/poll.h"
-#include "core/wait.h"
+#include "core/system/clock.h"
+#include "core/watch/descriptor.h"
+#include "core/watch/poll.h"
+#include "core/watch/wait.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 using ctxcore::node_of;

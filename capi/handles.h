@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <cstddef>
 
-#include "core/callback.h"
-#include "core/cause.h"
-#include "core/loop.h"
-#include "core/node.h"
-#include "core/queue.h"
+#include "core/loop/loop.h"
+#include "core/tree/cause.h"
+#include "core/tree/node.h"
+#include "core/watch/callback.h"
+#include "core/watch/queue.h"
 
 namespace ctxcapi {
 

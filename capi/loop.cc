@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-#include "core/loop.h"
+#include "core/loop/loop.h"
 
 #include <ctx/loop.h>
 #include <poll.h>
 
 #include "capi/handles.h"
-#include "core/cancel_fd.h"
-#include "core/process.h"
-#include "core/signals.h"
-#include "core/sources.h"
-#include "core/walk.h"
+#include "core/drive/process.h"
+#include "core/life/cancel.h"
+#include "core/loop/signals.h"
+#include "core/loop/sources.h"
+#include "core/watch/cancel_fd.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 using ctxcore::Drive;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "core/queue.h"
+#include "core/watch/queue.h"
 
 #include <ctx/queue.h>
 
 #include "capi/handles.h"
-#include "core/clock.h"
+#include "core/system/clock.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 using ctxcore::Posted;

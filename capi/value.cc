@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "core/value.h"
+#include "core/life/value.h"
 
 #include <ctx/value.h>
 
 #include "capi/handles.h"
-#include "core/derive.h"
+#include "core/life/derive.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 

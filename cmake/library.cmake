@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # How libctx.so is compiled and linked: C++20 inside, at run time a C library that needs libc alone.
 
-file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
+file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
 
 include(CheckIPOSupported)
 check_ipo_supported(RESULT ctx_has_lto LANGUAGES CXX)
@@ -28,7 +28,7 @@ function(ctx_add_library name backend)
     $<$<CONFIG:Release>:-O2>)
 
   # Without an optimizer fmt's templates refer to parts of libstdc++ that nothing ever calls.
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/describe.cc PROPERTIES
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/life/describe.cc PROPERTIES
     COMPILE_OPTIONS "$<$<OR:$<CONFIG:Debug>,$<CONFIG:>>:-O1>")
 
   # Across the files of the library, where it is optimised for users: a fifth of the time of a derivation.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A reference count ends the process before it wraps.
-#include "core/count.h"
+#include "core/base/count.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Two copies of the library in one process are told apart by where they lie.
-#include "core/handle.h"
+#include "core/base/handle.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 //
 // The timing wheel against a model: a sorted set of what has been inserted and neither removed nor
 // fired. The clock is a number here, so that years pass in no time.
-#include "core/wheel.h"
+#include "core/loop/wheel.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <random>
 #include <vector>
 
-#include "core/clock.h"
-#include "core/node.h"
+#include "core/system/clock.h"
+#include "core/tree/node.h"
 
 namespace ctxcore {
 namespace {

@@ -33,7 +33,7 @@ def test_the_source_distribution_brings_the_core(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         files = set(archive.getnames())
-    for name in ("core/CMakeLists.txt", "core/core/node.h", "core/capi/context.cc", "core/include/ctx/ctx.h",
+    for name in ("core/CMakeLists.txt", "core/core/tree/node.h", "core/capi/context.cc", "core/include/ctx/ctx.h",
                  "core/cmake/library.cmake", "CMakeLists.txt", "src/ext/module.c", "build_backend.py",
                  "tests/test_package.py"):  # fmt: skip
         assert f"libctx-0.1.0/{name}" in files

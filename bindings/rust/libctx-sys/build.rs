@@ -72,6 +72,19 @@ fn bundled() {
     );
 }
 
+/// Every C++ source in a folder and the folders in it, in a fixed order.
+#[cfg(feature = "bundled")]
+fn sources_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the crate has its sources");
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let (folders, mut sources): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|path| path.is_dir());
+    sources.retain(|path| path.extension().is_some_and(|extension| extension == "cc"));
+    sources.extend(folders.iter().flat_map(|folder| sources_below(folder)));
+    sources
+}
+
 /// As cmake/library.cmake does it, but into an archive: nothing here needs libstdc++ at run time.
 #[cfg(feature = "bundled")]
 fn bundled() {
@@ -80,11 +93,7 @@ fn bundled() {
     for folder in ["core", "capi"] {
         let folder = root.join(folder);
         println!("cargo:rerun-if-changed={}", folder.display());
-        let entries = std::fs::read_dir(&folder).expect("the crate has its sources");
-        let mut sources: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        sources.retain(|path| path.extension().is_some_and(|extension| extension == "cc"));
-        sources.sort();
-        build.files(sources);
+        build.files(sources_below(&folder));
     }
     println!("cargo:rerun-if-changed={}", root.join("include").display());
     build

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// A ring of links that lie in the objects they join. A list is a pointer to its first link, nullptr
+// when empty; the first link's `prev` is the last. Each list is guarded by the lock its owner names.
+#ifndef CTX_CORE_BASE_LIST_H
+#define CTX_CORE_BASE_LIST_H
+
+namespace ctxcore {
+
+struct Link {
+  Link* next = nullptr;  // nullptr: in no list
+  Link* prev = nullptr;
+
+  bool linked() const { return next != nullptr; }
+};
+
+inline void push_back(Link*& first, Link* link) {
+  if (first == nullptr) {
+    link->next = link->prev = link;
+    first = link;
+    return;
+  }
+  link->next = first;
+  link->prev = first->prev;
+  first->prev->next = link;
+  first->prev = link;
+}
+
+inline void push_front(Link*& first, Link* link) {
+  push_back(first, link);
+  first = link;
+}
+
+inline void unlink(Link*& first, Link* link) {
+  if (link->next == link) {
+    first = nullptr;
+  } else {
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    if (first == link) first = link->next;
+  }
+  link->next = link->prev = nullptr;
+}
+
+inline Link* pop_front(Link*& first) {
+  Link* link = first;
+  if (link != nullptr) unlink(first, link);
+  return link;
+}
+
+// Merges two chains, joined by `next` and ended by nullptr, of which the first comes first where
+// neither goes before the other.
+template <typename Before>
+Link* merge(Link* a, Link* b, Before before) {
+  Link* first = nullptr;
+  Link** tail = &first;
+  while (a != nullptr && b != nullptr) {
+    Link*& next = before(b, a) ? b : a;
+    *tail = next;
+    tail = &next->next;
+    next = next->next;
+  }
+  *tail = a != nullptr ? a : b;
+  return first;
+}
+
+// Sorts a list, keeping the order of what is equal: a merge sort that neither allocates nor recurses.
+template <typename Before>
+void sort(Link*& first, Before before) {
+  Link* sorted[32] =
+      {};  // sorted[i] is a chain of 2^i links, or empty; the last takes all the rest
+  while (Link* link = pop_front(first)) {
+    unsigned i = 0;
+    for (; sorted[i] != nullptr && i < 31; ++i) {
+      link = merge(sorted[i], link, before);
+      sorted[i] = nullptr;
+    }
+    sorted[i] = merge(sorted[i], link, before);
+  }
+  Link* all = nullptr;
+  for (Link* chain : sorted) all = merge(chain, all, before);
+  while (all != nullptr) {
+    Link* const next = all->next;
+    push_back(first, all);
+    all = next;
+  }
+}
+
+}  // namespace ctxcore
+
+#endif

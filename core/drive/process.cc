@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "core/drive/process.h"
+
+#include <pthread.h>
+
+#include "core/loop/loop.h"
+#include "core/loop/signals.h"
+
+namespace ctxcore {
+
+std::atomic<uint32_t> stamp::current{0};
+std::atomic<Loop*> chosen_loop{nullptr};
+
+namespace {
+
+struct alignas(64) StaticRoot : Node {
+  constexpr explicit StaticRoot(Kind which)
+      : Node(nullptr, nullptr, nullptr, kForever, which, kFamily) {}
+};
+
+constinit StaticRoot background_root{Kind::background};
+constinit StaticRoot todo_root{Kind::todo};
+constinit Wheel built_in_wheels[Loop::kWheels];
+constinit Loop built_in_loop{Drive::threads, &background_root, built_in_wheels, Loop::kWheels};
+
+void stamp_statics() {
+  background_root.stamp = todo_root.stamp = stamp::make(stamp::kContext);
+  built_in_loop.stamp = stamp::make(stamp::kLoop);
+  stamp_plain_causes();
+}
+
+void start_afresh() {
+  const uint32_t before = stamp::current.load(std::memory_order_relaxed);
+  const uint32_t forks = (before + 1) & stamp::kForkBits;
+  stamp::current.store((before & stamp::kCopyBits) | forks, std::memory_order_relaxed);
+  if (built_in_loop.started()) {
+    for (Wheel& wheel : built_in_wheels) ::new (&wheel) Wheel;
+  }
+  built_in_loop.abandon();
+  forget_signals();
+  chosen_loop.store(nullptr, std::memory_order_relaxed);
+  ::new (&built_in_loop) Loop(Drive::threads, &background_root, built_in_wheels, Loop::kWheels);
+  ::new (&background_root) StaticRoot(Kind::background);
+  ::new (&todo_root) StaticRoot(Kind::todo);
+  stamp_statics();
+}
+
+__attribute__((constructor)) void load() {
+  const auto address = reinterpret_cast<uintptr_t>(&built_in_loop);
+  stamp::current.store(stamp::copy_bits(address), std::memory_order_relaxed);
+  stamp_statics();
+  pthread_atfork(nullptr, nullptr, start_afresh);
+}
+
+}  // namespace
+
+Node* background() { return &background_root; }
+
+Node* todo() { return &todo_root; }
+
+Loop* default_loop() {
+  Loop* const chosen = chosen_loop.load(std::memory_order_acquire);
+  return chosen != nullptr ? chosen : &built_in_loop;
+}
+
+Loop* choose_default_loop() {
+  Loop* chosen = nullptr;
+  return chosen_loop.compare_exchange_strong(chosen, &built_in_loop, std::memory_order_acq_rel)
+             ? &built_in_loop
+             : chosen;
+}
+
+bool set_default_loop(Loop* loop) {
+  Loop* none = nullptr;
+  if (!chosen_loop.compare_exchange_strong(none, loop, std::memory_order_acq_rel)) return false;
+  add_ref(loop->root());  // for good: its families may always grow
+  return true;
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// What a process has once: the two roots and the default loop; and how a forked child starts afresh.
+//
+// Nothing here is made at load but numbers, and nothing is torn down at exit: the threads of a loop may
+// still run then. A fork copies the memory in whatever state other threads have it. The child therefore
+// locks nothing and frees nothing of its parent's: it counts the fork, which makes every older handle
+// stale, and puts the roots and the default loop back into the state they are loaded in.
+//
+// Invariant: `chosen_loop` goes from null to the built-in loop, with the first derivation from one of the
+// two roots, or to a loop of the caller's, once. So all their families live on one loop.
+#ifndef CTX_CORE_DRIVE_PROCESS_H
+#define CTX_CORE_DRIVE_PROCESS_H
+
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+Node* background();
+Node* todo();
+
+extern std::atomic<Loop*> chosen_loop;
+Loop* choose_default_loop();  // the built-in one, if none is chosen yet
+
+// The loop of a family that is about to grow.
+inline Loop* family_loop(const Node* above) {
+  if (above->loop != nullptr) [[likely]]
+    return above->loop;
+  Loop* const chosen = chosen_loop.load(std::memory_order_acquire);
+  return chosen != nullptr ? chosen : choose_default_loop();
+}
+
+bool set_default_loop(Loop* loop);  // false if there is one already
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+#include "core/life/cancel.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/drive/process.h"
+#include "core/life/grace.h"
+#include "core/life/merge.h"
+#include "core/loop/loop.h"
+#include "core/tree/observer.h"
+#include "core/watch/callback.h"
+#include "core/watch/cancel_fd.h"
+#include "core/watch/descriptor.h"
+#include "core/watch/queue.h"
+#include "core/watch/wait.h"
+
+namespace ctxcore {
+
+namespace {
+
+class Walk {
+ public:
+  Walk(Node* root, int error, Callbacks callbacks)
+      : root_(root), error_(error), callbacks_(callbacks) {}
+
+  // Everything below the root; a default loop of the caller's has the two static roots besides its own.
+  void mark_all() {
+    mark_tree(root_, later_);
+    if (is_root(root_) && root_ == default_loop()->root()) {
+      for (Node* other : {background(), todo()}) {
+        if (other != root_) mark_tree(other, later_);
+      }
+    }
+    mark_merged();
+    await_met(Phase::kMarked);
+    root_->phase.advance(Phase::kMarked);
+  }
+
+  void wake_and_call_back() {
+    wake_all();
+    await_met(Phase::kWoken);
+    root_->phase.advance(Phase::kWoken);
+    call_back(root_, callbacks_);
+    for (Node* node = later_.first; node != nullptr; node = node->next) call_back(node, callbacks_);
+    unpin(later_.first);
+    unpin(met_);
+  }
+
+ private:
+  static constexpr uint32_t kChunk = 256;
+  static constexpr uint32_t kAhead = 12;  // how many children the prefetch runs ahead
+
+  struct Chain {
+    void append(Node* node) {
+      node->next = nullptr;
+      (first == nullptr ? first : last->next) = node;
+      last = node;
+    }
+
+    Node* pop() {
+      Node* const node = first;
+      if (node != nullptr) first = node->next;
+      return node;
+    }
+
+    Node* first = nullptr;
+    Node* last = nullptr;  // means nothing while the chain is empty
+  };
+
+  // Marks everything below a node, and appends to the chain what must be visited again.
+  void mark_tree(Node* top, Chain& chain) {
+    bool watched = false;
+    mark_below(top, &watched);
+    while (Node* node = pending_.pop()) {
+      __builtin_prefetch(pending_.first);
+      mark_below(node, &watched);
+      if (!watched && !is_armed(node) && unpin_early(node)) continue;
+      chain.append(node);
+    }
+  }
+
+  // Nothing more to do for this one? The last reference has to wait, for it may run a user's drop; but
+  // where children keep the node it just goes: under their lock, so that the last of them sees it gone.
+  static bool unpin_early(Node* node) {
+    if (release_shared(node)) return true;
+    Guard guard(node->children.first.lock);
+    uint32_t one = 1;
+    return node->children.first.count > 0 &&
+           node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
+  }
+
+  // Marks what the links that were found stand for, and everything below. Each merged node begins a chain
+  // of its own, and these are put in order when all are there: a parent's birth number is the lower one,
+  // so every parent that this walk has ended comes before its child, whichever link was found first.
+  void mark_merged() {
+    Link* chains = nullptr;
+    for (;;) {
+      while (Node* link = links_.pop()) visit_target(static_cast<LinkNode*>(link));
+      auto* const node = static_cast<MergedNode*>(merged_.pop());
+      if (node == nullptr) break;
+      Chain chain;
+      chain.append(node);
+      mark_tree(node, chain);
+      node->last = chain.last;
+      push_back(chains, node);
+    }
+    sort(chains, [](const Link* a, const Link* b) {
+      return static_cast<const MergedNode*>(a)->birth < static_cast<const MergedNode*>(b)->birth;
+    });
+    while (Link* link = pop_front(chains)) {
+      auto* const node = static_cast<MergedNode*>(link);
+      (later_.first == nullptr ? later_.first : later_.last->next) = node;
+      later_.last = node->last;
+    }
+  }
+
+  // Marks a node's children, and tells whether it has observers.
+  void mark_below(Node* node, bool* watched) {
+    *watched = false;
+    if (!has_family(node)) return;
+    uint32_t cursor = UINT32_MAX;
+    do {
+      Guard guard(observers_lock(node));
+      *watched = node->observers != nullptr;
+      cursor = mark_chunk(node->children.first, cursor);
+    } while (cursor > 0);
+    // Only now: a shard made later is filled under its lock by threads that see the error.
+    for (uint32_t i = 1; i < node->children.shards(); ++i) {
+      Shard& shard = node->children.at(static_cast<uint8_t>(i));
+      cursor = UINT32_MAX;
+      do {
+        Guard guard(shard.lock);
+        cursor = mark_chunk(shard, cursor);
+      } while (cursor > 0);
+    }
+  }
+
+  // Marks the last kChunk children before the cursor; returns how many are left before those.
+  uint32_t mark_chunk(Shard& shard, uint32_t cursor) CTX_REQUIRES(shard.lock) {
+    Node** const slots = shard.slots();
+    cursor = std::min<uint32_t>(cursor, shard.count);
+    const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
+    while (cursor > stop) {
+      --cursor;
+      if (cursor >= kAhead) __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
+      visit(slots[cursor]);
+    }
+    return cursor;
+  }
+
+  // Under the lock of the child's home shard.
+  void visit(Node* child) {
+    if (child->error.load(std::memory_order_relaxed) == 0) {
+      mark(child, error_, root_);
+      if (!has_family(child) && !is_armed(child)) return;
+      add_ref(child);
+      (child->kind == Kind::merged ? merged_ : pending_).append(child);
+    } else if (child->kind == Kind::link) {
+      links_.append(child);
+    } else {
+      meet(child, ender_of(child), child);
+    }
+  }
+
+  // Under merge_lock().
+  void visit_target(LinkNode* link) {
+    MergedNode* const target = link->target;
+    Guard guard(home(target).lock);
+    if (target->error.load(std::memory_order_relaxed) == 0) {
+      visit(target);
+    } else {
+      meet(target, ender_of(target), link);
+    }
+  }
+
+  // A node that is done already, found by way of itself or of a link to it. If another walk has ended it
+  // and is not through, that is waited for later.
+  void meet(Node* node, const Node* ender, Node* found) {
+    CTX_ASSERT(ender == root_ || ender == node || node->kind == Kind::merged);  // invariant 1
+    if (ender == root_ || ender->phase.reached(Phase::kWoken)) return;
+    // The walk that ended a merged node from above uses its `next`. It is met elsewhere.
+    if (found == node && ender != node) return;
+    add_ref(node);
+    found->next = met_;
+    met_ = found;
+  }
+
+  static Node* target_of(Node* met) {
+    return met->kind == Kind::link ? static_cast<LinkNode*>(met)->target : met;
+  }
+
+  void await_met(Phase::Step step) {
+    for (Node* met = met_; met != nullptr; met = met->next) await(target_of(met), step);
+  }
+
+  // Keeps those to be visited once more, to be called back or given back.
+  void wake_all() {
+    wake(root_);
+    Chain awake = later_;
+    later_ = Chain{};
+    while (Node* node = awake.pop()) {
+      __builtin_prefetch(awake.first);
+      if (wake(node) || !release_shared(node)) later_.append(node);
+    }
+  }
+
+  // Tells whom it may concern that the node is done; true if there are callbacks to run.
+  static bool wake(Node* node) {
+    if (is_armed(node)) node->loop->disarm(node);
+    Guard guard(observers_lock(node));
+    if (node->observers == nullptr) return false;
+    bool callbacks = false;
+    Link* const last = node->observers->prev;
+    Link* link = node->observers;
+    uint32_t rank = 0;
+    bool in_order = true;
+    for (bool more = true; more;) {
+      more = link != last;
+      Link* const following = link->next;
+      auto* observer = static_cast<Observer*>(link);
+      switch (observer->type) {
+        case Observer::Type::descriptor:
+          static_cast<Descriptor*>(observer)->signal();
+          break;
+        case Observer::Type::cancel_fd:
+          node->loop->unwatch(static_cast<CancelFd*>(observer));
+          break;
+        case Observer::Type::waiter:
+          unlink(node->observers, observer);
+          static_cast<WaitEntry*>(observer)->waiter->wake();
+          break;
+        case Observer::Type::entry:
+          unlink(node->observers, observer);
+          static_cast<Entry*>(observer)->post();
+          break;
+        case Observer::Type::grace:
+          unlink(node->observers, observer);
+          static_cast<GraceNode*>(observer)->begin();
+          break;
+        case Observer::Type::callback:  // its turn comes when everything is woken
+          in_order = in_order && observer->rank >= rank;
+          rank = observer->rank;
+          callbacks = true;
+          break;
+      }
+      link = following;
+    }
+    if (!in_order) {
+      sort(node->observers, [](const Link* a, const Link* b) {
+        return static_cast<const Observer*>(a)->rank < static_cast<const Observer*>(b)->rank;
+      });
+    }
+    return callbacks;
+  }
+
+  void unpin(Node* first) {
+    while (first != nullptr) {
+      Node* const node = target_of(first);
+      first = first->next;
+      if (callbacks_ == Callbacks::here) {
+        release_after_callback(node);
+      } else {
+        node->loop->release_later(node);
+      }
+    }
+  }
+
+  Node* const root_;
+  const int error_;
+  const Callbacks callbacks_;
+  Chain pending_;        // marked, with children that may not be
+  Chain later_;          // what must be visited again, ancestors first
+  Chain links_;          // found, with targets that may be live
+  Chain merged_;         // marked, with children that may not be
+  Node* met_ = nullptr;  // what other walks ended that were not through: their roots, or links
+};
+
+// Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where
+// a link may be below.
+void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKED_LOCKING {
+  Walk walk(node, error, callbacks);
+  walk.mark_all();
+  if (merges != nullptr) merges->unlock();
+  walk.wake_and_call_back();
+}
+
+// With the home shard's lock held, for a live node below which a link may be: takes merge_lock(), which
+// comes first. Others may have been here before this returns.
+[[gnu::cold]] Lock* lock_merges(Node* node, Lock& home) CTX_UNCHECKED_LOCKING {
+  Lock& merges = node->loop->merge_lock();
+  home.unlock();
+  merges.lock();
+  home.lock();
+  return &merges;
+}
+
+// The rest of a call that ended a node with family.
+[[gnu::noinline]] void finish(Node* node, int error, Callbacks callbacks, Lock* merges) {
+  add_ref(node);  // a callback may give back every handle there is
+  walk(node, error, callbacks, merges);
+  if (callbacks == Callbacks::here) {
+    release_after_callback(node);
+  } else {
+    node->loop->release_later(node);
+  }
+}
+
+}  // namespace
+
+bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
+  const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
+  Lock* merges = nullptr;  // held, if it is needed
+  Lock& lock = home(node).lock;
+  lock.lock();
+  bool won = node->error.load(std::memory_order_relaxed) == 0;
+  uint8_t flags = node->flags.load(std::memory_order_relaxed);
+  if ((flags & Node::kLinked) != 0 && won) [[unlikely]] {
+    merges = lock_merges(node, lock);
+    won = node->error.load(std::memory_order_relaxed) == 0;
+    flags = node->flags.load(std::memory_order_relaxed);
+  }
+  const bool family = (flags & Node::kFamily) != 0;
+  if (won) {
+    // Without family there is nobody to mark or to wake.
+    node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
+    node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
+    node->error.store(error, std::memory_order_release);
+  }
+  lock.unlock();
+  if (won && family) {
+    finish(node, error, callbacks, merges);
+    return true;
+  }
+  if (merges != nullptr) merges->unlock();
+  if (won) {
+    if (is_armed(node)) node->loop->disarm(node);
+    return true;
+  }
+  unref(own);
+  await(node, Phase::kWoken);
+  return false;
+}
+
+void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
+  Node* const root = loop->root();
+  Lock& merges = loop->merge_lock();
+  merges.lock();
+  if (!loop->set_closed()) {
+    merges.unlock();
+    root->phase.await(Phase::kWoken);
+    return;
+  }
+  finish(root, kCanceled, Callbacks::here, &merges);
+}
+
+}  // namespace ctxcore

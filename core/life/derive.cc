@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "core/life/derive.h"
+
+#include <cstring>
+
+#include "core/base/alloc.h"
+#include "core/base/error.h"
+#include "core/life/cancel.h"
+#include "core/life/grace.h"
+#include "core/life/make_node.h"
+#include "core/life/merge.h"
+#include "core/loop/loop.h"
+
+namespace ctxcore {
+
+// Once in the life of a parent.
+[[gnu::noinline]] void start_family(Node* node) {
+  Guard guard(home(node).lock);
+  node->flags.store(node->flags.load(std::memory_order_relaxed) | Node::kFamily,
+                    std::memory_order_release);
+}
+
+namespace {
+
+// The node whose timer brings, at this node's deadline, the end of this node, or the next step to it.
+TimerNode* owner_of_deadline(Node* node) {
+  for (;;) {
+    switch (node->kind) {
+      case Kind::deadline:
+        return static_cast<TimerNode*>(node);
+      case Kind::grace: {
+        Node* const parent = static_cast<GraceNode*>(node)->graced();
+        if (error_of(parent) != 0) return static_cast<TimerNode*>(node);
+        node = parent;
+        break;
+      }
+      case Kind::merged:
+        node = earliest_parent(static_cast<MergedNode*>(node));
+        break;
+      default:
+        node = node_of(node->parent);
+    }
+  }
+}
+
+// The node's deadline has passed, and the loop has not come to it yet: fires it here, at the ancestor it
+// belongs to, so that no child is done before its parent; and first what is due before it, so that all
+// end in their order. (The parent itself the loop may not know to be due: it may be late by less than a
+// tick.) The callbacks run where they always do.
+void fire_passed_deadline(Node* node) {
+  if (error_of(node) == 0) node->loop->fire_due();
+  while (error_of(node) == 0) fire(owner_of_deadline(node));
+  node->loop->ring();
+}
+
+int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
+  enter(carrier, parent);
+  *ret = carrier;
+  return 0;
+}
+
+}  // namespace
+
+int derive_cancel(Context* parent, uint32_t refs, Node** ret) {
+  return make_node<Node>(parent, Kind::cancel, refs, ret, node_of(parent)->deadline);
+}
+
+int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause* cause,
+                    uint32_t refs, Node** ret) {
+  Node* const above = node_of(parent);
+  if (above->deadline <= deadline) {
+    // The parent's deadline counts.
+    if (above->deadline <= now && above->deadline != kForever) fire_passed_deadline(above);
+    return derive_cancel(parent, refs, ret);
+  }
+  const bool timed = deadline > now && birth_error(above) == 0;
+  Loop* const loop = family_loop(above);
+  uint8_t wheel = kUnarmed;
+  if (timed) {
+    if (const int result = loop->start(); result < 0) return result;
+    wheel = loop->pick_wheel();
+  }
+  TimerNode* node = nullptr;
+  if (const int result =
+          make_node(parent, Kind::deadline, refs, &node, deadline, ref(cause), wheel);
+      result < 0) {
+    unref(cause);
+    return result;
+  }
+  if (timed) {
+    loop->arm(node, now);
+  } else if (error_of(node) == 0) {
+    end(node, kDeadlineExceeded, cause, Callbacks::here);
+  }
+  *ret = node;
+  return 0;
+}
+
+int derive_detached(Context* parent, Context** ret) {
+  // What hangs on it is listed by the root of the loop, which never ends.
+  Carrier* const carrier =
+      make_carrier(Kind::detached, parent, family_loop(node_of(parent))->root());
+  if (carrier == nullptr) return -ENOMEM;
+  *ret = carrier;
+  return 0;
+}
+
+int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret) {
+  family_loop(node_of(parent));  // from now on it lives there
+  auto* carrier = make<Value>(0, Kind::value, parent, node_of(parent), key, value, drop);
+  return carrier == nullptr ? -ENOMEM : finish_carrier(parent, carrier, ret);
+}
+
+int derive_string(Context* parent, const char* name, const char* value, Context** ret) {
+  family_loop(node_of(parent));
+  const size_t name_size = std::strlen(name) + 1;
+  const size_t value_size = value == nullptr ? 0 : std::strlen(value) + 1;
+  auto* carrier = make<Value>(name_size + value_size, Kind::string, parent, node_of(parent),
+                              nullptr, nullptr, nullptr);
+  if (carrier == nullptr) return -ENOMEM;
+  char* text = reinterpret_cast<char*>(carrier + 1);
+  carrier->key = std::memcpy(text, name, name_size);
+  if (value != nullptr) carrier->value = std::memcpy(text + name_size, value, value_size);
+  return finish_carrier(parent, carrier, ret);
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Making contexts below others. Each function returns 0 and a context with the references asked for,
+// or a negative errno with nothing changed.
+#ifndef CTX_CORE_LIFE_DERIVE_H
+#define CTX_CORE_LIFE_DERIVE_H
+
+#include <cstdint>
+
+#include "core/tree/cause.h"
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+int derive_cancel(Context* parent, uint32_t refs, Node** ret);
+
+// `now` is a reading of the parent's clock; the cause is borrowed and may be nullptr.
+int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause* cause,
+                    uint32_t refs, Node** ret);
+
+int derive_detached(Context* parent, Context** ret);
+int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret);
+int derive_string(Context* parent, const char* name, const char* value, Context** ret);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Making a node of any kind and listing it below its parent's.
+//
+// Invariants
+//  1. All that can fail comes before the node is visible to any other thread.
+//  2. A node that hangs on a carrier holds a reference to it; one that hangs on a node is kept by being
+//     listed there, and touches no count.
+//  3. A node whose parent is done, or is the root of a closed loop, is done before it is handed out.
+#ifndef CTX_CORE_LIFE_MAKE_NODE_H
+#define CTX_CORE_LIFE_MAKE_NODE_H
+
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/drive/process.h"
+#include "core/loop/loop.h"
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+// The spare memory of a shard, if it is that of a node of this kind.
+inline void* take_spare(Shard& shard, Kind kind) CTX_REQUIRES(shard.lock) {
+  Node* const spare = shard.spare.load(std::memory_order_relaxed);
+  if (spare == nullptr || spare->kind != kind) return nullptr;
+  shard.spare.store(nullptr, std::memory_order_relaxed);
+  return spare;
+}
+
+// The error that children of this node are born with; 0 while it is live. For a caller that has listed
+// the child, or else as a hint.
+inline int birth_error(const Node* above) {
+  if (is_root(above)) [[unlikely]]
+    return loop_of(above)->closed();
+  return error_of(above);
+}
+
+// Who ends a child that is born done.
+inline const Node* birth_ender(const Node* above) {
+  return is_root(above) ? loop_of(above)->root() : ender_of(above);
+}
+
+// Makes a T(parent, nearest value, loop, args...) with so many references, and lists it below its
+// parent's node; it is done already if its parent is. 0 or -ENOMEM.
+template <typename T, typename... Args>
+int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
+              Args... args) CTX_UNCHECKED_LOCKING {
+  Node* const above = node_of(parent);
+  Loop* const loop = family_loop(above);
+  set_family(above);
+  Children::Place place{nullptr, 0};
+  void* memory = nullptr;
+  if (above->children.may_have_spare()) {
+    place = above->children.lock_for_adding();
+    memory = take_spare(*place.shard, kind);
+    if (memory == nullptr) place.shard->lock.unlock();
+  }
+  if (memory == nullptr) {
+    memory = allocate(sizeof(T));
+    if (memory == nullptr) return -ENOMEM;
+    place = above->children.lock_for_adding();
+  }
+  T* const node = ::new (memory) T(parent, parent->values, loop, args...);
+  node->stamp = stamp::make(stamp::kContext);
+  node->refs.store(refs, std::memory_order_relaxed);
+  node->home_shard = place.index;
+  const int result = place.shard->add(node);
+  // The walk that ends the parent comes to this shard after it has set the error: it finds the node,
+  // or the node finds the error.
+  const int error = birth_error(above);
+  if (error != 0) mark(node, error, birth_ender(above));
+  place.shard->lock.unlock();
+  if (result < 0) {
+    deallocate(memory);
+    return result;
+  }
+  if (is_carrier(parent)) add_ref(parent);
+  *ret = node;
+  return 0;
+}
+
+// Gives back all references of a node that could not be finished.
+inline void give_up(Node* node, uint32_t refs) {
+  for (uint32_t i = 0; i < refs; ++i) release(node);
+}
+
+// What every new carrier gets: its stamp, and a reference to its parent.
+inline void enter(Carrier* carrier, Context* parent) {
+  carrier->stamp = stamp::make(stamp::kContext);
+  if (!is_static(parent)) add_ref(parent);
+}
+
+// A carrier that hangs on another node than its parent's.
+inline Carrier* make_carrier(Kind kind, Context* parent, Node* node) {
+  auto* carrier = make<Carrier>(0, kind, parent, parent->values, node);
+  if (carrier != nullptr) enter(carrier, parent);
+  return carrier;
+}
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// A node with several parents, which ends with the first of them.
+//
+// The merged node itself hangs on the root of the loop, by a carrier that holds the first parent for its
+// values. Each parent's node lists a link in its place, among its children: a walk that comes to a link
+// marks the node it stands for.
+//
+// With links the tree is a graph: two walks can reach one node, and each can meet what the other has
+// ended. What keeps that simple is one lock a loop, merge_lock(), and a flag, kLinked, on every node
+// below which a link hangs. Whoever ends such a node holds the lock from before its error is set until
+// everything below it is marked, whoever marked it.
+//
+// Invariants
+//  1. Links are listed, visited and taken out under merge_lock(). So a walk that finds a link finds its
+//     target in memory.
+//  2. Every ancestor of a link but the roots is kLinked before the link is listed. An ancestor that was
+//     ended before it had the flag is done with marking before the link is listed: so no walk without the
+//     lock comes to a link.
+//  3. A link stays listed until its target is freed: it keeps the parent, and whoever ended that, in
+//     memory, for the target to borrow the cause from.
+//  4. Of merged nodes one of which is below the other, the lower one has the higher birth number.
+//
+// Why nobody waits in a circle. A walk that holds the lock waits for the marking of those it met. If
+// they needed the lock they had it earlier, and have marked. If they did not, nothing below them has a
+// link, they wait only for walks below themselves that are like them, and none of those needs the lock.
+// For waking a walk waits, without the lock, for walks that had the lock earlier, or for such below it.
+//
+// Lock order: merge_lock() before all locks of the tree.
+#ifndef CTX_CORE_LIFE_MERGE_H
+#define CTX_CORE_LIFE_MERGE_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+struct LinkNode;
+
+// What ctx_merge makes. As a Link it is in the walk that ended it (walk.cc).
+struct MergedNode : Node, Link {
+  MergedNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t number,
+             size_t parents)
+      : Node(above, nearest, runner, when, Kind::merged), birth(number), count(parents) {}
+
+  const uint64_t birth;
+  const size_t count;         // as it was made; roots among the parents, too
+  LinkNode* links = nullptr;  // all that stand for it
+  Node* last = nullptr;       // of the nodes that its walk has to visit again; the walk's
+};
+
+// Stands for a merged node among the children of one of its parents. Never live, never a handle: its
+// error is set from the start, so that a walk looks twice.
+struct LinkNode : Node {
+  LinkNode(Node* above, MergedNode* merged)
+      : Node(above, nullptr, above->loop, kForever, Kind::link), target(merged) {
+    error.store(1, std::memory_order_relaxed);
+  }
+
+  MergedNode* const target;
+  LinkNode* sibling = nullptr;  // in the target's list, or in a chain of what has been taken out
+};
+
+// -EXDEV if the parents are not on one loop; -ENOMEM.
+int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** ret);
+
+// The parent that its deadline comes from; it must have one.
+Node* earliest_parent(const MergedNode* node);
+
+// For a merged node that is out of the tree, under merge_lock(): takes its links out. Those whose parent
+// has nothing else left are put into the chain *owed: the parent, pinned, is to be released next.
+void take_out_links(LinkNode* links, LinkNode** owed);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// Giving references back, and freeing: one step at a time up the tree, never recursing.
+//
+// Invariants
+//  1. The last reference of a node is given up only under its home shard's lock, and only if it is
+//     still the last one then: who finds a node in its parent's list, or armed, may therefore pin it
+//     under the lock of that list. For a merged node, which links find too, merge_lock() is held as well.
+//  2. A node with children keeps its place, its timer and its observers: its children still end with
+//     it. Nobody can add a child to it any more, since nobody has a handle.
+//  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
+#include "core/base/alloc.h"
+#include "core/base/check.h"
+#include "core/life/grace.h"
+#include "core/life/merge.h"
+#include "core/loop/loop.h"
+#include "core/loop/signals.h"
+#include "core/tree/context.h"
+#include "core/watch/cancel_fd.h"
+#include "core/watch/descriptor.h"
+
+namespace ctxcore {
+
+namespace {
+
+// The cause that the loop would have ended this node with; a reference, or nullptr.
+const Cause* reason_of(const Node* node) {
+  if (node->kind == Kind::cancel) return nullptr;
+  switch (node->kind) {
+    case Kind::deadline:
+      return static_cast<const TimerNode*>(node)->reason;
+    case Kind::fd:
+      return static_cast<const FdNode*>(node)->reason;
+    case Kind::signal:
+      return static_cast<const SignalNode*>(node)->reason;
+    default:
+      return nullptr;
+  }
+}
+
+// What is left of a node that was taken out of the tree, to be given back with no lock held.
+class Remains {
+ public:
+  Remains() = default;
+
+  // Under the home shard's lock, which may keep the memory in place of an older one.
+  Remains(Node* node, Shard& home)
+      : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
+    node->stamp = 0;  // a stale handle is told while the memory lasts
+    if (kKeepSpares && !family_) {
+      memory_ = home.spare.load(std::memory_order_relaxed);
+      home.spare.store(node, std::memory_order_relaxed);
+    }
+  }
+
+  void dispose() {
+    if (family_) {
+      free_standing_observers(memory_);
+      memory_->children.free_all();
+    }
+    unref(own_);
+    unref(reason_);
+    deallocate(memory_);
+  }
+
+ private:
+  Node* memory_ = nullptr;
+  const Cause* own_ = nullptr;
+  const Cause* reason_ = nullptr;
+  bool family_ = false;
+};
+
+enum class Fate { free, kept, pinned };
+
+// Takes a node's cancel descriptor away from the loop; false if the loop has pinned the node by it.
+bool unwatch_cancel_fd(Node* node) CTX_REQUIRES(observers_lock(node)) {
+  Observer* const found = find_standing(node, Observer::Type::cancel_fd);
+  return found == nullptr || node->loop->unwatch_last(static_cast<CancelFd*>(found));
+}
+
+// With one reference left, and nobody but children, the loop and their last releases to find the node:
+// what becomes of it. If children keep it, the last reference is given up here.
+[[gnu::noinline]] Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
+  Children& children = node->children;
+  children.lock_all();
+  Fate fate = Fate::free;
+  if (!children.empty()) {
+    // The loop may pin it meanwhile: then that pin's release decides.
+    uint32_t one = 1;
+    fate = node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
+                                                                                 : Fate::pinned;
+  } else if (node->refs.load(std::memory_order_acquire) != 1 || !unwatch_cancel_fd(node)) {
+    fate = Fate::pinned;  // by the loop, or by another release that found it empty
+  }
+  children.unlock_all();
+  return fate;
+}
+
+// Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
+// the loop has it no longer, nor has whom it observes.
+[[gnu::always_inline]] inline Fate decide(Node* node) {
+  if (has_family(node)) {
+    if (const Fate fate = decide_family(node); fate != Fate::free) return fate;
+  }
+  if (node->kind == Kind::cancel) return Fate::free;  // never armed
+  if (node->kind == Kind::grace) static_cast<GraceNode*>(node)->forget_parent();
+  return node->loop->disarm_last(node) ? Fate::free : Fate::pinned;
+}
+
+// Under the home shard's lock, for a node that is nobody's any more. Returns whose reference must be
+// given back next, or nullptr.
+[[gnu::always_inline]] inline Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
+  Context* const parent = node->parent;
+  Node* const above = node_of(parent);
+  CTX_ASSERT(shard.slots()[node->slot] == node);
+  shard.remove(node);
+  if (is_carrier(parent)) return parent;  // which this node held by a reference
+  // A parent that has lost its last handle before goes with its last child.
+  if (shard.count != 0 || above->refs.load(std::memory_order_relaxed) != 0) return nullptr;
+  add_ref(above);
+  return above;
+}
+
+// The root of a loop that is not the default one: its handles are gone, and with its last child it goes,
+// too.
+[[gnu::noinline]] void release_last_of_root(Node* root) {
+  if (is_static(root)) return;
+  do {
+    const Fate fate = decide_family(root);
+    if (fate == Fate::free) return root->loop->root_released();
+    if (fate == Fate::kept) return;
+  } while (!release_shared(root));
+}
+
+// Gives the last reference of a node up, if it still is the last one and nothing else keeps it. Of one that
+// is free then, tells what remains, and what is to be released next.
+[[gnu::always_inline]] inline Fate give_up_last(Node* node, Remains* remains,
+                                                Context** next) CTX_UNCHECKED_LOCKING {
+  Shard& shard = home(node);
+  shard.lock.lock();
+  const bool last = node->refs.load(std::memory_order_acquire) == 1;
+  const Fate fate = last ? decide(node) : Fate::pinned;
+  if (fate == Fate::free) {
+    *next = take_out(node, shard);
+    *remains = Remains(node, shard);
+  }
+  shard.lock.unlock();
+  return fate;
+}
+
+Context* release_last_of(Node* node) {
+  if (is_root(node)) {
+    release_last_of_root(node);
+    return nullptr;
+  }
+  Remains remains;
+  Context* next = nullptr;
+  Fate fate = Fate::pinned;
+  do {
+    fate = give_up_last(node, &remains, &next);
+  } while (fate == Fate::pinned && !release_shared(node));
+  if (fate == Fate::free) remains.dispose();
+  return next;
+}
+
+// The same for a merged node. Parents that it leaves behind are added to *owed.
+[[gnu::noinline]] Context* release_last_of(MergedNode* node,
+                                           LinkNode** owed) CTX_UNCHECKED_LOCKING {
+  Lock& merges = node->loop->merge_lock();
+  LinkNode* const links = node->links;
+  Remains remains;
+  Context* next = nullptr;
+  Fate fate = Fate::pinned;
+  do {
+    merges.lock();
+    fate = give_up_last(node, &remains, &next);
+    if (fate == Fate::free) take_out_links(links, owed);
+    merges.unlock();
+  } while (fate == Fate::pinned && !release_shared(node));
+  if (fate == Fate::free) remains.dispose();
+  return next;
+}
+
+// The parent of the first link, which goes.
+Context* pop_parent(LinkNode** links) {
+  LinkNode* const link = *links;
+  Context* const parent = link->parent;
+  *links = link->sibling;
+  deallocate(link);
+  return parent;
+}
+
+Context* release_last_of(Carrier* carrier) {
+  Context* const next = carrier->parent;
+  if (carrier->kind == Kind::value) {
+    auto* value = static_cast<Value*>(carrier);
+    if (value->drop != nullptr) value->drop(value->value);
+  }
+  deallocate(carrier);
+  return next;
+}
+
+}  // namespace
+
+void release_last(Context* context) {
+  LinkNode* owed = nullptr;  // stand for parents that merged nodes left behind
+  for (;;) {
+    do {
+      if (is_carrier(context)) {
+        context = release_last_of(static_cast<Carrier*>(context));
+      } else if (context->kind != Kind::merged) [[likely]] {
+        context = release_last_of(static_cast<Node*>(context));
+      } else {
+        context = release_last_of(static_cast<MergedNode*>(context), &owed);
+      }
+    } while (context != nullptr && !release_shared(context));
+    do {
+      if (owed == nullptr) [[likely]]
+        return;
+      context = pop_parent(&owed);
+    } while (release_shared(context));
+  }
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Look-up of request values: from one context that carries a value to the next above it, passing over
+// all others.
+#ifndef CTX_CORE_LIFE_VALUE_H
+#define CTX_CORE_LIFE_VALUE_H
+
+#include "core/tree/context.h"
+
+namespace ctxcore {
+
+void* find_value(const Context* context, const Key* key);
+const char* find_string(const Context* context, const char* name);
+
+}  // namespace ctxcore
+
+#endif

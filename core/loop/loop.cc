@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// What all loops have in common: starting, arming, and ending what is due.
+#include "core/loop/loop.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/life/cancel.h"
+#include "core/life/describe.h"
+#include "core/life/grace.h"
+#include "core/loop/signals.h"
+#include "core/system/thread.h"
+
+namespace ctxcore {
+
+namespace {
+
+constexpr uint64_t kSignalsId =
+    UINT64_MAX;  // no source's: the upper half counts, and begins with 1
+
+bool fire_source(Source* source) {
+  Node* const node = source->node;
+  if (source->reason == nullptr) return end(node, kCanceled, nullptr, Callbacks::queued);
+  source->reason->code = static_cast<int>(source->came);
+  describe_events(blank_text(source->reason), source->fd, source->came);
+  return end(node, kCanceled, source->reason, Callbacks::queued);
+}
+
+}  // namespace
+
+bool fire(TimerNode* node) {
+  if (node->kind == Kind::grace) {
+    const Node* const parent = static_cast<GraceNode*>(node)->graced();
+    return end(node, error_of(parent), cause_of(parent), Callbacks::queued);
+  }
+  return end(node, kDeadlineExceeded, node->reason, Callbacks::queued);
+}
+
+int Loop::open_poller() { return poller_.is_open() ? 0 : poller_.open(); }
+
+int Loop::start_threads() {
+  pthread_t calls{};
+  pthread_t clock{};
+  users_.fetch_add(2, std::memory_order_relaxed);
+  int result = start_thread("ctx-calls", run_calls, this, &calls);
+  if (result < 0) {
+    users_.fetch_sub(2, std::memory_order_relaxed);
+    return result;
+  }
+  result = start_thread("ctx-loop", run, this, &clock);
+  if (result < 0) {
+    users_.fetch_sub(1, std::memory_order_relaxed);
+    stopping_.store(true, std::memory_order_relaxed);
+    ring_calls();
+    pthread_join(calls, nullptr);
+    stopping_.store(false, std::memory_order_relaxed);
+    return result;
+  }
+  pthread_detach(calls);
+  pthread_detach(clock);
+  return 0;
+}
+
+int Loop::start() {
+  if (started()) return 0;
+  Guard guard(start_lock_);
+  if (started_.load(std::memory_order_relaxed)) return 0;
+  if (drive_ != Drive::told) {
+    if (const int result = open_poller(); result < 0) return result;
+    watching_.store(true, std::memory_order_release);
+  }
+  if (drive_ == Drive::threads) {
+    if (const int result = start_threads(); result < 0) {
+      watching_.store(false, std::memory_order_relaxed);
+      poller_.close();
+      return result;
+    }
+  }
+  started_.store(true, std::memory_order_release);
+  return 0;
+}
+
+int Loop::start_watching() {
+  if (drive_ != Drive::told) return start();
+  if (watching_.load(std::memory_order_acquire)) return 0;
+  Guard guard(start_lock_);
+  const int result = open_poller();
+  if (result == 0) watching_.store(true, std::memory_order_release);
+  return result;
+}
+
+uint8_t Loop::pick_wheel() const {
+  if (wheel_count_ == 1) return 0;
+  const int processor = sched_getcpu();
+  static_assert((kWheels & (kWheels - 1)) == 0);  // a mask: a division would cost five nanoseconds
+  return processor < 0 ? 0 : static_cast<uint8_t>(processor & (kWheels - 1));
+}
+
+void Loop::arm(TimerNode* node, int64_t now) {
+  const uint8_t wheel = node->armed.load(std::memory_order_relaxed);
+  const int64_t when = wheels_[wheel].insert(node, now);
+  if (when < alarm_.load(std::memory_order_relaxed)) set_alarm_by(when);
+}
+
+void Loop::disarm(Node* node) {
+  const uint8_t armed = node->armed.load(std::memory_order_acquire);
+  switch (armed) {
+    case kUnarmed:
+      return;
+    case kByDescriptor:
+      return sources_.remove(static_cast<FdNode*>(node));
+    case kBySignal:
+      return remove_signals(static_cast<SignalNode*>(node));
+    default:
+      return wheels_[armed].remove(static_cast<TimerNode*>(node));
+  }
+}
+
+bool Loop::disarm_last(Node* node) {
+  const uint8_t armed = node->armed.load(std::memory_order_acquire);
+  switch (armed) {
+    case kUnarmed:
+      // If it was taken out to fire, the pin that came with it shows in the count.
+      return node->refs.load(std::memory_order_acquire) == 1;
+    case kByDescriptor:
+      return sources_.remove_last(static_cast<FdNode*>(node));
+    case kBySignal:
+      return remove_signals_last(static_cast<SignalNode*>(node));
+    default:
+      return wheels_[armed].remove_last(static_cast<TimerNode*>(node));
+  }
+}
+
+int Loop::watch_signals(int fd) {
+  sources_.forget(fd);  // first: who leaves a place that is empty takes nothing out of the poller
+  const int result = poller_.watch(fd, POLLIN, kSignalsId, false);
+  return result == -EEXIST ? 0 : result;
+}
+
+void Loop::post(SignalNode* node) {
+  users_.fetch_add(1, std::memory_order_relaxed);  // the node that kept the loop may go meanwhile
+  {
+    Guard guard(posted_lock_);
+    push_back(posted_, node);
+  }
+  if (orphaned_.load(std::memory_order_acquire)) {
+    fire_posted();  // nobody else will
+    run_all();
+  } else {
+    set_alarm_by(kAtOnce);
+  }
+  if (is_ours()) leave();
+}
+
+bool Loop::has_posted() {
+  Guard guard(posted_lock_);
+  return posted_ != nullptr;
+}
+
+void Loop::set_alarm_by(int64_t when) {
+  if (drive_ == Drive::told) return;
+  Guard guard(alarm_lock_);
+  if (when >= alarm_.load(std::memory_order_relaxed)) return;
+  alarm_.store(when, std::memory_order_relaxed);
+  poller_.set_alarm(when);
+}
+
+// Sets the alarm to the next work there is. An alarm that has rung, and whose cause is gone, is silenced.
+void Loop::set_next_alarm() {
+  {
+    Guard guard(alarm_lock_);
+    alarm_.store(kForever, std::memory_order_relaxed);
+  }
+  const bool at_once = has_posted() || (drive_ == Drive::host && calls_.any());
+  const int64_t when = at_once ? kAtOnce : next_timer();
+  Guard guard(alarm_lock_);
+  if (when > alarm_.load(std::memory_order_relaxed)) return;
+  alarm_.store(when, std::memory_order_relaxed);
+  poller_.set_alarm(when);
+}
+
+int64_t Loop::next_timer() {
+  int64_t earliest = kForever;
+  for (unsigned i = 0; i < wheel_count_; ++i) earliest = std::min(earliest, wheels_[i].next());
+  return earliest;
+}
+
+// Sleeps if it is told to, and takes the sources that are ready, their nodes pinned.
+void Loop::collect(bool sleep, Link*& sources) {
+  Poller::Ready ready[Poller::kBatch];
+  int count = 0;
+  do {
+    count = poller_.wait(sleep, ready);
+    sleep = false;
+    for (int i = 0; i < count; ++i) {
+      if (ready[i].id == kSignalsId) {
+        receive_signals();
+      } else {
+        sources_.take(ready[i], sources);
+      }
+    }
+  } while (count >= Poller::kBatch - 1);  // one more may have been the alarm
+}
+
+int Loop::fire_posted() {
+  Link* due = nullptr;
+  {
+    Guard guard(posted_lock_);
+    std::swap(due, posted_);
+  }
+  int fired = 0;
+  while (Link* link = pop_front(due)) {
+    auto* node = static_cast<SignalNode*>(link);
+    fired += end(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
+    release_later(node);
+  }
+  return fired;
+}
+
+// One thread at a time, or who waits for a later deadline could come back before an earlier one is fired.
+int Loop::fire_timers() {
+  Link* due = nullptr;
+  const int fired = fire_timers_into(due);
+  while (Link* link = pop_front(due)) release_later(static_cast<TimerNode*>(link));
+  return fired;
+}
+
+int Loop::fire_timers_into(Link*& due) {
+  Guard guard(firing_lock_);
+  const int64_t time = now();
+  for (unsigned i = 0; i < wheel_count_; ++i) wheels_[i].expire(time, due);
+  sort(due, [](const Link* a, const Link* b) {
+    return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
+  });
+  int fired = 0;
+  for (Link* link = due; link != nullptr; link = link->next == due ? nullptr : link->next) {
+    fired += fire(static_cast<TimerNode*>(link)) ? 1 : 0;
+  }
+  return fired;
+}
+
+// One round of a loop: what is due is ended. The caller sets the next alarm afterwards.
+int Loop::turn(bool sleep) {
+  Link* sources = nullptr;
+  if (watching_.load(std::memory_order_acquire)) collect(sleep, sources);
+  int fired = 0;
+  while (Link* link = pop_front(sources)) {
+    auto* source = static_cast<Source*>(link);
+    Node* const node = source->node;
+    fired += fire_source(source) ? 1 : 0;
+    release_later(node);
+  }
+  fired += fire_posted();
+  fired += fire_timers();
+  return fired;
+}
+
+void Loop::release_later(Node* node) {
+  if (release_shared(node)) return;
+  // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
+  // that the cancel which ended the node is through: whoever calls this has made or awaited that.
+  Guard guard(home(node).lock);
+  if (!release_shared(node)) calls_.push_release(node);
+}
+
+void Loop::abandon() { poller_.close(); }
+
+}  // namespace ctxcore

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Who runs the clock for families of contexts: their timers, what else ends them from outside, the
+// thread that sleeps until the next such event, and the calls that thread must not make itself.
+//
+// A loop is driven by two threads of its own, by its host, or is told the time; the default loop is of the
+// first kind. All do the same in the same order: take what is due, end it, and leave callbacks to the
+// calls, which another thread runs, or the driver when all is marked and woken.
+//
+// Invariants
+//  1. `alarm_` is the time the poller's alarm is set to. It is changed under alarm_lock_, together with
+//     the alarm, and read without: see arm().
+//  2. While the loop looks for the next deadline `alarm_` is kForever: whoever arms meanwhile sets the
+//     alarm, and the loop afterwards only ever sets it earlier.
+//  3. Both threads run or none does.
+//  4. A loop that is not the default one is freed when its root is, its threads have left it and nobody
+//     dispatches it: `users_` counts those. Its handles hold its root together, as one; so does the
+//     process if the loop was made the default.
+//  5. `closed_` is set once, after the root's cause and phase, which tell of that end as an ended node's
+//     do; the root's own error stays 0, for a root is never done.
+//  6. Merged contexts are made, marked by a walk, and taken out of the tree under merge_lock_ (merge.h).
+//
+// Why no deadline is missed. A thread arms under the lock of a wheel, then reads `alarm_`. The loop
+// makes `alarm_` kForever, then looks into each wheel under its lock. If the insertion came first, the
+// loop finds it. If the look came first, its unlock makes the store before it visible to the thread
+// that inserts afterwards, which reads kForever or something newer, and sets the alarm itself. What is
+// pushed to the calls, or posted, is found in the same way, with the alarm set to `kAtOnce`.
+//
+// Lock order: start_lock_, firing_lock_ and, below the latter, merge_lock_ first of all; posted_lock_ and
+// alarm_lock_ are leaves. firing_lock_ is held while due nodes are ended, but not when calls are run.
+#ifndef CTX_CORE_LOOP_LOOP_H
+#define CTX_CORE_LOOP_LOOP_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/base/count.h"
+#include "core/loop/backlog.h"
+#include "core/loop/sources.h"
+#include "core/loop/wheel.h"
+#include "core/system/clock.h"
+#include "core/system/poller.h"
+
+namespace ctxcore {
+
+struct SignalNode;
+
+enum class Drive : uint8_t { threads, host, told };  // told the time, that is
+
+class Loop {
+ public:
+  static constexpr uint8_t kWheels = 8;  // one a processor, as far as they go
+
+  // The root lists every family of this loop that has no other parent. The wheels stand apart from the
+  // loop so that those of the default loop are zeros, which need no room in the file.
+  constexpr Loop(Drive drive, Node* root, Wheel* wheels, uint8_t wheel_count)
+      : drive_(drive), wheel_count_(wheel_count), root_(root), wheels_(wheels) {}
+
+  // A loop of the caller's, with one handle; nullptr without memory.
+  static Loop* create(Drive drive);
+  void ref() { count_up(handles_); }
+  void unref();
+  void root_released();  // nothing is left on it
+
+  Drive drive() const { return drive_; }
+  Node* root() const { return root_; }
+  bool started() const { return started_.load(std::memory_order_acquire); }
+  int64_t now() const {
+    return drive_ == Drive::told ? clock_.load(std::memory_order_acquire) : monotonic_now();
+  }
+  Calls& calls() { return calls_; }
+  Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
+  uint64_t next_birth() CTX_REQUIRES(merge_lock_) { return ++births_; }
+
+  // Starts what deadlines and deferred calls need, if it does not run yet. 0 or a negative errno, with
+  // nothing changed. Before the first arm().
+  int start();
+  int start_watching();  // the same, and what sources need
+
+  // 0, or the error that everything below the root is born with.
+  int closed() const { return closed_.load(std::memory_order_acquire); }
+  bool set_closed() CTX_REQUIRES(merge_lock_);  // by the first walk that ends all (walk.h)
+
+  uint8_t pick_wheel() const;  // for a new timer: two processors get two wheels
+  void arm(TimerNode* node, int64_t now);
+  void disarm(Node* node);       // whatever it was armed with
+  bool disarm_last(Node* node);  // if only one reference is left; else returns false
+
+  int watch(Source* source) { return sources_.add(source); }
+  void unwatch(Source* source) { sources_.remove(source); }
+  bool unwatch_last(Source* source) { return sources_.remove_last(source); }
+  int watch_signals(int fd);
+  void post(SignalNode* node);  // to be ended; pinned
+
+  // After a push to the calls, with no lock held and something that keeps the loop: sees to it that they
+  // are run.
+  void ring();
+  bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
+
+  // Gives back a pin of a node whose cancel is through. The last reference goes to the calls: it may run
+  // a user's drop, which must not hold up the clock.
+  void release_later(Node* node);
+
+  // Ends whose time has come, for a thread that drives no loop. What another thread is ending already is
+  // done, too, when it returns: it waits for that. The loop has been started.
+  void fire_due();
+
+  // The same, if anything is due that nobody has begun with, for a thread that waits on a loop which its
+  // host may not be driving. Returns when to come again.
+  int64_t fire_for_waiter();
+
+  // What a driver calls. How much was fired, -EBUSY or another negative errno.
+  int dispatch();
+  int advance(int64_t ns);
+  int64_t next_work();  // kForever: none
+  int host_fd();        // or a negative errno
+
+  void abandon();  // in a forked child: the threads are gone, the descriptors are not ours
+
+  uint32_t stamp = 0;
+
+ private:
+  static constexpr int64_t kAtOnce = 1;  // an alarm in the past
+
+  static void* run(void* self);
+  static void* run_calls(void* self);
+  int start_threads();
+  int open_poller();
+
+  void collect(bool sleep, Link*& sources);
+  int fire_posted();
+  int fire_timers();
+  int fire_timers_into(Link*& due);
+  int turn(bool sleep);
+  void run_batch();
+  void run_all();
+  bool has_posted();
+  int64_t next_timer();
+
+  void set_alarm_by(int64_t when);
+  void set_next_alarm();
+  void ring_calls();
+
+  bool is_ours() const { return stamp::check(stamp, stamp::kLoop) == 0; }  // not from before a fork
+  bool begin_driving();
+  void end_driving();
+  void leave();
+
+  const Drive drive_;
+  const uint8_t wheel_count_;
+  Node* const root_;
+  Wheel* const wheels_;
+  Calls calls_;
+  Poller poller_;
+  Sources sources_{poller_};
+  Lock alarm_lock_;
+  Lock posted_lock_;
+  Link* posted_ CTX_GUARDED_BY(posted_lock_) = nullptr;
+  std::atomic<int64_t> alarm_{kForever};
+  std::atomic<int64_t> clock_{0};  // of a loop that is told the time
+  Lock start_lock_;
+  Lock firing_lock_;
+  Lock merge_lock_;
+  uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
+  std::atomic<bool> started_{false};
+  std::atomic<bool> watching_{false};
+  std::atomic<bool> stopping_{false};  // its threads are to leave
+  std::atomic<bool> orphaned_{false};  // nobody can drive it any more
+  std::atomic<bool> driven_{false};    // dispatch or advance is under way
+  std::atomic<int32_t> closed_{0};
+  std::atomic<uint32_t> bell_{0};  // counts rings; the thread that runs calls sleeps on it
+  std::atomic<uint32_t> handles_{1};
+  std::atomic<uint32_t> users_{1};
+};
+
+// Ends a node whose time has come; its callbacks are left to the calls, for which the caller rings. True
+// if this call ended it.
+bool fire(TimerNode* node);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Signals that end nodes. A signal is taken by whoever reads it, and must end every node that waits for
+// it, on any loop; so the process has one signalfd, which every loop with such nodes watches. Whichever
+// loop reads a signal from it posts all nodes that wait for it, each to its own loop, which ends it.
+//
+// Invariants (all under one lock)
+//  1. A node is listed from when it is made until it is taken to be posted, or removed. The signalfd takes the signals that
+//     listed nodes wait for and no others, and is closed while none is listed.
+//  2. A node that is taken is pinned; who finds it listed may do so, for the last reference of a node is
+//     given up only after remove_last().
+//
+// Lock order: after a node's shards', before a loop's table of descriptors.
+#ifndef CTX_CORE_LOOP_SIGNALS_H
+#define CTX_CORE_LOOP_SIGNALS_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/list.h"
+#include "core/tree/cause.h"
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+// What ctx_with_signal makes. As a Link it is listed, or among what its loop has to end.
+struct SignalNode : Node, Link {
+  SignalNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t wanted,
+             Cause* why)
+      : Node(above, nearest, runner, when, Kind::signal), signals(wanted), reason(why) {
+    armed.store(kBySignal, std::memory_order_relaxed);
+  }
+
+  const uint64_t signals;  // bit i - 1 for signal i
+  bool listed = false;
+  Cause* const reason;  // blank until it is posted
+};
+
+// Which signals an array names; 0 if one of them cannot be waited for: it is none, or it is not blocked in
+// this thread, as those that cannot be blocked never are.
+uint64_t signals_of(const int* numbers, size_t count);
+
+void remove_signals(SignalNode* node);       // does nothing if it is not listed
+bool remove_signals_last(SignalNode* node);  // the same if it has one reference; else returns false
+
+void receive_signals();  // posts to the loops what the signalfd has
+void forget_signals();   // in a forked child
+
+// Derives a node that ends with a signal.
+int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include <pthread.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/life/describe.h"
+#include "core/life/make_node.h"
+#include "core/loop/loop.h"
+#include "core/loop/signals.h"
+
+namespace ctxcore {
+
+namespace {
+
+constexpr int kSignals = 64;
+
+struct Registry {
+  Lock lock;
+  int fd CTX_GUARDED_BY(lock) = -1;
+  Link* nodes CTX_GUARDED_BY(lock) = nullptr;
+  uint32_t waiting[kSignals] CTX_GUARDED_BY(lock) = {};  // how many nodes wait for each signal
+};
+constinit Registry registry;
+
+uint64_t bit(int signal) { return uint64_t{1} << (signal - 1); }
+
+// Counts a node in or out; true if the signalfd has to take other signals than before.
+bool count(uint64_t signals, int by) CTX_REQUIRES(registry.lock) {
+  bool changed = false;
+  for (int i = 0; i < kSignals; ++i) {
+    if ((signals >> i & 1) == 0) continue;
+    const uint32_t before = registry.waiting[i];
+    registry.waiting[i] += static_cast<uint32_t>(by);
+    changed = changed || before == 0 || registry.waiting[i] == 0;
+  }
+  return changed;
+}
+
+// Makes the signalfd take what nodes wait for. 0 or a negative errno; only the first one can fail.
+int take_waited_for() CTX_REQUIRES(registry.lock) {
+  sigset_t set;
+  sigemptyset(&set);
+  bool any = false;
+  for (int i = 0; i < kSignals; ++i) {
+    if (registry.waiting[i] == 0) continue;
+    sigaddset(&set, i + 1);
+    any = true;
+  }
+  const int saved = errno;
+  int result = 0;
+  if (any) {
+    const int fd = signalfd(registry.fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) result = -errno;
+    if (fd >= 0) registry.fd = fd;
+  } else if (registry.fd >= 0) {
+    // Where a child has a copy of it, the pollers keep it, too: it shall tell of nothing.
+    signalfd(registry.fd, &set, 0);
+    close(registry.fd);
+    registry.fd = -1;
+  }
+  errno = saved;
+  return result;
+}
+
+void unlist(SignalNode* node) CTX_REQUIRES(registry.lock) {
+  unlink(registry.nodes, node);
+  node->listed = false;
+  if (count(node->signals, -1)) take_waited_for();
+}
+
+int list(SignalNode* node) {
+  Guard guard(registry.lock);
+  if (error_of(node) != 0) return 0;
+  push_back(registry.nodes, node);
+  node->listed = true;
+  int result = count(node->signals, 1) ? take_waited_for() : 0;
+  if (result == 0) result = node->loop->watch_signals(registry.fd);
+  if (result < 0) unlist(node);
+  return result;
+}
+
+// Takes the nodes that wait for a signal off the list, pinned.
+void take(int signal, uint32_t sender, uint32_t user, bool sent, Link*& taken)
+    CTX_REQUIRES(registry.lock) {
+  if (registry.nodes == nullptr) return;
+  Link* const last = registry.nodes->prev;
+  Link* link = registry.nodes;
+  for (bool more = true; more;) {
+    more = link != last;
+    Link* const following = link->next;
+    auto* node = static_cast<SignalNode*>(link);
+    if ((node->signals & bit(signal)) != 0) {
+      unlist(node);
+      node->reason->code = signal;
+      describe_signal(blank_text(node->reason), signal, sent, sender, user);
+      add_ref(node);
+      push_back(taken, node);
+    }
+    link = following;
+  }
+}
+
+}  // namespace
+
+uint64_t signals_of(const int* numbers, size_t count) {
+  sigset_t blocked;
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  uint64_t signals = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (numbers[i] < 1 || numbers[i] > kSignals || sigismember(&blocked, numbers[i]) != 1) return 0;
+    signals |= bit(numbers[i]);
+  }
+  return signals;
+}
+
+void remove_signals(SignalNode* node) {
+  Guard guard(registry.lock);
+  if (node->listed) unlist(node);
+}
+
+bool remove_signals_last(SignalNode* node) {
+  Guard guard(registry.lock);
+  if (node->refs.load(std::memory_order_acquire) != 1) return false;
+  if (node->listed) unlist(node);
+  return true;
+}
+
+void receive_signals() {
+  const int saved = errno;
+  Link* taken = nullptr;
+  {
+    Guard guard(registry.lock);
+    signalfd_siginfo info;
+    while (registry.fd >= 0 && read(registry.fd, &info, sizeof info) == sizeof info) {
+      // A positive code is the system's: its sender is nobody.
+      take(static_cast<int>(info.ssi_signo), info.ssi_pid, info.ssi_uid,
+           info.ssi_code <= 0 && info.ssi_pid != 0, taken);
+    }
+  }
+  errno = saved;
+  while (Link* link = pop_front(taken)) {
+    auto* node = static_cast<SignalNode*>(link);
+    node->loop->post(node);
+  }
+}
+
+void forget_signals() CTX_UNCHECKED_LOCKING {
+  if (registry.fd >= 0) close(registry.fd);
+  ::new (&registry) Registry;
+}
+
+int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret) {
+  Node* const above = node_of(parent);
+  Loop* const loop = family_loop(above);
+  if (const int result = loop->start_watching(); result < 0) return result;
+  Cause* const reason = make_blank_cause(kSignalText);
+  if (reason == nullptr) return -ENOMEM;
+  SignalNode* node = nullptr;
+  int result = make_node(parent, Kind::signal, refs, &node, above->deadline, signals, reason);
+  if (result < 0) {
+    unref(reason);
+    return result;
+  }
+  result = list(node);
+  if (result < 0) {
+    give_up(node, refs);
+    return result;
+  }
+  *ret = node;
+  return 0;
+}
+
+}  // namespace ctxcore

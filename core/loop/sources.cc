@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#include "core/loop/sources.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/life/describe.h"
+#include "core/life/make_node.h"
+#include "core/loop/loop.h"
+
+namespace ctxcore {
+
+namespace {
+
+constexpr uint32_t kAlways = POLLERR | POLLHUP;  // told whatever was asked for
+
+uint64_t id_of(int fd, uint32_t serial) {
+  return uint64_t{serial} << 32 | static_cast<uint32_t>(fd);
+}
+
+bool is_open(int fd) {
+  const int saved = errno;
+  const bool open = fcntl(fd, F_GETFD) >= 0;
+  errno = saved;
+  return open;
+}
+
+uint32_t wanted_of(Link* first) {
+  uint32_t events = 0;
+  Link* link = first;
+  do {
+    events |= static_cast<Source*>(link)->events;
+    link = link->next;
+  } while (link != first);
+  return events;
+}
+
+}  // namespace
+
+// The table grows to the largest number there is; the system gives out the smallest that is free.
+bool Sources::make_room(int fd) {
+  const auto index = static_cast<size_t>(fd);
+  if (index < room_) return true;
+  const size_t room = std::max<size_t>(index + 1, std::max<size_t>(64, room_ * 2));
+  auto* const larger = static_cast<Place*>(reallocate(places_, room * sizeof(Place)));
+  if (larger == nullptr) return false;
+  std::fill(larger + room_, larger + room, Place{});
+  places_ = larger;
+  room_ = room;
+  return true;
+}
+
+int Sources::watch_anew(Place& place, int fd, uint32_t events) {
+  if (++place.serial == 0) ++place.serial;
+  const uint64_t id = id_of(fd, place.serial);
+  const int result = poller_.watch(fd, events, id, true);
+  return result == -EEXIST ? poller_.rewatch(fd, events, id) : result;
+}
+
+void Sources::empty(Place& place) {
+  while (Link* link = pop_front(place.first)) static_cast<Source*>(link)->watched = false;
+}
+
+void Sources::forget(int fd) {
+  Guard guard(lock_);
+  if (static_cast<size_t>(fd) < room_) empty(places_[fd]);
+}
+
+int Sources::add(Source* source) {
+  Guard guard(lock_);
+  // The walk that ended it has been here, or will find it unlinked.
+  if (error_of(source->node) != 0) return 0;
+  if (!make_room(source->fd)) return -ENOMEM;
+  Place& place = places_[source->fd];
+  int result = -ENOENT;
+  if (place.first != nullptr) {
+    const uint32_t events = wanted_of(place.first) | source->events;
+    result = poller_.rewatch(source->fd, events, id_of(source->fd, place.serial));
+    if (result == -ENOENT) empty(place);  // it was closed, and its number used again
+  }
+  if (result == -ENOENT) result = watch_anew(place, source->fd, source->events);
+  if (result < 0) return result;
+  push_back(place.first, source);
+  source->watched = true;
+  return 0;
+}
+
+void Sources::take_out(Source* source) {
+  if (!source->watched) return;
+  source->watched = false;
+  Place& place = places_[source->fd];
+  unlink(place.first, source);
+  if (place.first == nullptr) poller_.unwatch(source->fd);
+}
+
+void Sources::remove(Source* source) {
+  Guard guard(lock_);
+  take_out(source);
+}
+
+bool Sources::remove_last(Source* source) {
+  Guard guard(lock_);
+  if (source->node->refs.load(std::memory_order_acquire) != 1) return false;
+  take_out(source);
+  return true;
+}
+
+void Sources::take(const Poller::Ready& ready, Link*& due) {
+  const int fd = static_cast<int>(ready.id & UINT32_MAX);
+  Guard guard(lock_);
+  if (static_cast<size_t>(fd) >= room_) return;
+  Place& place = places_[fd];
+  if (place.serial != ready.id >> 32 || place.first == nullptr) return;
+  Link* taken = nullptr;
+  Link* const last = place.first->prev;
+  Link* link = place.first;
+  for (bool more = true; more;) {
+    more = link != last;
+    Link* const following = link->next;
+    auto* source = static_cast<Source*>(link);
+    source->came = ready.events & (source->events | kAlways);
+    if (source->came != 0) {
+      unlink(place.first, source);
+      source->watched = false;
+      push_back(taken, source);
+    }
+    link = following;
+  }
+  if (place.first == nullptr) {
+    poller_.unwatch(fd);
+  } else {
+    poller_.rewatch(fd, wanted_of(place.first), ready.id);
+  }
+  // Pinned only now, in release order: who gives back what it takes to be its last reference, and then
+  // closes the descriptor, has seen either no pin, and waits for the lock, or that we are through with it.
+  while (Link* pinned = pop_front(taken)) {
+    static_cast<Source*>(pinned)->node->refs.fetch_add(1, std::memory_order_release);
+    push_back(due, pinned);
+  }
+}
+
+void Sources::free_all() CTX_UNCHECKED_LOCKING { deallocate(places_); }
+
+int derive_fd(Context* parent, int fd, uint32_t events, uint32_t refs, Node** ret) {
+  if (!is_open(fd)) return -EBADF;
+  Node* const above = node_of(parent);
+  Loop* const loop = family_loop(above);
+  if (const int result = loop->start_watching(); result < 0) return result;
+  Cause* const reason = make_blank_cause(kEventsText);
+  if (reason == nullptr) return -ENOMEM;
+  FdNode* node = nullptr;
+  int result = make_node(parent, Kind::fd, refs, &node, above->deadline, fd, events, reason);
+  if (result < 0) {
+    unref(reason);
+    return result;
+  }
+  result = loop->watch(node);
+  if (result < 0) {
+    give_up(node, refs);
+    return result;
+  }
+  *ret = node;
+  return 0;
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include "core/system/clock.h"
+#include "core/system/futex.h"
+
+namespace ctxcore {
+
+int futex_wait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t until_ns) {
+  // A wait without a time limit is restarted by the kernel after a handler with SA_RESTART; one with
+  // a limit never is. So "for ever" is passed as a limit of 292 years.
+  const timespec until = to_timespec(until_ns);
+  const int saved = errno;
+  const long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                              &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+  const int error = result < 0 ? -errno : 0;
+  errno = saved;
+  return error;
+}
+
+void futex_wake(const std::atomic<uint32_t>* word, int count) {
+  const int saved = errno;
+  syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count);
+  errno = saved;
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// By epoll, with a timerfd in it. The alarm can be set earlier without waking the sleeper, and a
+// sleeping loop is woken by nothing but what it sleeps for. The events of epoll are those of poll, by
+// the same numbers.
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/system/clock.h"
+#include "core/system/poller.h"
+
+namespace ctxcore {
+
+namespace {
+
+static_assert(EPOLLIN == POLLIN && EPOLLPRI == POLLPRI && EPOLLOUT == POLLOUT &&
+              EPOLLERR == POLLERR && EPOLLHUP == POLLHUP && EPOLLRDHUP == POLLRDHUP);
+
+constexpr uint64_t kAlarm = 0;
+
+int control(int poller, int operation, int fd, uint32_t events, uint64_t id) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = id;
+  const int saved = errno;
+  const int result = epoll_ctl(poller, operation, fd, &event) == 0 ? 0 : -errno;
+  errno = saved;
+  return result;
+}
+
+}  // namespace
+
+int Poller::open() {
+  const int saved = errno;
+  int result = 0;
+  fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (fd_ < 0) {
+    result = -errno;
+  } else {
+    alarm_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    result = alarm_ < 0 ? -errno : watch(alarm_, POLLIN, kAlarm, false);
+    if (result < 0) close();
+  }
+  errno = saved;
+  return result;
+}
+
+void Poller::close() {
+  const int saved = errno;
+  if (alarm_ >= 0) ::close(alarm_);
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = alarm_ = -1;
+  errno = saved;
+}
+
+void Poller::set_alarm(int64_t when_ns) {
+  itimerspec when{};
+  if (when_ns != kForever) when.it_value = to_timespec(when_ns);
+  timerfd_settime(alarm_, TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+int Poller::watch(int fd, uint32_t events, uint64_t id, bool once) {
+  return control(fd_, EPOLL_CTL_ADD, fd, once ? events | EPOLLONESHOT : events, id);
+}
+
+int Poller::rewatch(int fd, uint32_t events, uint64_t id) {
+  return control(fd_, EPOLL_CTL_MOD, fd, events | EPOLLONESHOT, id);
+}
+
+void Poller::unwatch(int fd) { control(fd_, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int Poller::wait(bool sleep, Ready* ready) {
+  epoll_event events[kBatch];
+  const int saved = errno;
+  const int count = epoll_wait(fd_, events, kBatch, sleep ? -1 : 0);
+  int found = 0;
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u64 == kAlarm) {
+      uint64_t expirations = 0;
+      [[maybe_unused]] ssize_t size = read(alarm_, &expirations, sizeof expirations);
+    } else {
+      ready[found++] = {events[i].data.u64, events[i].events};
+    }
+  }
+  errno = saved;
+  return found;
+}
+
+bool Poller::ready() const {
+  pollfd self = {fd_, POLLIN, 0};
+  const int saved = errno;
+  const bool found = poll(&self, 1, 0) == 1;
+  errno = saved;
+  return found;
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "core/tree/children.h"
+
+#include <sched.h>
+
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+namespace {
+
+constexpr uint32_t kFirstArray = 2;  // size classes: room for 4 after room for 1;
+constexpr uint32_t kLargest = 26;    // and at most 67 million children in a shard
+
+// nullptr without memory: then all stays in one shard, slower but right.
+Children::PaddedShard* make_shards() {
+  void* memory = allocate_lines(sizeof(Children::PaddedShard) * Children::kMore);
+  return memory == nullptr ? nullptr : ::new (memory) Children::PaddedShard[Children::kMore];
+}
+
+}  // namespace
+
+bool Shard::grow() {
+  if (size_class == kLargest) return false;
+  const uint32_t larger = size_class == 0 ? kFirstArray : size_class + 1;
+  void* const old = size_class == 0 ? nullptr : place.many;
+  auto** const array = static_cast<Node**>(reallocate(old, sizeof(Node*) << larger));
+  if (array == nullptr) return false;
+  if (size_class == 0) array[0] = place.one;
+  place.many = array;
+  size_class = larger & 31;
+  return true;
+}
+
+void Shard::shrink() {
+  // An array that cannot be shrunk stays as it is.
+  void* const smaller = reallocate(place.many, sizeof(Node*) << (size_class - 1));
+  if (smaller == nullptr) return;
+  place.many = static_cast<Node**>(smaller);
+  --size_class;
+}
+
+void Shard::free_all() CTX_UNCHECKED_LOCKING {
+  if (size_class != 0) deallocate(place.many);
+  deallocate(spare.load(std::memory_order_relaxed));
+}
+
+Children::Place Children::lock_contended() {
+  PaddedShard* const shards = more.load(std::memory_order_acquire);
+  if (shards == nullptr) {
+    first.lock.lock();
+    if (more.load(std::memory_order_relaxed) == nullptr) {
+      more.store(make_shards(), std::memory_order_release);  // pairs with the acquire above
+    }
+    return {&first, 0};
+  }
+  const int processor = sched_getcpu();
+  const uint32_t i = processor < 0 ? 0 : static_cast<uint32_t>(processor) % kMore;
+  shards[i].lock.lock();
+  return {&shards[i], static_cast<uint8_t>(1 + i)};
+}
+
+void Children::lock_all() {
+  first.lock.lock();
+  for (uint32_t i = 1; i < shards(); ++i) at(static_cast<uint8_t>(i)).lock.lock();
+}
+
+void Children::unlock_all() {
+  for (uint32_t i = shards(); i-- > 1;) at(static_cast<uint8_t>(i)).lock.unlock();
+  first.lock.unlock();
+}
+
+bool Children::empty() {
+  uint32_t left = 0;
+  for (uint32_t i = 0; i < shards(); ++i) left += at(static_cast<uint8_t>(i)).count;
+  return left == 0;
+}
+
+void Children::free_all() {
+  for (uint32_t i = 0; i < shards(); ++i) at(static_cast<uint8_t>(i)).free_all();
+  deallocate(more.load(std::memory_order_relaxed));
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// A node's children: arrays of pointers, each child knowing its place, in one shard or in many.
+//
+// A child is listed from its birth until it is freed. Removal moves the last child into the gap, so
+// both ends are O(1), and a walk over the array prefetches, which a linked list cannot.
+//
+// Invariants
+//  1. shard.slots()[child.slot] is child, for the shard that child.home_shard names.
+//  2. All of a shard is guarded by its lock; so are `error`, `cause` and `flags` of the nodes that it
+//     lists, for writing.
+//  3. A capacity of 1 is the pointer inside the shard itself: a chain allocates no arrays.
+//  4. `more` goes from null to an array once, under the first shard's lock, when a thread that
+//     came to add a child has met another at that lock. From then on children are added there, in the
+//     shard of the adding thread's processor, so that threads on different processors write no common
+//     cache line. It costs the parent a kilobyte, for good.
+//  5. A shard keeps the memory of the leaf that was freed last, for the next child: who starts and ends
+//     one piece of work after the other below one parent calls malloc once. It is dead memory: all that
+//     counts is its kind, which tells its size. The checked build keeps none, for it would hide a use
+//     after free.
+//
+// Lock order: a shard of a parent before any shard of its child.
+#ifndef CTX_CORE_TREE_CHILDREN_H
+#define CTX_CORE_TREE_CHILDREN_H
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/base/lock.h"
+
+namespace ctxcore {
+
+struct Node;
+
+struct Shard {
+  Node** slots() CTX_REQUIRES(lock) { return size_class == 0 ? &place.one : place.many; }
+
+  // A capacity of 64 is kept: to grow again would cost more.
+  static constexpr uint32_t kSmallestArray = 6;
+
+  int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM; these two are inline in node.h
+  void remove(Node* child) CTX_REQUIRES(lock);
+  [[gnu::cold]] bool grow() CTX_REQUIRES(lock);
+  [[gnu::cold]] void shrink() CTX_REQUIRES(lock);
+
+  void free_all();  // with nobody left to share it
+
+  Lock lock;
+  uint32_t count : 27 CTX_GUARDED_BY(lock) = 0;
+  uint32_t size_class : 5 CTX_GUARDED_BY(lock) = 0;  // room for 2^size_class children
+  union {
+    Node* one;
+    Node** many;
+  } place CTX_GUARDED_BY(lock) = {nullptr};
+  std::atomic<Node*> spare{nullptr};  // see invariant 5; changed under lock, peeked at without
+};
+
+struct Children {
+  static constexpr uint32_t kMore = 16;
+  struct alignas(64) PaddedShard : Shard {};
+
+  Shard& at(uint8_t index) {
+    return index == 0 ? first : more.load(std::memory_order_acquire)[index - 1];
+  }
+
+  struct Place {
+    Shard* shard;
+    uint8_t index;
+  };
+
+  // The shard that this thread should add to, locked.
+  Place lock_for_adding() CTX_UNCHECKED_LOCKING {
+    if (more.load(std::memory_order_acquire) == nullptr && first.lock.try_lock()) {
+      return {&first, 0};
+    }
+    return lock_contended();
+  }
+
+  // False if an allocation cannot be avoided.
+  bool may_have_spare() const {
+    return more.load(std::memory_order_relaxed) != nullptr ||
+           first.spare.load(std::memory_order_relaxed) != nullptr;
+  }
+
+  // How many shards there are. Exact for a caller that holds first.lock, or has held it since the time
+  // it cares about.
+  uint32_t shards() const {
+    return more.load(std::memory_order_acquire) == nullptr ? 1 : 1 + kMore;
+  }
+
+  // All locks at once, to decide whether any child is left.
+  void lock_all() CTX_UNCHECKED_LOCKING;
+  void unlock_all() CTX_UNCHECKED_LOCKING;
+  bool empty() CTX_UNCHECKED_LOCKING;  // under lock_all()
+
+  void free_all();
+
+  Shard first;
+  std::atomic<PaddedShard*> more{nullptr};
+
+ private:
+  Place lock_contended() CTX_UNCHECKED_LOCKING;
+};
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "core/watch/cancel_fd.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/loop/loop.h"
+
+namespace ctxcore {
+
+namespace {
+
+int copy_of(int fd) {
+  const int saved = errno;
+  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const int result = copy < 0 ? -errno : copy;
+  errno = saved;
+  return result;
+}
+
+// The node's, made if need be; nullptr and a negative errno in *error if it is not to be had.
+CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
+  if (Observer* existing = find_standing(node, Observer::Type::cancel_fd)) {
+    return static_cast<CancelFd*>(existing);
+  }
+  Event event;
+  *error = event.open(Event::Use::resettable);
+  if (*error < 0) return nullptr;
+  auto* const made = make<CancelFd>(0, node, event);
+  *error = made == nullptr ? -ENOMEM : node->loop->watch(made);
+  if (*error < 0) {
+    event.close();
+    deallocate(made);
+    return nullptr;
+  }
+  push_front(node->observers, static_cast<Observer*>(made));
+  return made;
+}
+
+}  // namespace
+
+CancelFd::CancelFd(Node* ends, const Event& event)
+    : Observer(Type::cancel_fd), Source(ends, event.read_end, POLLIN, nullptr), written(event) {}
+
+int open_cancel_fd(Node* node) {
+  if (const int result = node->loop->start_watching(); result < 0) return result;
+  set_family(node);
+  Guard guard(observers_lock(node));
+  int error = 0;
+  CancelFd* const found = find_or_make(node, &error);
+  return found == nullptr ? error : copy_of(found->written.write_end);
+}
+
+}  // namespace ctxcore

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "core/watch/descriptor.h"
+
+#include <cerrno>
+
+#include "core/base/alloc.h"
+#include "core/watch/cancel_fd.h"
+
+namespace ctxcore {
+
+namespace {
+
+Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
+  return static_cast<Descriptor*>(find_standing(node, Observer::Type::descriptor));
+}
+
+void discard(Descriptor* descriptor) {
+  descriptor->done.close();
+  deallocate(descriptor);
+}
+
+void discard(CancelFd* descriptor) {
+  descriptor->written.close();
+  deallocate(descriptor);
+}
+
+// The node's descriptor, made if need be; nullptr and a negative errno in *error if it is not to be had.
+Descriptor* find_or_make(Node* node, int* error) {
+  {
+    Guard guard(observers_lock(node));
+    if (Descriptor* existing = find(node)) return existing;
+  }
+  auto* made = make<Descriptor>(0);
+  *error = made == nullptr ? -ENOMEM : made->done.open(Event::Use::lasting);
+  if (*error < 0) {
+    deallocate(made);
+    return nullptr;
+  }
+  set_family(node);
+  Descriptor* existing = nullptr;
+  {
+    Guard guard(observers_lock(node));
+    existing = find(node);
+    if (existing == nullptr) push_front(node->observers, made);
+  }
+  if (existing == nullptr) return made;
+  discard(made);
+  return existing;
+}
+
+}  // namespace
+
+Observer* find_standing(Node* node, Observer::Type type) {
+  Link* link = node->observers;
+  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == type) return observer;
+    link = link->next == node->observers ? nullptr : link->next;
+  }
+  return nullptr;
+}
+
+int descriptor_of(Node* node) {
+  if (is_root(node)) return -ENOTSUP;
+  int error = 0;
+  Descriptor* const descriptor = find_or_make(node, &error);
+  if (descriptor == nullptr) return error;
+  if (error_of(node) != 0) {
+    // The walk that ended the node may have been here before the descriptor was.
+    await(node, Phase::kMarked);
+    Guard guard(observers_lock(node));
+    descriptor->signal();
+  }
+  return descriptor->done.read_end;
+}
+
+void free_standing_observers(Node* node) CTX_UNCHECKED_LOCKING {
+  while (Link* link = pop_front(node->observers)) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == Observer::Type::descriptor) {
+      discard(static_cast<Descriptor*>(observer));
+    } else {
+      discard(static_cast<CancelFd*>(observer));
+    }
+  }
+}
+
+}  // namespace ctxcore

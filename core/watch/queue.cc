@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+#include "core/watch/queue.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "core/base/alloc.h"
+#include "core/system/clock.h"
+#include "core/system/futex.h"
+#include "core/tree/node.h"
+
+namespace ctxcore {
+
+// A page of entries, less what malloc needs: a million entries take 57 bytes each.
+struct Queue::Slab : Link {
+  static constexpr uint16_t kEntries = 72;
+
+  explicit Slab(Queue* owner) {
+    for (uint16_t i = kEntries; i-- > 0;) {
+      entries[i].index = i;
+      entries[i].queue = owner;
+      entries[i].next = free;
+      free = &entries[i];
+    }
+  }
+
+  static Slab* of(Entry* entry) {
+    auto* const first = reinterpret_cast<char*>(entry - entry->index);
+    return reinterpret_cast<Slab*>(first - sizeof(Slab) + sizeof(Slab::entries));
+  }
+
+  Link* free = nullptr;  // a chain
+  uint32_t used = 0;
+  Entry entries[kEntries];  // last
+};
+
+void Entry::post() {
+  Guard guard(queue->lock_);
+  queue->push(this);
+}
+
+Queue* Queue::create() {
+  auto* queue = make<Queue>(0);
+  if (queue != nullptr) queue->stamp = stamp::make(stamp::kQueue);
+  return queue;
+}
+
+Entry* Queue::take_entry() {
+  static_assert(sizeof(void*) != 8 || (sizeof(Entry) == 56 && sizeof(Slab) <= 4096 - 16));
+  if (slabs_ == nullptr || static_cast<Slab*>(slabs_)->free == nullptr) {
+    auto* made = make<Slab>(0, this);
+    if (made == nullptr) return nullptr;
+    push_front(slabs_, made);
+  }
+  auto* const slab = static_cast<Slab*>(slabs_);
+  auto* const entry = static_cast<Entry*>(slab->free);
+  slab->free = entry->next;
+  entry->next = nullptr;
+  ++slab->used;
+  ++used_;
+  if (slab->free == nullptr) slabs_ = slab->next;  // the ring turns: the full one is last now
+  entry->stamp = stamp::make(stamp::kWatch);
+  return entry;
+}
+
+void Queue::give_entry(Entry* entry) {
+  Slab* const slab = Slab::of(entry);
+  const bool was_full = slab->free == nullptr;
+  entry->stamp = 0;
+  entry->state = Entry::unused;
+  entry->next = slab->free;
+  slab->free = entry;
+  --slab->used;
+  --used_;
+  if (sweeping_) return;
+  if (slab->used == 0 && slabs_->next != slabs_) {
+    unlink(slabs_, slab);
+    deallocate(slab);
+  } else if (was_full) {
+    unlink(slabs_, slab);
+    push_front(slabs_, slab);
+  }
+}
+
+void Queue::push(Entry* entry) {
+  const bool first = posted_ == nullptr;
+  entry->state = Entry::posted;
+  push_back(posted_, entry);
+  if (!first) return;
+  if (event_.read_end >= 0) event_.set();
+  bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders it
+  if (sleepers_ > 0) futex_wake(&bell_, INT_MAX);
+}
+
+// The entry fires no more. The caller gives its context back afterwards, if it held one.
+void Queue::end_entry(Entry* entry) {
+  if (entry->state == Entry::posted) {
+    unlink(posted_, entry);
+    if (posted_ == nullptr && event_.read_end >= 0) event_.clear();
+  }
+  entry->state = Entry::over;
+  if (!entry->has_handle) give_entry(entry);
+}
+
+int Queue::descriptor() {
+  Guard guard(lock_);
+  if (event_.read_end < 0) {
+    if (const int result = event_.open(Event::Use::resettable); result < 0) return result;
+    if (posted_ != nullptr) event_.set();
+  }
+  return event_.read_end;
+}
+
+int Queue::add(Context* context, uint64_t token, Watch** ret) {
+  Node* const node = node_of(context);
+  if (is_root(node) && ret == nullptr) return 0;
+  Entry* entry = nullptr;
+  {
+    Guard guard(lock_);
+    entry = take_entry();
+    if (entry == nullptr) return -ENOMEM;
+    entry->token = token;
+    entry->context = context;
+    entry->has_handle = ret != nullptr;
+    entry->state = is_root(node) ? Entry::idle : Entry::armed;
+  }
+  if (is_root(node)) {
+    *ret = entry;
+    return 0;
+  }
+  add_ref(context);
+  set_family(node);
+  {
+    Guard guard(observers_lock(node));
+    if (error_of(node) == 0) {
+      push_back(node->observers, entry);
+      if (ret != nullptr) *ret = entry;  // before the event may be posted
+      return 0;
+    }
+  }
+  await(node, Phase::kMarked);
+  Guard guard(lock_);
+  push(entry);
+  if (ret != nullptr) *ret = entry;  // only now: it was in no list that a stop could take it from
+  return 0;
+}
+
+size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
+  Guard guard(lock_);
+  size_t count = 0;
+  for (; count < room && posted_ != nullptr; ++count) {
+    auto* const entry = static_cast<Entry*>(posted_);
+    contexts[count] = entry->context;
+    events[count] = {entry->token, error_of(node_of(entry->context)), 0};
+    end_entry(entry);
+  }
+  return count;
+}
+
+size_t Queue::drain(Posted* events, size_t room) {
+  Context* contexts[kBatch];
+  size_t total = 0;
+  ref();  // a drop function may give back the last handle
+  while (total < room) {
+    const size_t count = take_posted(events + total, std::min(room - total, kBatch), contexts);
+    for (size_t i = 0; i < count; ++i) release(contexts[i]);
+    total += count;
+    if (count < kBatch) break;
+  }
+  unref();
+  return total;
+}
+
+// Unless an event waits already.
+int Queue::sleep(int64_t until_ns) {
+  uint32_t rung = 0;
+  {
+    Guard guard(lock_);
+    if (posted_ != nullptr) return 0;
+    ++sleepers_;
+    rung = bell_.load(std::memory_order_relaxed);
+  }
+  const int result = futex_wait(bell_, rung, until_ns);
+  Guard guard(lock_);
+  --sleepers_;
+  return result;
+}
+
+int64_t Queue::wait(Posted* events, size_t room, int64_t until_ns) {
+  for (;;) {
+    const bool late = until_ns <= monotonic_now();
+    const int result = late ? 0 : sleep(until_ns);
+    const size_t count = drain(events, room);
+    if (count > 0) return static_cast<int64_t>(count);
+    if (late || result == -ETIMEDOUT) return 0;
+    if (result == -EINTR) return -EINTR;
+  }
+}
+
+// For an armed entry whose context the caller has pinned; false if it was posted or stopped meanwhile.
+bool Queue::disarm(Entry* entry, Node* node) {
+  Guard observers(observers_lock(node));
+  Guard guard(lock_);
+  if (entry->state != Entry::armed) return false;
+  unlink(node->observers, entry);
+  end_entry(entry);
+  return true;
+}
+
+bool Queue::stop(Entry* entry) {
+  for (;;) {
+    Context* context = nullptr;
+    bool posted = false;
+    {
+      Guard guard(lock_);
+      if (entry->state == Entry::idle) {
+        end_entry(entry);
+        return true;
+      }
+      posted = entry->state == Entry::posted;
+      if (!posted && entry->state != Entry::armed) return false;
+      context = entry->context;
+      if (posted) {
+        end_entry(entry);
+      } else {
+        add_ref(context);  // to lock its node's observers, which come before this lock
+      }
+    }
+    const bool stopped = posted || disarm(entry, node_of(context));
+    if (stopped) release(context);  // the entry's
+    if (!posted) release(context);  // the one above
+    if (stopped) return true;
+  }
+}
+
+void Queue::drop_handle(Entry* entry) {
+  bool gone = false;
+  {
+    Guard guard(lock_);
+    entry->has_handle = false;
+    if (entry->state == Entry::over || entry->state == Entry::idle) give_entry(entry);
+    gone = swept_ && used_ == 0;
+  }
+  if (gone) destroy();
+}
+
+void Queue::unref() {
+  if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  Link* first = nullptr;
+  {
+    Guard guard(lock_);
+    sweeping_ = true;
+    first = slabs_;
+  }
+  Link* slab = first;
+  while (slab != nullptr) {
+    for (Entry& entry : static_cast<Slab*>(slab)->entries) stop(&entry);
+    slab = slab->next == first ? nullptr : slab->next;
+  }
+  bool gone = false;
+  {
+    Guard guard(lock_);
+    swept_ = true;
+    gone = used_ == 0;
+  }
+  if (gone) destroy();
+}
+
+void Queue::destroy() CTX_UNCHECKED_LOCKING {
+  while (Link* slab = pop_front(slabs_)) deallocate(static_cast<Slab*>(slab));
+  if (event_.read_end >= 0) event_.close();
+  deallocate(this);
+}
+
+}  // namespace ctxcore

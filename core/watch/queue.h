@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Very many nodes, one descriptor: entries that observe nodes, and post themselves to their queue.
+//
+// Entries lie in slabs, which the queue owns: so they take little memory, and a queue that goes finds all
+// that it has.
+//
+// Invariants
+//  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock;
+//     that from armed under the lock of the node's observers, too.
+//  2. Armed: linked among the node's observers, or not handed out yet. Posted: linked among the queue's
+//     posted entries.
+//  3. Armed or posted it holds a reference to its context; who makes it `over` gives that back, with no
+//     lock held. Idle is an entry for a context that can never be done: it holds nothing.
+//  4. An entry that is over, and to which no handle is left, is unused.
+//  5. The descriptor is set exactly while the list of posted entries is not empty; both change under the
+//     queue's lock.
+//  6. The queue's memory lasts until its handles are gone, all that was armed or posted is over, and no
+//     handle to an entry is left.
+//
+// Lock order: a leaf; taken with the lock of a node's observers held.
+#ifndef CTX_CORE_WATCH_QUEUE_H
+#define CTX_CORE_WATCH_QUEUE_H
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/count.h"
+#include "core/base/list.h"
+#include "core/base/lock.h"
+#include "core/system/event.h"
+#include "core/tree/context.h"
+#include "core/tree/observer.h"
+
+namespace ctxcore {
+
+class Queue;
+
+// What is armed on a context for a queue. All but the Link and what never changes is guarded by the
+// queue's lock.
+struct Entry : Watch {
+  enum State : uint8_t { unused, idle, armed, posted, over };
+
+  Entry() : Watch(Type::entry) {}
+
+  void post();  // by the walk that ended the node, off the node's list and under its lock
+
+  State state = unused;
+  bool has_handle = false;
+  uint16_t index = 0;  // in its slab
+  Queue* queue = nullptr;
+  uint64_t token = 0;
+  Context* context = nullptr;
+};
+
+// What ctx_event is.
+struct Posted {
+  uint64_t token;
+  int32_t error;
+  uint32_t reserved;
+};
+
+class Queue {
+ public:
+  static Queue* create();  // with one handle; nullptr without memory
+  void ref() { count_up(handles_); }
+  void unref();
+
+  int descriptor();  // or a negative errno
+  int add(Context* context, uint64_t token, Watch** ret);
+  size_t drain(Posted* events, size_t room);
+
+  // As drain(), but waits until `until_ns` on CLOCK_MONOTONIC for the first. -EINTR if a signal came.
+  int64_t wait(Posted* events, size_t room, int64_t until_ns);
+
+  bool stop(Entry* entry);  // true if this call prevented its event
+  void drop_handle(Entry* entry);
+
+  uint32_t stamp = 0;
+
+ private:
+  static constexpr size_t kBatch = 64;  // entries taken under the lock at a time
+
+  friend struct Entry;
+  struct Slab;
+
+  Entry* take_entry() CTX_REQUIRES(lock_);  // nullptr without memory
+  void give_entry(Entry* entry) CTX_REQUIRES(lock_);
+  void push(Entry* entry) CTX_REQUIRES(lock_);
+  void end_entry(Entry* entry) CTX_REQUIRES(lock_);
+  bool disarm(Entry* entry, Node* node);
+  size_t take_posted(Posted* events, size_t room, Context** contexts);
+  int sleep(int64_t until_ns);
+  void destroy();
+
+  Lock lock_;
+  Link* posted_ CTX_GUARDED_BY(lock_) = nullptr;
+  Link* slabs_ CTX_GUARDED_BY(lock_) = nullptr;  // those with room come first
+  size_t used_ CTX_GUARDED_BY(lock_) = 0;        // entries that are not unused
+  uint32_t sleepers_ CTX_GUARDED_BY(lock_) = 0;
+  bool sweeping_ CTX_GUARDED_BY(lock_) = false;  // the last handle is gone: slabs stay as they are
+  bool swept_ CTX_GUARDED_BY(lock_) = false;     // and nothing is armed or posted any more
+  Event event_ CTX_GUARDED_BY(lock_);
+  std::atomic<uint32_t> handles_{1};
+  std::atomic<uint32_t> bell_{0};  // counts the times that a first event was posted
+};
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "core/watch/wait_circle.h"
+
+#if defined(CTX_CHECKED)
+
+#include <unistd.h>
+
+#include "core/base/lock.h"
+#include "core/watch/callback.h"
+
+namespace ctxcore {
+
+namespace {
+
+constinit Lock lock;
+constinit WaitsFor* first CTX_GUARDED_BY(lock) = nullptr;
+
+[[noreturn]] void report() {
+  constexpr char kText[] = "libctx: callbacks wait for each other's end, in a circle\n";
+  [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kText, sizeof kText - 1);
+  __builtin_trap();
+}
+
+}  // namespace
+
+const WaitsFor* WaitsFor::of(pthread_t thread) CTX_REQUIRES(lock) {
+  const WaitsFor* found = first;
+  while (found != nullptr && found->thread_ != thread) found = found->next_;
+  return found;
+}
+
+WaitsFor::WaitsFor(const Callback* callback) : callback_(callback) {
+  Guard guard(lock);
+  next_ = first;
+  first = this;
+  // From whom this thread waits for, on to whom that one waits for, and so on.
+  for (const WaitsFor* next = this; next != nullptr;) {
+    if (next->callback_->state.load(std::memory_order_acquire) == Callback::finished) return;
+    const pthread_t runner = next->callback_->runner.load(std::memory_order_relaxed);
+    if (runner == thread_) report();
+    next = of(runner);
+  }
+}
+
+WaitsFor::~WaitsFor() {
+  Guard guard(lock);
+  WaitsFor** place = &first;
+  while (*place != this) place = &(*place)->next_;
+  *place = next_;
+}
+
+}  // namespace ctxcore
+
+#endif
