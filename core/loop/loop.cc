@@ -12,9 +12,9 @@
 #include "core/base/error.h"
 #include "core/life/cancel.h"
 #include "core/life/describe.h"
-#include "core/life/grace.h"
 #include "core/loop/signals.h"
 #include "core/system/thread.h"
+#include "core/tree/grace_node.h"
 
 namespace ctxcore {
 

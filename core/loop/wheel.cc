@@ -5,9 +5,8 @@
 #include <bit>
 
 #include "core/base/check.h"
-#include "core/life/grace.h"
 #include "core/system/clock.h"
-#include "core/tree/node.h"
+#include "core/tree/grace_node.h"
 
 namespace ctxcore {
 
