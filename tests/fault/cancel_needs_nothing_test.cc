@@ -8,6 +8,7 @@
 
 #include "fault/faults.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"

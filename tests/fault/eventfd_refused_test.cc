@@ -13,6 +13,7 @@
 
 #include "fault/faults.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 
@@ -72,7 +73,7 @@ void BehaveAsAlways(int error) {
   EXPECT_FALSE(Readable(fd));
   ExpectReadsEmpty(fd);
   EXPECT_EQ(scope.Cancel(), 1);
-  EXPECT_EQ(epoll_wait(epoll, &event, 1, 60'000), 1);
+  EXPECT_EQ(epoll_wait(epoll, &event, 1, kLimitMs), 1);
   ReadAtRandom(fd);
   EXPECT_TRUE(Readable(fd));
   EXPECT_TRUE(Readable(copy));
@@ -84,7 +85,7 @@ void WorkWithDeadlinesAndPoll(int error) {
   const Scope timed = WithTimeout(ctx_background(), 5 * kMillisecond);
   const int fd = DoneFdWithout(error, timed);
   EXPECT_TRUE(IsPipe(fd));
-  EXPECT_TRUE(Readable(fd, 60'000));
+  EXPECT_TRUE(Readable(fd, kLimitMs));
   EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
 
   const Scope born_done = WithTimeout(ctx_background(), 0);

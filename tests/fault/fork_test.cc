@@ -11,6 +11,7 @@
 
 #include "fault/forked.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 
@@ -298,7 +299,7 @@ TEST(Fork, InsideACallbackThatReturnsInTheChildToo) {
   Callback forks([&](ctx_t*) {
     fflush(nullptr);
     pid = fork();
-    if (pid == 0) alarm(kChildLimitSeconds);
+    if (pid == 0) alarm(kLimit / kSecond);
   });
   Callback below;
   EXPECT_EQ(forks.Arm(scope), 0);

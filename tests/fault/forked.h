@@ -12,9 +12,9 @@
 
 #include <functional>
 
-namespace ctxtest {
+#include "support/time.h"
 
-inline constexpr unsigned kChildLimitSeconds = 60;  // only ends a child that has gone wrong
+namespace ctxtest {
 
 // Forks and runs body in the child, which then leaves by leave(status). Returns the child's pid.
 template <class Body>
@@ -22,7 +22,7 @@ pid_t Fork(const Body& body, void (*leave)(int) = _exit) {
   fflush(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
-    alarm(kChildLimitSeconds);
+    alarm(kLimit / kSecond);
     body();
     fflush(nullptr);
     leave(::testing::Test::HasFailure() ? 1 : 0);

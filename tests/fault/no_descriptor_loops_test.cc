@@ -60,8 +60,7 @@ TEST(NoDescriptorForLoops, AVirtualLoopNeedsNoneForItsClock) {
 
 // A threaded loop ends its threads, and gives its descriptors back, when its last context has gone.
 void ExpectOnlyThese(size_t threads, size_t descriptors) {
-  for (int i = 0; i < 60'000 && ThreadCount() != threads; ++i) poll(nullptr, 0, 1);
-  EXPECT_EQ(ThreadCount(), threads);
+  EXPECT_TRUE(Soon([&] { return ThreadCount() == threads; })) << ThreadCount();
   EXPECT_EQ(OpenDescriptors(), descriptors);
 }
 
@@ -156,7 +155,7 @@ TEST(NoDescriptorForLoops, ALoopThatHasBegunTakesDeadlinesAndDescriptors) {
     EXPECT_EQ(ctx_err(other), 0);
     pipe.Write();
     // Not host.Done(), which asks for a descriptor of the context's.
-    for (int i = 0; i < 60'000 && ctx_err(scope) == 0; ++i) {
+    for (int i = 0; i < kLimitMs && ctx_err(scope) == 0; ++i) {
       if (on == On::kManual) {
         Readable(ctx_loop_fd(host.loop()), 1);
         EXPECT_GE(ctx_loop_dispatch(host.loop()), 0);

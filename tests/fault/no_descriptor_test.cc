@@ -11,6 +11,7 @@
 
 #include "fault/no_descriptors.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 

@@ -7,6 +7,7 @@
 
 #include "fault/faults.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 
@@ -15,8 +16,7 @@ namespace {
 
 // A thread that was joined may still be listed for a moment.
 void ExpectNoThreadsOfTheLibrary() {
-  for (int i = 0; i < 60'000 && !Tasks("ctx-").empty(); ++i) poll(nullptr, 0, 1);
-  EXPECT_TRUE(Tasks("ctx-").empty());
+  EXPECT_TRUE(Soon([] { return Tasks("ctx-").empty(); }));
 }
 
 void ExpectTreeWorks() {

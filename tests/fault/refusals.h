@@ -172,8 +172,7 @@ class Refusals {
     EXPECT_TRUE(drop.Wait());
     // A loop of its own ends its threads, which may not have their names yet, when its last context
     // has gone.
-    for (int i = 0; i < 60'000 && ThreadCount() != threads_; ++i) poll(nullptr, 0, 1);
-    EXPECT_EQ(ThreadCount(), threads_);
+    EXPECT_TRUE(Soon([&] { return ThreadCount() == threads_; })) << ThreadCount();
   }
 
   const Construction& case_;

@@ -105,7 +105,7 @@ TEST_P(DoneDescriptor, WakesThoughSomeoneHasReadItAfterTheEnd) {
 TEST_P(DoneDescriptor, WakesEveryoneThoughEachReadsIt) {
   const Scope scope = WithCancel(ctx_background());
   const int fd = ctx_done_fd(scope);
-  const OwnFd dup(ctx_done_fd_dup(scope));
+  const Fd dup(ctx_done_fd_dup(scope));
   for (int round = 0; round < 3; ++round) {
     Watcher first(host(), fd, [&] {
       ReadByMistake(fd);

@@ -18,25 +18,12 @@
 #include <utility>
 
 #include "interop/host_loop.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
 
 namespace ctxtest {
-
-using Queue = Handle<ctx_queue_t, ctx_queue_unref>;
-
-// A descriptor that is closed at the end.
-class OwnFd {
- public:
-  explicit OwnFd(int fd) : fd_(fd) { EXPECT_GE(fd, 0); }
-  OwnFd(const OwnFd&) = delete;
-  ~OwnFd() { close(fd_); }
-  operator int() const { return fd_; }  // NOLINT: passes as the number
-
- private:
-  const int fd_;
-};
 
 // A descriptor's place in a loop, for as long as it lives or until it is stopped.
 class Watcher {
@@ -88,7 +75,7 @@ class Interop : public testing::TestWithParam<HostKind> {
   // Turns the loop for something else, so that whatever is readable meanwhile is reported as well.
   // Twice, since a loop may report one at a time, but it lets nobody wait for a second turn.
   [[nodiscard]] bool TurnForSomethingElse() {
-    const OwnFd bell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    const Fd bell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     const Watcher watcher(*host_, bell, [&] {
       eventfd_t rung = 0;
       EXPECT_EQ(eventfd_read(bell, &rung), 0);
@@ -101,7 +88,7 @@ class Interop : public testing::TestWithParam<HostKind> {
   }
 
  private:
-  const OwnFd patience_{timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
+  const Fd patience_{timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
   bool expired_ = false;
   std::unique_ptr<HostLoop> host_;
   std::unique_ptr<Watcher> patience_watcher_;
@@ -146,7 +133,7 @@ class OnceAsleep {
 
  private:
   bool WaitAsleep() const {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(kLimit);
     while (std::chrono::steady_clock::now() < end) {
       std::string line;
       std::getline(std::ifstream(stat_), line);  // number (name) state ...

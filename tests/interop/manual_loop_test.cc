@@ -9,6 +9,7 @@
 
 #include "interop/interop.h"
 #include "support/callback.h"
+#include "support/descriptor.h"
 
 namespace ctxtest {
 namespace {
@@ -136,7 +137,7 @@ TEST_P(ManualLoop, RunsWhatItsCallbacksDefer) {
 TEST_P(ManualLoop, WakesOnADescriptorThatCancels) {
   Manual manual(host());
   const Scope hour = WithTimeout(manual.root(), kHour);
-  const OwnFd cancel(ctx_cancel_fd(hour.canceler));
+  const Fd cancel(ctx_cancel_fd(hour.canceler));
   const OnceAsleep writer([&] {
     const uint64_t one = 1;
     EXPECT_EQ(write(cancel, &one, sizeof one), static_cast<ssize_t>(sizeof one));
@@ -148,12 +149,11 @@ TEST_P(ManualLoop, WakesOnADescriptorThatCancels) {
 
 TEST_P(ManualLoop, WakesOnADescriptorOfTheUsers) {
   Manual manual(host());
-  std::array<int, 2> ends{};
-  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
-  const OwnFd reader(ends[0]), writer(ends[1]);
+  const Pipe pipe;
   Scope scope;
-  ASSERT_EQ(ctx_with_fd(manual.root(), reader, POLLIN, scope.ctx.out(), scope.canceler.out()), 0);
-  const OnceAsleep other([&] { EXPECT_EQ(write(writer, "x", 1), 1); });
+  ASSERT_EQ(
+      ctx_with_fd(manual.root(), pipe.read_end, POLLIN, scope.ctx.out(), scope.canceler.out()), 0);
+  const OnceAsleep other([&] { pipe.Write(); });
   ASSERT_TRUE(RunUntil([&] { return ctx_err(scope) != 0; }));
   EXPECT_EQ(ctx_err(scope), CTX_CANCELED);
   EXPECT_EQ(manual.fired(), 1);

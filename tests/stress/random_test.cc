@@ -18,6 +18,7 @@
 
 #include "stress/episodes.h"
 #include "stress/tree.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -196,8 +197,7 @@ class Worker {
 template <class Condition>
 void RequireSoon(const Condition& condition, const char* what) {
   // Once something has gone wrong, there is no point in more waiting.
-  for (int i = 0; i < 60'000 && complaints.count() == 0 && !condition(); ++i) poll(nullptr, 0, 1);
-  Require(condition(), what);
+  Require(Soon([&] { return condition() || complaints.count() > 0; }) && condition(), what);
 }
 
 // Ends everything that is left, and looks whether it has all gone as it should.

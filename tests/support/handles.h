@@ -11,16 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "support/time.h"
+
 namespace ctxtest {
-
-inline constexpr int64_t kMicrosecond = 1'000;
-inline constexpr int64_t kMillisecond = 1'000'000;
-inline constexpr int64_t kSecond = 1'000'000'000;
-inline constexpr int64_t kHour = 3'600 * kSecond;
-
-// No test passes or fails by a time being short: every wait is for a condition, and this only ends
-// a run that has gone wrong.
-inline constexpr int64_t kLimit = 60 * kSecond;
 
 template <class T, T* (*Unref)(T*)>
 class Handle {
@@ -56,6 +49,7 @@ using Canceler = Handle<ctx_canceler_t, ctx_canceler_unref>;
 using Cause = Handle<const ctx_cause_t, ctx_cause_unref>;
 using Watch = Handle<ctx_watch_t, ctx_watch_unref>;
 using Loop = Handle<ctx_loop_t, ctx_loop_unref>;
+using Queue = Handle<ctx_queue_t, ctx_queue_unref>;
 
 // A context with the right to cancel it.
 struct Scope {
@@ -111,6 +105,12 @@ inline Scope WithGrace(ctx_t* parent, int64_t grace_ns) {
 inline Loop NewLoop(int kind) {
   Loop made;
   EXPECT_EQ(ctx_loop_new(kind, made.out()), 0);
+  return made;
+}
+
+inline Queue NewQueue() {
+  Queue made;
+  EXPECT_EQ(ctx_queue_new(made.out()), 0);
   return made;
 }
 

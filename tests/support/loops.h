@@ -7,7 +7,6 @@
 
 #include <ctx/ctx.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <time.h>
 
 #include <cerrno>
@@ -17,12 +16,11 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
-#include "support/process.h"
+#include "support/time.h"
 
 namespace ctxtest {
-
-inline constexpr int kPatienceMs = 60'000;  // only ends a run that has gone wrong
 
 struct VirtualLoop {
   Loop loop = NewLoop(CTX_LOOP_VIRTUAL);
@@ -52,7 +50,7 @@ struct ManualLoop {
   int DriveUntil(const std::function<bool()>& over) const {
     int fired = 0;
     while (!over()) {
-      if (!Readable(Fd(), kPatienceMs)) return -1;
+      if (!Readable(Fd(), kLimitMs)) return -1;
       const int result = Dispatch();
       EXPECT_GE(result, 0);
       if (result < 0) return -1;
@@ -79,15 +77,6 @@ inline void SleepUntil(int64_t when_ns) {
   const timespec when = {when_ns / kSecond, when_ns % kSecond};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr) == EINTR) {
   }
-}
-
-// Waits for a condition that nobody announces.
-inline bool Soon(const std::function<bool()>& condition) {
-  for (int i = 0; i < kPatienceMs; ++i) {
-    if (condition()) return true;
-    poll(nullptr, 0, 1);
-  }
-  return condition();
 }
 
 class Recorder {

@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -101,12 +100,6 @@ inline std::vector<Task> Tasks(const std::string& prefix) {
     if (task.name.rfind(prefix, 0) == 0) tasks.push_back(task);
   }
   return tasks;
-}
-
-// Whether a descriptor polls readable, now or within a limit.
-inline bool Readable(int fd, int limit_ms = 0) {
-  pollfd polled = {fd, POLLIN, 0};
-  return poll(&polled, 1, limit_ms) == 1 && (polled.revents & (POLLIN | POLLHUP)) != 0;
 }
 
 // Runs body on a thread whose stack would not survive a recursion over a tree.

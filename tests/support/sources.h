@@ -1,38 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
-// Owners for queues, loops, descriptors and blocked signals, and what makes contexts of them; and a loop
-// of each kind, driven as its host would.
+// What makes events and contexts of queues, descriptors and signals; and a loop of each kind, driven as
+// its host would.
 #ifndef CTX_TESTS_SUPPORT_SOURCES_H_
 #define CTX_TESTS_SUPPORT_SOURCES_H_
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <initializer_list>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "support/descriptor.h"
 #include "support/handles.h"
-#include "support/process.h"
+#include "support/time.h"
 
 namespace ctxtest {
-
-inline constexpr int kLimitMs = static_cast<int>(kLimit / kMillisecond);
-
-using Queue = Handle<ctx_queue_t, ctx_queue_unref>;
-
-inline Queue NewQueue() {
-  Queue made;
-  EXPECT_EQ(ctx_queue_new(made.out()), 0);
-  return made;
-}
 
 inline Watch Add(ctx_queue_t* queue, ctx_t* ctx, uint64_t token) {
   Watch made;
@@ -58,63 +44,6 @@ inline std::vector<uint64_t> Tokens(ctx_queue_t* queue) {
     if (events.empty()) return tokens;
     for (const ctx_event& event : events) tokens.push_back(event.token);
   }
-}
-
-// A descriptor that is closed at the end.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) { EXPECT_GE(fd, 0); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    Close();
-    fd_ = std::exchange(other.fd_, -1);
-    return *this;
-  }
-  ~Fd() { Close(); }
-  operator int() const { return fd_; }  // NOLINT: passes as the number
-  int release() { return std::exchange(fd_, -1); }
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_ = -1;
-};
-
-struct Pipe {
-  Pipe() {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    read_end = Fd(ends[0]);
-    write_end = Fd(ends[1]);
-  }
-  void Write() const { EXPECT_EQ(write(write_end, "x", 1), 1); }
-  void Read() const {
-    char byte;
-    EXPECT_EQ(read(read_end, &byte, 1), 1);
-  }
-
-  Fd read_end, write_end;
-};
-
-struct SocketPair {
-  SocketPair() {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    server = Fd(ends[0]);
-    client = Fd(ends[1]);
-  }
-
-  Fd server, client;
-};
-
-// What poll(2) reports of a descriptor now.
-inline int Polled(int fd, int events) {
-  pollfd polled = {fd, static_cast<short>(events), 0};
-  EXPECT_GE(poll(&polled, 1, 0), 0);
-  return polled.revents;
 }
 
 inline Scope WithFd(ctx_t* parent, int fd, int events) {

@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
-namespace ctxtest {
+#include "support/time.h"
 
-inline constexpr std::chrono::seconds kPatience{60};  // only ends a run that has gone wrong
+namespace ctxtest {
 
 // Counts up; threads wait until it has reached a value.
 class Counter {
@@ -33,7 +33,7 @@ class Counter {
   }
   [[nodiscard]] bool WaitFor(int n) const {
     std::unique_lock<std::mutex> lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return count_ >= n; });
+    return changed_.wait_for(lock, std::chrono::nanoseconds(kLimit), [&] { return count_ >= n; });
   }
 
  private:

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "cases.h"
+#include "support/descriptor.h"
 #include "support/process.h"
+#include "support/time.h"
 
 namespace ctxtest {
 namespace {
@@ -44,7 +46,7 @@ TEST(Loops, AManualOneIsDispatched) {
     ExpectThrows(std::errc::device_or_resource_busy, [&] { loop.dispatch(); });
   });
   while (!ctx.is_done()) {
-    ASSERT_TRUE(Readable(loop.fd(), 60'000));
+    ASSERT_TRUE(Readable(loop.fd(), kLimitMs));
     loop.dispatch();
   }
   EXPECT_TRUE(called);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cases.h"
-#include "support/process.h"
+#include "support/descriptor.h"
 
 namespace ctxtest {
 namespace {

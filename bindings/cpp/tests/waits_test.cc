@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cases.h"
-#include "support/process.h"
+#include "support/descriptor.h"
 #include "support/sync.h"
 
 namespace ctxtest {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -17,7 +18,6 @@ namespace ctxtest {
 namespace {
 
 constexpr int kRounds = kSanitized ? 200 : 1000;
-constexpr int kLimitMs = static_cast<int>(kLimit / kMillisecond);
 
 TEST(Signal, Rule06_NoDescriptorIsReadableBeforeTheErrorIsSet) {
   Scope parent, child;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -19,23 +20,6 @@ namespace ctxtest {
 namespace {
 
 const ctx_key_t kKey = {"key"};
-constexpr int kLimitMs = static_cast<int>(kLimit / kMillisecond);
-
-// A descriptor that is closed at the end.
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) { EXPECT_GE(fd, 0); }
-  Fd(const Fd&) = delete;
-  ~Fd() { Close(); }
-  operator int() const { return fd_; }  // NOLINT: passes as the number
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
 
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 

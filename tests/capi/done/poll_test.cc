@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/signals.h"
@@ -17,28 +18,14 @@
 namespace ctxtest {
 namespace {
 
-// A pipe whose read end is polled.
-class Pipe {
- public:
-  Pipe() { EXPECT_EQ(pipe2(ends_.data(), O_CLOEXEC), 0); }
-  Pipe(const Pipe&) = delete;
-  ~Pipe() {
-    close(ends_[0]);
-    close(ends_[1]);
-  }
-  void Fill() { EXPECT_EQ(write(ends_[1], "x", 1), 1); }
-  pollfd ForRead() const { return {ends_[0], POLLIN, 0}; }
-  pollfd ForWrite() const { return {ends_[1], POLLOUT, 0}; }
-
- private:
-  std::array<int, 2> ends_{};
-};
+pollfd ForRead(const Pipe& pipe) { return {pipe.read_end, POLLIN, 0}; }
+pollfd ForWrite(const Pipe& pipe) { return {pipe.write_end, POLLOUT, 0}; }
 
 TEST(Poll, TellsHowManyDescriptorsAreReady) {
   const Scope scope = WithCancel(ctx_background());
   Pipe ready, idle;
-  ready.Fill();
-  std::array<pollfd, 3> fds = {idle.ForRead(), ready.ForRead(), ready.ForWrite()};
+  ready.Write();
+  std::array<pollfd, 3> fds = {ForRead(idle), ForRead(ready), ForWrite(ready)};
   EXPECT_EQ(ctx_poll(scope, fds.data(), 3, kLimit), 2);
   EXPECT_EQ(fds[0].revents, 0);
   EXPECT_EQ(fds[1].revents, POLLIN);
@@ -49,8 +36,8 @@ TEST(Poll, TellsHowManyDescriptorsAreReady) {
 TEST(Poll, LeavesTheArrayAsItWasButForRevents) {
   const Scope scope = WithCancel(ctx_background());
   Pipe pipe;
-  pipe.Fill();
-  std::array<pollfd, 2> fds = {pipe.ForRead(), pollfd{-1, POLLOUT, 77}};
+  pipe.Write();
+  std::array<pollfd, 2> fds = {ForRead(pipe), pollfd{-1, POLLOUT, 77}};
   const int fd = fds[0].fd;
   EXPECT_EQ(ctx_poll(scope, fds.data(), 2, 0), 1);
   EXPECT_EQ(fds[0].fd, fd);
@@ -63,7 +50,7 @@ TEST(Poll, LeavesTheArrayAsItWasButForRevents) {
 TEST(Poll, Returns0WhenTheTimeIsOver) {
   const Scope scope = WithCancel(ctx_background());
   const Pipe idle;
-  pollfd fd = idle.ForRead();
+  pollfd fd = ForRead(idle);
   EXPECT_EQ(ctx_poll(scope, &fd, 1, 0), 0);
   EXPECT_EQ(ctx_poll(scope, &fd, 1, 2 * kMillisecond), 0);
   EXPECT_EQ(ctx_poll(scope, nullptr, 0, kMillisecond), 0);
@@ -73,8 +60,8 @@ TEST(Poll, ADoneContextWinsOverReadyDescriptors) {
   const Scope canceled = WithCancel(ctx_background()), late = WithTimeout(ctx_background(), 0);
   canceled.Cancel();
   Pipe ready;
-  ready.Fill();
-  pollfd fd = ready.ForRead();
+  ready.Write();
+  pollfd fd = ForRead(ready);
   EXPECT_EQ(ctx_poll(canceled, &fd, 1, kLimit), CTX_CANCELED);
   EXPECT_EQ(ctx_poll(canceled, &fd, 1, 0), CTX_CANCELED);
   EXPECT_EQ(ctx_poll(late, &fd, 1, kLimit), CTX_DEADLINE_EXCEEDED);
@@ -89,7 +76,7 @@ TEST(Poll, ACancelMeanwhileEndsIt) {
       kSanitized ? 200 : 1000, [&] { scope = WithCancel(ctx_background()); },
       {[&] { scope.Cancel(); },
        [&] {
-         pollfd fd = idle.ForRead();
+         pollfd fd = ForRead(idle);
          wrong += ctx_poll(scope, &fd, 1, CTX_FOREVER) != CTX_CANCELED;
        }},
       [] {});
@@ -99,15 +86,15 @@ TEST(Poll, ACancelMeanwhileEndsIt) {
 TEST(Poll, ADeadlineMeanwhileEndsIt) {
   const Scope timed = WithTimeout(ctx_background(), 3 * kMillisecond);
   const Pipe idle;
-  pollfd fd = idle.ForRead();
+  pollfd fd = ForRead(idle);
   EXPECT_EQ(ctx_poll(timed, &fd, 1, CTX_FOREVER), CTX_DEADLINE_EXCEEDED);
 }
 
 TEST(Poll, ADescriptorThatBecomesReadyMeanwhileEndsIt) {
   const Scope scope = WithCancel(ctx_background());
   Pipe pipe;
-  pollfd fd = pipe.ForRead();
-  std::thread writer([&] { pipe.Fill(); });
+  pollfd fd = ForRead(pipe);
+  std::thread writer([&] { pipe.Write(); });
   EXPECT_EQ(ctx_poll(scope, &fd, 1, CTX_FOREVER), 1);
   EXPECT_EQ(fd.revents, POLLIN);
   writer.join();
@@ -115,11 +102,11 @@ TEST(Poll, ADescriptorThatBecomesReadyMeanwhileEndsIt) {
 
 TEST(Poll, OnWhatIsNeverDoneItIsPollAlone) {
   Pipe ready, idle;
-  ready.Fill();
+  ready.Write();
   for (ctx_t* ctx : {ctx_background(), ctx_todo()}) {
-    pollfd fd = ready.ForRead();
+    pollfd fd = ForRead(ready);
     EXPECT_EQ(ctx_poll(ctx, &fd, 1, CTX_FOREVER), 1);
-    fd = idle.ForRead();
+    fd = ForRead(idle);
     EXPECT_EQ(ctx_poll(ctx, &fd, 1, kMillisecond), 0);
     EXPECT_EQ(ctx_poll(ctx, nullptr, 0, 0), 0);
   }
@@ -135,15 +122,15 @@ TEST(Poll, AClosedDescriptorIsReportedAsPollDoes) {
 TEST(Poll, ManyDescriptors) {
   const Scope scope = WithCancel(ctx_background());
   Pipe ready, idle;
-  ready.Fill();
-  std::vector<pollfd> fds(700, idle.ForRead());
+  ready.Write();
+  std::vector<pollfd> fds(700, ForRead(idle));
   EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), 0), 0);
-  fds.back() = ready.ForRead();
-  fds[13] = ready.ForRead();
+  fds.back() = ForRead(ready);
+  fds[13] = ForRead(ready);
   EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), kLimit), 2);
   EXPECT_EQ(fds[13].revents, POLLIN);
   EXPECT_EQ(fds.back().revents, POLLIN);
-  std::fill(fds.begin(), fds.end(), idle.ForRead());
+  std::fill(fds.begin(), fds.end(), ForRead(idle));
   std::thread canceller([&] { scope.Cancel(); });
   EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), CTX_FOREVER), CTX_CANCELED);
   canceller.join();
@@ -152,7 +139,7 @@ TEST(Poll, ManyDescriptors) {
 TEST(Poll, BadArgumentsAreEINVAL) {
   const Scope live = WithCancel(ctx_background()), done = WithTimeout(ctx_background(), 0);
   const Pipe idle;
-  pollfd fd = idle.ForRead();
+  pollfd fd = ForRead(idle);
   fd.revents = 42;
   for (ctx_t* ctx : {live.ctx.get(), done.ctx.get(), ctx_background()}) {
     EXPECT_EQ(ctx_poll(ctx, nullptr, 1, 0), -EINVAL);
@@ -165,7 +152,7 @@ TEST(Poll, BadArgumentsAreEINVAL) {
 TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
   const Scope scope = WithCancel(ctx_background());
   const Pipe idle;
-  pollfd fd = idle.ForRead();
+  pollfd fd = ForRead(idle);
   for (nfds_t n : {~nfds_t{0}, ~nfds_t{0} / sizeof(pollfd), ~nfds_t{0} / 2}) {
     const int result = ctx_poll(scope, &fd, n, 0);
     EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
@@ -175,7 +162,7 @@ TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
 TEST(Poll, ASignalHandlerEndsIt) {
   const Scope scope = WithCancel(ctx_background());
   const Pipe idle;
-  pollfd fd = idle.ForRead();
+  pollfd fd = ForRead(idle);
   for (int flags : {0, SA_RESTART}) {
     EXPECT_EQ(Interrupted(flags, [&] { return ctx_poll(scope, &fd, 1, CTX_FOREVER); }), -EINTR);
     EXPECT_EQ(Interrupted(flags, [&] { return ctx_poll(scope, nullptr, 0, kLimit); }), -EINTR);
@@ -190,7 +177,7 @@ TEST(Poll, LeavesNothingBehind) {
   {
     const Scope scope = WithCancel(Watched(ctx_background(), &drop));
     const Pipe idle;
-    pollfd fd = idle.ForRead();
+    pollfd fd = ForRead(idle);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(ctx_poll(scope, &fd, 1, 0), 0);
   }
   EXPECT_EQ(drop.count(), 1);

@@ -50,7 +50,7 @@ TEST(LoopHost, AnEarlierDeadlineFromAnotherThreadWakesTheHost) {
   EXPECT_EQ(manual.Dispatch(), 0);
   Scope near;
   std::thread other([&] { near = WithTimeout(manual.root, 30 * kMillisecond); });
-  EXPECT_TRUE(Readable(manual.Fd(), kPatienceMs));
+  EXPECT_TRUE(Readable(manual.Fd(), kLimitMs));
   other.join();
   EXPECT_EQ(manual.DriveUntilDone(near), 1);
 }
@@ -135,7 +135,7 @@ void DriveWithWorkers(const std::function<bool(const ManualLoop&)>& sleep_and_di
 
 TEST(LoopHost, AHostThatPollsMissesNothing) {
   DriveWithWorkers([](const ManualLoop& manual) {
-    return Readable(manual.Fd(), kPatienceMs) && manual.Dispatch() >= 0;
+    return Readable(manual.Fd(), kLimitMs) && manual.Dispatch() >= 0;
   });
 }
 
@@ -146,7 +146,7 @@ TEST(LoopHost, AnEdgeTriggeredHostThatDispatchesUntil0MissesNothing) {
     epoll_event event = {};
     event.events = EPOLLIN | EPOLLET;
     if (!added) added = epoll_ctl(epoll, EPOLL_CTL_ADD, manual.Fd(), &event) == 0;
-    if (epoll_wait(epoll, &event, 1, kPatienceMs) != 1) return false;
+    if (epoll_wait(epoll, &event, 1, kLimitMs) != 1) return false;
     int result = 0;
     while ((result = manual.Dispatch()) > 0) {
     }

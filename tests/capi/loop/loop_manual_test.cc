@@ -69,7 +69,7 @@ TEST(Manual, Rule24_ADeadlineFiresInDispatchAndCallsBackOnThatThread) {
   const Scope timed = WithTimeout(manual.root, 2 * kMillisecond);
   Callback callback([&](ctx_t* ctx) { EXPECT_EQ(ctx_err(ctx), CTX_DEADLINE_EXCEEDED); });
   callback.Arm(timed);
-  ASSERT_TRUE(Readable(manual.Fd(), kPatienceMs));
+  ASSERT_TRUE(Readable(manual.Fd(), kLimitMs));
   SleepUntil(manual.Now() + kPast);
   EXPECT_EQ(ctx_err(timed), 0) << "nobody has dispatched";
   EXPECT_EQ(callback.runs(), 0);
@@ -87,7 +87,7 @@ TEST(Manual, Rule16_NeverEarly) {
     while (ctx_err(timed) == 0) {
       const int64_t remaining = ctx_remaining(timed);
       if (manual.Dispatch() == 1) break;
-      ASSERT_TRUE(remaining > 0 || Readable(manual.Fd(), kPatienceMs));
+      ASSERT_TRUE(remaining > 0 || Readable(manual.Fd(), kLimitMs));
     }
     EXPECT_LE(ctx_remaining(timed), 0);
     EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
@@ -194,7 +194,7 @@ TEST(Manual, Rule24_ADeferredCallbackWaitsForDispatch) {
   at_once.Arm(scope);
   EXPECT_TRUE(manual.Settles());
   std::thread other([&] { EXPECT_EQ(scope.Cancel(), 1); });
-  EXPECT_TRUE(Readable(manual.Fd(), kPatienceMs));
+  EXPECT_TRUE(Readable(manual.Fd(), kLimitMs));
   other.join();
   EXPECT_EQ(at_once.runs(), 1);
   EXPECT_NE(at_once.thread(), std::this_thread::get_id());

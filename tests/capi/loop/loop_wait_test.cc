@@ -76,7 +76,7 @@ TEST(LoopWait, Rule38_AHostThatSleepsOnTheDescriptorIsWoken) {
   callback.Arm(timed);
   std::thread waiter([&] { EXPECT_EQ(ctx_wait(timed, CTX_FOREVER), 1); });
   waiter.join();
-  EXPECT_TRUE(Readable(fd, kPatienceMs));
+  EXPECT_TRUE(Readable(fd, kLimitMs));
   EXPECT_NE(manual.DriveUntil([&] { return callback.runs() == 1; }), -1);
 }
 

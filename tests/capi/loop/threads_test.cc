@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -146,7 +147,7 @@ TEST(Threads, ABlockedCallbackDelaysNoDeadline) {
     const int fd = ctx_done_fd(below);
     EXPECT_TRUE(Done(timed));
     EXPECT_EQ(ctx_err(below), CTX_DEADLINE_EXCEEDED);
-    EXPECT_TRUE(Readable(fd, static_cast<int>(kLimit / kMillisecond)));
+    EXPECT_TRUE(Readable(fd, kLimitMs));
   }
   EXPECT_EQ(blocked.runs(), 0);
   go_on.Open();

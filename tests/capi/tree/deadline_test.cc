@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -187,7 +188,7 @@ TEST(Deadline, Rule16_NeverEarly_ErrorsDescriptorsAndCallbacks) {
   }
   early += Now() < DeadlineOf(spun);
   const Scope& polled = timers[2 * kTimers / 3];
-  ASSERT_TRUE(Readable(ctx_done_fd(polled), static_cast<int>(kLimit / kMillisecond)));
+  ASSERT_TRUE(Readable(ctx_done_fd(polled), kLimitMs));
   early += Now() < DeadlineOf(polled);
   for (const auto& callback : callbacks) ASSERT_TRUE(callback->WaitDrop());
   EXPECT_EQ(early, 0);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 

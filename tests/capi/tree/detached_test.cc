@@ -2,6 +2,7 @@
 //
 // Rule 21: ctx_without_cancel keeps the values and nothing else.
 #include "support/callback.h"
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
 
