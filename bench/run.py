@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
-P1 to P16 are the numbers of the targets: what is measured is named beside each. P16, of the bindings, is
+P1 to P16 are the targets of docs/targets.md: what is measured is named beside each. P16, of the bindings, is
 measured by bindings/rust/bench.sh and bindings/python/bench.sh.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round

@@ -85,14 +85,14 @@ void ExpectNothing(const Asked& asked) {
   EXPECT_EQ(asked.descriptors, 0);
 }
 
-TEST(CancelNeedsNothing, OnAThreadThatHasUsedTheLibrary) {
+TEST(CancelNeedsNothing, Rule46_OnAThreadThatHasUsedTheLibrary) {
   LadenTree tree;
   ExpectNothing(
       CancelWithFaults(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM));
   tree.ExpectDone(CTX_CANCELED);
 }
 
-TEST(CancelNeedsNothing, WithACause) {
+TEST(CancelNeedsNothing, Rule46_WithACause) {
   LadenTree tree;
   const Cause cause = NewCause(7, "why");
   ExpectNothing(CancelWithFaults(tree.root.canceler, CTX_DEADLINE_EXCEEDED, cause,
@@ -102,7 +102,7 @@ TEST(CancelNeedsNothing, WithACause) {
 }
 
 // Thread-local storage that is made on first use would ask for memory here.
-TEST(CancelNeedsNothing, AsTheFirstThingAThreadDoes) {
+TEST(CancelNeedsNothing, Rule46_AsTheFirstThingAThreadDoes) {
   LadenTree tree;
   Asked asked;
   std::thread([&] {
@@ -112,7 +112,7 @@ TEST(CancelNeedsNothing, AsTheFirstThingAThreadDoes) {
   tree.ExpectDone(CTX_CANCELED);
 }
 
-TEST(ReleaseNeedsNothing, OfALongChainAndAWideFan) {
+TEST(ReleaseNeedsNothing, Rule46_OfALongChainAndAWideFan) {
   Drop drop;
   OnSmallStack([&drop] {
     Ctx watched = Watched(ctx_background(), &drop);

@@ -51,7 +51,7 @@ class TwoCopiesOfLoops : public ::testing::Test {
   ctx_watch_t* watch_ = nullptr;
 };
 
-TEST_F(TwoCopiesOfLoops, AForeignLoopIsEremote) {
+TEST_F(TwoCopiesOfLoops, Rule49_AForeignLoopIsEremote) {
   ctx_t* ret = nullptr;
   EXPECT_EQ(ctx_loop_close(loop_), -EREMOTE);
   EXPECT_EQ(ctx_loop_set_default(loop_), -EREMOTE);
@@ -64,7 +64,7 @@ TEST_F(TwoCopiesOfLoops, AForeignLoopIsEremote) {
   ExpectItWorks();
 }
 
-TEST_F(TwoCopiesOfLoops, AForeignQueueIsEremote) {
+TEST_F(TwoCopiesOfLoops, Rule49_AForeignQueueIsEremote) {
   const Scope own = WithCancel(ctx_background());
   ctx_watch_t* watch = nullptr;
   ctx_event event = {99, 99, 99};
@@ -79,7 +79,7 @@ TEST_F(TwoCopiesOfLoops, AForeignQueueIsEremote) {
   ExpectItWorks();
 }
 
-TEST_F(TwoCopiesOfLoops, AForeignContextIsEremote) {
+TEST_F(TwoCopiesOfLoops, Rule49_AForeignContextIsEremote) {
   const BlockSignals blocked{SIGUSR1};
   const Queue queue = NewQueue();
   const Pipe pipe;
@@ -103,7 +103,7 @@ TEST_F(TwoCopiesOfLoops, AForeignContextIsEremote) {
 }
 
 // The done descriptor of one copy's context ends a context of the other's: how a bridge is built.
-TEST_F(TwoCopiesOfLoops, OneCopysDescriptorEndsTheOthersContext) {
+TEST_F(TwoCopiesOfLoops, Rule49_OneCopysDescriptorEndsTheOthersContext) {
   const int fd = CTX_OTHER(ctx_done_fd)(ctx_);
   const Scope own = WithFd(ctx_background(), fd, POLLIN);
   EXPECT_EQ(CTX_OTHER(ctx_cancel)(canceler_), 1);

@@ -98,7 +98,7 @@ class TwoCopies : public ::testing::Test {
   Copy other;
 };
 
-TEST_F(TwoCopies, EachWorksOnItsOwn) {
+TEST_F(TwoCopies, Rule49_EachWorksOnItsOwn) {
   EXPECT_NE(other.background(), ctx_background());
   const Foreign foreign(other);
   const Scope own = WithCancel(ctx_background());
@@ -117,7 +117,7 @@ TEST_F(TwoCopies, EachWorksOnItsOwn) {
   other.unref(foreign_timed);
 }
 
-TEST_F(TwoCopies, DerivingFromAForeignContextIsEremote) {
+TEST_F(TwoCopies, Rule49_DerivingFromAForeignContextIsEremote) {
   const Foreign foreign(other);
   ctx_t* ret = nullptr;
   ctx_canceler_t* canceler = nullptr;
@@ -143,7 +143,7 @@ TEST_F(TwoCopies, DerivingFromAForeignContextIsEremote) {
   EXPECT_EQ(canceler, nullptr);
 }
 
-TEST_F(TwoCopies, CancellingAForeignContextIsEremote) {
+TEST_F(TwoCopies, Rule49_CancelingAForeignContextIsEremote) {
   const Foreign foreign(other);
   const Scope own = WithCancel(ctx_background());
   EXPECT_EQ(ctx_cancel(foreign.canceler), -EREMOTE);
@@ -155,7 +155,7 @@ TEST_F(TwoCopies, CancellingAForeignContextIsEremote) {
   EXPECT_EQ(foreign.runs, 0);
 }
 
-TEST_F(TwoCopies, WaitingForAForeignContextIsEremote) {
+TEST_F(TwoCopies, Rule49_WaitingForAForeignContextIsEremote) {
   const Foreign foreign(other);
   const Scope own = WithCancel(ctx_background());
   ctx_t* const both[] = {own, foreign.ctx};
@@ -178,7 +178,7 @@ TEST_F(TwoCopies, WaitingForAForeignContextIsEremote) {
 }
 
 // A reference that is given back to the wrong copy is lost, and nothing else is.
-TEST_F(TwoCopies, ForeignUnrefsDoNothing) {
+TEST_F(TwoCopies, Rule49_ForeignUnrefsDoNothing) {
   const Foreign foreign(other);
   EXPECT_EQ(ctx_watch_unref(foreign.watch), nullptr);
   EXPECT_EQ(ctx_canceler_unref(foreign.canceler), nullptr);
@@ -189,7 +189,7 @@ TEST_F(TwoCopies, ForeignUnrefsDoNothing) {
 
 // The code stays where it is (-z nodelete), since threads of the library and the caller's handles
 // still need it.
-TEST_F(TwoCopies, ClosingOneWithEverythingAlive) {
+TEST_F(TwoCopies, Rule49_ClosingOneWithEverythingAlive) {
   const Foreign foreign(other);
   ctx_t* timed = nullptr;
   ASSERT_EQ(other.with_timeout(foreign.ctx, 20 * kMillisecond, &timed, nullptr), 0);

@@ -82,11 +82,11 @@ void CancelFdOnAPipe(int error) {
 
 class EventfdRefusedToQueues : public ::testing::TestWithParam<int> {};
 
-TEST_P(EventfdRefusedToQueues, QueuesBehaveAsAlways) {
+TEST_P(EventfdRefusedToQueues, Rule46_QueuesBehaveAsAlways) {
   CTX_IN_NEW_PROCESS(QueueOnAPipe(GetParam()));
 }
 
-TEST_P(EventfdRefusedToQueues, CancelFdsBehaveAsAlways) {
+TEST_P(EventfdRefusedToQueues, Rule46_CancelFdsBehaveAsAlways) {
   CTX_IN_NEW_PROCESS(CancelFdOnAPipe(GetParam()));
 }
 

@@ -102,7 +102,7 @@ void WorkWithDeadlinesAndPoll(int error) {
   EXPECT_EQ(result, CTX_DEADLINE_EXCEEDED);
 }
 
-// Cancelled while another thread makes the descriptor: it must not be lost, either.
+// Canceled while another thread makes the descriptor: it must not be lost, either.
 void RaceWithCancel(int error) {
   int fd = -1;
   Scope scope;
@@ -118,9 +118,9 @@ void RaceWithCancel(int error) {
 void LeakNothing(int error) {
   const size_t before = OpenDescriptors();
   for (int i = 0; i < 100; ++i) {
-    const Scope cancelled = WithCancel(ctx_background());
-    EXPECT_GE(DoneFdWithout(error, cancelled), 0);
-    EXPECT_EQ(cancelled.Cancel(), 1);
+    const Scope canceled = WithCancel(ctx_background());
+    EXPECT_GE(DoneFdWithout(error, canceled), 0);
+    EXPECT_EQ(canceled.Cancel(), 1);
     const Scope dropped = WithCancel(ctx_background());
     EXPECT_GE(DoneFdWithout(error, dropped), 0);
   }
@@ -129,22 +129,26 @@ void LeakNothing(int error) {
 
 class EventfdRefused : public ::testing::TestWithParam<int> {};
 
-TEST_P(EventfdRefused, PipesBehaveAsAlways) { CTX_IN_NEW_PROCESS(BehaveAsAlways(GetParam())); }
+TEST_P(EventfdRefused, Rule46_PipesBehaveAsAlways) {
+  CTX_IN_NEW_PROCESS(BehaveAsAlways(GetParam()));
+}
 
-TEST_P(EventfdRefused, PipesWorkWithDeadlinesAndPoll) {
+TEST_P(EventfdRefused, Rule46_PipesWorkWithDeadlinesAndPoll) {
   CTX_IN_NEW_PROCESS(WorkWithDeadlinesAndPoll(GetParam()));
 }
 
-TEST_P(EventfdRefused, PipesMadeDuringACancel) { CTX_IN_NEW_PROCESS(RaceWithCancel(GetParam())); }
+TEST_P(EventfdRefused, Rule46_PipesMadeDuringACancel) {
+  CTX_IN_NEW_PROCESS(RaceWithCancel(GetParam()));
+}
 
-TEST_P(EventfdRefused, PipesLeakNothing) { CTX_IN_NEW_PROCESS(LeakNothing(GetParam())); }
+TEST_P(EventfdRefused, Rule46_PipesLeakNothing) { CTX_IN_NEW_PROCESS(LeakNothing(GetParam())); }
 
 INSTANTIATE_TEST_SUITE_P(, EventfdRefused, ::testing::Values(ENOSYS, EPERM), [](const auto& error) {
   return std::string(error.param == ENOSYS ? "ENOSYS" : "EPERM");
 });
 
 // "None at the moment" is not "none on this system".
-TEST(EventfdRefusedForLackOfDescriptors, IsNoReasonForAPipe) {
+TEST(EventfdRefusedForLackOfDescriptors, Rule46_IsNoReasonForAPipe) {
   const Scope refused = WithCancel(ctx_background());
   int result;
   {

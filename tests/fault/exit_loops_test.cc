@@ -53,7 +53,7 @@ ctx_t* LeaveEverything(int kind) {
   return root;
 }
 
-TEST(ExitWithLoops, OfEveryKindAllAlive) {
+TEST(ExitWithLoops, Rule48_OfEveryKindAllAlive) {
   const BlockSignals blocked{SIGUSR1};
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
@@ -67,7 +67,7 @@ TEST(ExitWithLoops, OfEveryKindAllAlive) {
 }
 
 // Threaded loops go on making and ending contexts, and coming and going themselves, meanwhile.
-TEST(ExitWithLoops, WhileTheyAreAtWork) {
+TEST(ExitWithLoops, Rule48_WhileTheyAreAtWork) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (int round = 0; round < 10; ++round) {
     EXPECT_EXIT(
@@ -94,7 +94,7 @@ TEST(ExitWithLoops, WhileTheyAreAtWork) {
 }
 
 // The last handle of a manual loop is given back by an exit handler.
-TEST(ExitWithLoops, AndUseInAnExitHandler) {
+TEST(ExitWithLoops, Rule48_AndUseInAnExitHandler) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {

@@ -47,11 +47,11 @@ void LeaveEverything() {
   std::thread(wait).detach();
 }
 
-TEST(Exit, WithNothingEverUsed) {
+TEST(Exit, Rule48_WithNothingEverUsed) {
   CTX_IN_NEW_PROCESS({ static_cast<void>(ctx_background()); });
 }
 
-TEST(Exit, WithLiveContextsTimersCallbacksAndWaiters) {
+TEST(Exit, Rule48_WithLiveContextsTimersCallbacksAndWaiters) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
@@ -61,9 +61,9 @@ TEST(Exit, WithLiveContextsTimersCallbacksAndWaiters) {
       ::testing::ExitedWithCode(kStatus), "");
 }
 
-// Deadlines go on firing, and threads go on deriving and cancelling, while static objects of the
+// Deadlines go on firing, and threads go on deriving and canceling, while static objects of the
 // program are destroyed.
-TEST(Exit, WhileThreadsAreAtWork) {
+TEST(Exit, Rule48_WhileThreadsAreAtWork) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (int round = 0; round < 10; ++round) {
     EXPECT_EXIT(
@@ -89,7 +89,7 @@ TEST(Exit, WhileThreadsAreAtWork) {
   }
 }
 
-TEST(Exit, FromACallback) {
+TEST(Exit, Rule48_FromACallback) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const uint32_t flags : {uint32_t{0}, CTX_DEFER}) {
     EXPECT_EXIT(
@@ -105,7 +105,7 @@ TEST(Exit, FromACallback) {
 }
 
 // Handlers of atexit() may still use the library.
-TEST(Exit, AndUseInAnExitHandler) {
+TEST(Exit, Rule48_AndUseInAnExitHandler) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {

@@ -94,15 +94,17 @@ class ForkWhileBusyWithLoops : public ::testing::Test {
   const BlockSignals blocked{SIGUSR1, SIGUSR2};
 };
 
-TEST_F(ForkWhileBusyWithLoops, Posting) { ForkWhile({PostAndDrain, PostAndDrain}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_Posting) { ForkWhile({PostAndDrain, PostAndDrain}); }
 
-TEST_F(ForkWhileBusyWithLoops, Watching) { ForkWhile({WatchADescriptor, WatchADescriptor}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_Watching) { ForkWhile({WatchADescriptor, WatchADescriptor}); }
 
-TEST_F(ForkWhileBusyWithLoops, WaitingForSignals) { ForkWhile({WaitForASignal, WaitForASignal}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_WaitingForSignals) {
+  ForkWhile({WaitForASignal, WaitForASignal});
+}
 
-TEST_F(ForkWhileBusyWithLoops, MakingLoops) { ForkWhile({MakeALoop, MakeALoop}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_MakingLoops) { ForkWhile({MakeALoop, MakeALoop}); }
 
-TEST_F(ForkWhileBusyWithLoops, AllOfIt) {
+TEST_F(ForkWhileBusyWithLoops, Rule47_AllOfIt) {
   ForkWhile({PostAndDrain, WatchADescriptor, WaitForASignal, MakeALoop});
 }
 

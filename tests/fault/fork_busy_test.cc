@@ -77,22 +77,22 @@ void WorkInChild(ctx_t* shared) {
 
 void ForkWhile(const std::vector<Busy::Step>& steps) { ctxtest::ForkWhile(steps, 60, WorkInChild); }
 
-TEST(ForkWhileBusy, Deriving) { ForkWhile({DeriveAndRelease, DeriveAndRelease}); }
+TEST(ForkWhileBusy, Rule47_Deriving) { ForkWhile({DeriveAndRelease, DeriveAndRelease}); }
 
-TEST(ForkWhileBusy, Cancelling) { ForkWhile({CancelSubtree, CancelSubtree}); }
+TEST(ForkWhileBusy, Rule47_Canceling) { ForkWhile({CancelSubtree, CancelSubtree}); }
 
-TEST(ForkWhileBusy, Waiting) { ForkWhile({WaitForDeadline, WaitForDeadline}); }
+TEST(ForkWhileBusy, Rule47_Waiting) { ForkWhile({WaitForDeadline, WaitForDeadline}); }
 
-TEST(ForkWhileBusy, CallingBack) { ForkWhile({CallBack, CallBack}); }
+TEST(ForkWhileBusy, Rule47_CallingBack) { ForkWhile({CallBack, CallBack}); }
 
-TEST(ForkWhileBusy, MakingDescriptors) { ForkWhile({MakeDescriptor, MakeDescriptor}); }
+TEST(ForkWhileBusy, Rule47_MakingDescriptors) { ForkWhile({MakeDescriptor, MakeDescriptor}); }
 
-TEST(ForkWhileBusy, AllOfIt) {
+TEST(ForkWhileBusy, Rule47_AllOfIt) {
   ForkWhile({DeriveAndRelease, CancelSubtree, WaitForDeadline, CallBack, MakeDescriptor});
 }
 
 // Many children forked while the loop's thread is on its way into and out of its sleep.
-TEST(ForkWhileBusy, StartingTheLoop) {
+TEST(ForkWhileBusy, Rule47_StartingTheLoop) {
   for (int round = 0; round < 20; ++round) {
     InChild([] {
       std::thread starts([] { EXPECT_TRUE(Done(WithTimeout(ctx_background(), kMicrosecond))); });

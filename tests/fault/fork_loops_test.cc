@@ -125,7 +125,7 @@ struct Before {
 
 class ForkLoops : public ::testing::TestWithParam<On> {};
 
-TEST_P(ForkLoops, AllOfItAnswersEchild) {
+TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
   Before before(GetParam());
   ctx_loop_t* const loop = before.host.loop();
   ctx_t* const root = before.host.root();
@@ -176,7 +176,7 @@ TEST_P(ForkLoops, AllOfItAnswersEchild) {
 }
 
 // It shares the parent's epoll sets, eventfds and timerfds, and must not change any of them.
-TEST_P(ForkLoops, TheChildGivesItAllBackAndWorks) {
+TEST_P(ForkLoops, Rule47_TheChildGivesItAllBackAndWorks) {
   void (*const ways[])(int) = {_exit, exit};
   for (const auto leave : ways) {
     Before before(GetParam());
@@ -191,7 +191,7 @@ TEST_P(ForkLoops, TheChildGivesItAllBackAndWorks) {
   }
 }
 
-TEST_P(ForkLoops, TheChildWorksInAGrandchildToo) {
+TEST_P(ForkLoops, Rule47_TheChildWorksInAGrandchildToo) {
   Before before(GetParam());
   InChild([] {
     ExpectEverythingWorks();
@@ -202,7 +202,7 @@ TEST_P(ForkLoops, TheChildWorksInAGrandchildToo) {
 }
 
 // A source of the parent's is ready, and its signal is pending, when the child comes.
-TEST_P(ForkLoops, SourcesOfTheParentFireInTheParentAlone) {
+TEST_P(ForkLoops, Rule47_SourcesOfTheParentFireInTheParentAlone) {
   Before before(GetParam());
   Callback callback;
   callback.Arm(before.from_fd);
@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(, ForkLoops, ::testing::ValuesIn(kKinds),
                          [](const auto& on) { return NameOf(on.param); });
 
 // The child begins life inside a callback of a dispatch or an advance, or inside a drain.
-TEST(ForkInside, ADispatchOrAnAdvance) {
+TEST(ForkInside, Rule47_ADispatchOrAnAdvance) {
   for (const On on : {On::kManual, On::kVirtual}) {
     const BlockSignals blocked{SIGUSR1};
     const Host host(on);
@@ -243,7 +243,7 @@ TEST(ForkInside, ADispatchOrAnAdvance) {
   }
 }
 
-TEST(ForkInside, ADrain) {
+TEST(ForkInside, Rule47_ADrain) {
   const BlockSignals blocked{SIGUSR1};
   static pid_t pid;
   static const ctx_key_t key = {"key"};
@@ -260,7 +260,7 @@ TEST(ForkInside, ADrain) {
 }
 
 // The default loop of the child is its own, also where the parent has set one.
-TEST(ForkDefault, ALoopThatWasSetIsTheParentsAlone) {
+TEST(ForkDefault, Rule47_ALoopThatWasSetIsTheParentsAlone) {
   CTX_IN_NEW_PROCESS({
     const BlockSignals blocked{SIGUSR1};
     const Loop loop = NewLoop(CTX_LOOP_MANUAL);

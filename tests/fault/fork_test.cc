@@ -74,7 +74,7 @@ struct Before {
   int fd;
 };
 
-TEST(Fork, WhatWasMadeBeforeCanBeRead) {
+TEST(Fork, Rule47_WhatWasMadeBeforeCanBeRead) {
   const Before before;
   int64_t deadline_ns = 0;
   EXPECT_EQ(ctx_deadline(before.timed, &deadline_ns), 1);
@@ -99,7 +99,7 @@ TEST(Fork, WhatWasMadeBeforeCanBeRead) {
   });
 }
 
-TEST(Fork, AllElseOfItAnswersEchild) {
+TEST(Fork, Rule47_AllElseOfItAnswersEchild) {
   const Before before;
   InChild([&] {
     ctx_t* ret = nullptr;
@@ -147,7 +147,7 @@ TEST(Fork, AllElseOfItAnswersEchild) {
   EXPECT_FALSE(Readable(before.fd));
 }
 
-TEST(Fork, UnrefOfItRunsNoDrop) {
+TEST(Fork, Rule47_UnrefOfItRunsNoDrop) {
   Before before;
   Drop cause_drop;
   ctx_cause_t* cause = nullptr;
@@ -176,7 +176,7 @@ TEST(Fork, UnrefOfItRunsNoDrop) {
   EXPECT_EQ(cause_drop.count(), 1);
 }
 
-TEST(Fork, NewContextsWorkWhenTheParentHadNoLoop) {
+TEST(Fork, Rule47_NewContextsWorkWhenTheParentHadNoLoop) {
   CTX_IN_NEW_PROCESS({
     const Scope old = WithCancel(ctx_background());
     EXPECT_TRUE(Tasks("ctx-").empty());
@@ -186,7 +186,7 @@ TEST(Fork, NewContextsWorkWhenTheParentHadNoLoop) {
   });
 }
 
-TEST(Fork, NewContextsWorkWhileTheParentsLoopRuns) {
+TEST(Fork, Rule47_NewContextsWorkWhileTheParentsLoopRuns) {
   const Before before;
   ExpectEverythingWorks();
   InChild([] {
@@ -197,7 +197,7 @@ TEST(Fork, NewContextsWorkWhileTheParentsLoopRuns) {
   ExpectEverythingWorks();
 }
 
-TEST(Fork, NewContextsWorkInAGrandchild) {
+TEST(Fork, Rule47_NewContextsWorkInAGrandchild) {
   const Before before;
   InChild([&] {
     ExpectEverythingWorks();
@@ -215,7 +215,7 @@ TEST(Fork, NewContextsWorkInAGrandchild) {
 }
 
 // The child works, and leaves in the ways that children leave; nothing of it reaches the parent.
-TEST(Fork, TheChildsEndFiresNothingInTheParent) {
+TEST(Fork, Rule47_TheChildsEndFiresNothingInTheParent) {
   void (*const ways[])(int) = {_exit, exit};
   for (const auto leave : ways) {
     Before before;
@@ -237,7 +237,7 @@ TEST(Fork, TheChildsEndFiresNothingInTheParent) {
 
 // A deadline of the parent's passes while the child, with timers of its own on descriptors that may
 // still be the parent's, is at work: it ends the parent's context, in time, and not the child's copy.
-TEST(Fork, DeadlinesOfTheParentFireInTheParentAlone) {
+TEST(Fork, Rule47_DeadlinesOfTheParentFireInTheParentAlone) {
   constexpr int kTooLate = 77;  // of a child that was forked after that
   for (int64_t timeout = 100 * kMillisecond;; timeout *= 2) {
     const Scope scope = WithTimeout(ctx_background(), timeout);
@@ -262,7 +262,7 @@ TEST(Fork, DeadlinesOfTheParentFireInTheParentAlone) {
 }
 
 // The child begins life inside a callback, and so inside a cancel that will never end there.
-TEST(Fork, InsideACallback) {
+TEST(Fork, Rule47_InsideACallback) {
   const Scope scope = WithCancel(ctx_background());
   const Scope child = WithCancel(scope);
   pid_t pid = -1;
@@ -279,7 +279,7 @@ TEST(Fork, InsideACallback) {
   ExpectEverythingWorks();
 }
 
-TEST(Fork, InsideADeferredCallback) {
+TEST(Fork, Rule47_InsideADeferredCallback) {
   const Scope scope = WithCancel(ctx_background());
   pid_t pid = -1;
   Callback callback([&](ctx_t*) { pid = Fork(ExpectEverythingWorks); });
@@ -291,7 +291,7 @@ TEST(Fork, InsideADeferredCallback) {
 }
 
 // The child goes on where the parent was: it returns from the callback, into the cancel.
-TEST(Fork, InsideACallbackThatReturnsInTheChildToo) {
+TEST(Fork, Rule47_InsideACallbackThatReturnsInTheChildToo) {
   const pid_t self = getpid();
   const Scope scope = WithCancel(ctx_background());
   const Scope child = WithTimeout(scope, kHour);

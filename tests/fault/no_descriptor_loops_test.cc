@@ -19,7 +19,7 @@
 namespace ctxtest {
 namespace {
 
-TEST(NoDescriptorForQueues, OnlyTheirDescriptorIsMissing) {
+TEST(NoDescriptorForQueues, Rule46_OnlyTheirDescriptorIsMissing) {
   const Queue queue = NewQueue(), with_fd = NewQueue();
   const int fd = ctx_queue_fd(with_fd);
   const Scope scope = WithCancel(ctx_background());
@@ -43,7 +43,7 @@ TEST(NoDescriptorForQueues, OnlyTheirDescriptorIsMissing) {
   EXPECT_EQ(Tokens(queue).size(), 1u);
 }
 
-TEST(NoDescriptorForLoops, AVirtualLoopNeedsNoneForItsClock) {
+TEST(NoDescriptorForLoops, Rule46_AVirtualLoopNeedsNoneForItsClock) {
   const NoDescriptors none;
   const Host host(On::kVirtual);
   const Scope timed = WithTimeout(host.root(), kHour);
@@ -130,19 +130,23 @@ int LoopFd(const Host& host, const Pipe&, ctx_t**) {
   return fd < 0 ? fd : 0;
 }
 
-TEST(NoDescriptorForLoops, FirstDeadlineOfAThread) { ExpectWholeOrNot(On::kThread, Timeout); }
+TEST(NoDescriptorForLoops, Rule46_FirstDeadlineOfAThread) {
+  ExpectWholeOrNot(On::kThread, Timeout);
+}
 
-TEST(NoDescriptorForLoops, FirstDescriptorOfEachKind) {
+TEST(NoDescriptorForLoops, Rule46_FirstDescriptorOfEachKind) {
   for (const On on : {On::kThread, On::kManual, On::kVirtual}) ExpectWholeOrNot(on, FromFd);
 }
 
-TEST(NoDescriptorForLoops, FirstSignalOfEachKind) {
+TEST(NoDescriptorForLoops, Rule46_FirstSignalOfEachKind) {
   for (const On on : {On::kThread, On::kManual, On::kVirtual}) ExpectWholeOrNot(on, FromSignal);
 }
 
-TEST(NoDescriptorForLoops, TheDescriptorOfAManualLoop) { ExpectWholeOrNot(On::kManual, LoopFd); }
+TEST(NoDescriptorForLoops, Rule46_TheDescriptorOfAManualLoop) {
+  ExpectWholeOrNot(On::kManual, LoopFd);
+}
 
-TEST(NoDescriptorForLoops, ALoopThatHasBegunTakesDeadlinesAndDescriptors) {
+TEST(NoDescriptorForLoops, Rule46_ALoopThatHasBegunTakesDeadlinesAndDescriptors) {
   for (const On on : {On::kDefault, On::kThread, On::kManual, On::kVirtual}) {
     const Host host(on);
     const Pipe pipe;

@@ -20,7 +20,7 @@ namespace {
 
 constexpr ctx_key_t kKey = {"key"};
 
-TEST(NoDescriptor, DoneFdAndItsKinAnswerEmfile) {
+TEST(NoDescriptor, Rule46_DoneFdAndItsKinAnswerEmfile) {
   const Scope scope = WithCancel(ctx_background());
   const Ctx value = WithValue(scope, &kKey, nullptr);
   {
@@ -44,7 +44,7 @@ TEST(NoDescriptor, DoneFdAndItsKinAnswerEmfile) {
   }
 }
 
-TEST(NoDescriptor, PollOnADoneContextNeedsNone) {
+TEST(NoDescriptor, Rule46_PollOnADoneContextNeedsNone) {
   const Scope scope = WithCancel(ctx_background());
   EXPECT_EQ(scope.Cancel(), 1);
   const NoDescriptors none;
@@ -52,7 +52,7 @@ TEST(NoDescriptor, PollOnADoneContextNeedsNone) {
   EXPECT_EQ(ctx_done_fd(scope), -EMFILE);
 }
 
-TEST(NoDescriptor, CancelCallbacksAndWaitsGoOn) {
+TEST(NoDescriptor, Rule46_CancelCallbacksAndWaitsGoOn) {
   const Scope parent = WithCancel(ctx_background());
   const NoDescriptors none;
   // No std::thread: it has virtual functions, which UBSan looks at by way of a pipe.
@@ -73,7 +73,7 @@ TEST(NoDescriptor, CancelCallbacksAndWaitsGoOn) {
   EXPECT_EQ(done, parent.ctx.get());
 }
 
-TEST(NoDescriptor, DeadlinesAndDeferredCallbacksGoOnOnceTheyHaveBegun) {
+TEST(NoDescriptor, Rule46_DeadlinesAndDeferredCallbacksGoOnOnceTheyHaveBegun) {
   EXPECT_TRUE(Done(WithTimeout(ctx_background(), kMillisecond)));
   const NoDescriptors none;
   const Scope scope = WithTimeout(ctx_background(), 5 * kMillisecond);
@@ -118,11 +118,15 @@ void FirstDeadline(int n) {
   EXPECT_TRUE(Done(WithTimeout(ctx_background(), kMillisecond)));
 }
 
-TEST(NoDescriptor, FirstDeadlineAnswersEmfile) { CTX_IN_NEW_PROCESS(FirstDeadline(0)); }
+TEST(NoDescriptor, Rule46_FirstDeadlineAnswersEmfile) { CTX_IN_NEW_PROCESS(FirstDeadline(0)); }
 
-TEST(NoDescriptor, FirstDeadlineWithOneDescriptorLeft) { CTX_IN_NEW_PROCESS(FirstDeadline(1)); }
+TEST(NoDescriptor, Rule46_FirstDeadlineWithOneDescriptorLeft) {
+  CTX_IN_NEW_PROCESS(FirstDeadline(1));
+}
 
-TEST(NoDescriptor, FirstDeadlineWithTwoDescriptorsLeft) { CTX_IN_NEW_PROCESS(FirstDeadline(2)); }
+TEST(NoDescriptor, Rule46_FirstDeadlineWithTwoDescriptorsLeft) {
+  CTX_IN_NEW_PROCESS(FirstDeadline(2));
+}
 
 void FirstDeferred() {
   Drop parent_drop, drop;
@@ -148,7 +152,9 @@ void FirstDeferred() {
   EXPECT_EQ(drop.count(), 0);
 }
 
-TEST(NoDescriptor, FirstDeferredCallbackAnswersEmfile) { CTX_IN_NEW_PROCESS(FirstDeferred()); }
+TEST(NoDescriptor, Rule46_FirstDeferredCallbackAnswersEmfile) {
+  CTX_IN_NEW_PROCESS(FirstDeferred());
+}
 
 }  // namespace
 }  // namespace ctxtest

@@ -193,7 +193,7 @@ class NoMemory : public ::testing::TestWithParam<Case> {
   std::vector<Ctx> spare_;
 };
 
-TEST_P(NoMemory, EachAllocationRefusedInTurn) {
+TEST_P(NoMemory, Rule46_EachAllocationRefusedInTurn) {
   int failures = 0;
   for (const int times : {1, INT_MAX}) {
     for (const int siblings : {0, 1, 4, 64}) {
@@ -214,7 +214,7 @@ TEST_P(NoMemory, EachAllocationRefusedInTurn) {
 
 // Leaks are told, by going on for a while, from what the library keeps for later, and from what the thread
 // of the calls has dropped and is about to free.
-TEST_P(NoMemory, NothingLeaks) {
+TEST_P(NoMemory, Rule46_NothingLeaks) {
   constexpr int kWarmUp = 2, kRounds = 20;
   for (const int siblings : {0, 1, 4, 64}) {
     int first = 0;
@@ -266,12 +266,12 @@ void ExpectLoopFailsWhole(int (*construct)(Stage&)) {
   EXPECT_TRUE(Done(WithTimeout(ctx_background(), kMillisecond)));
 }
 
-TEST(NoMemoryForTheLoop, FirstDeadline) {
+TEST(NoMemoryForTheLoop, Rule46_FirstDeadline) {
   CTX_IN_NEW_PROCESS(ExpectLoopFailsWhole(
       [](Stage& s) { return ctx_with_timeout(s.parent, kHour, &s.ret, &s.ret_canceler); }));
 }
 
-TEST(NoMemoryForTheLoop, FirstDeferredCallback) {
+TEST(NoMemoryForTheLoop, Rule46_FirstDeferredCallback) {
   CTX_IN_NEW_PROCESS(ExpectLoopFailsWhole([](Stage& s) {
     return ctx_after_func(s.parent, Ignore, &s.drops.value, Drop::Run, CTX_DEFER, &s.ret_watch);
   }));

@@ -74,9 +74,9 @@ void FirstDeadline(int nth) {
   ExpectClockWorks();
 }
 
-TEST(NoThread, FirstDeadlineWithoutTheFirstThread) { CTX_IN_NEW_PROCESS(FirstDeadline(0)); }
+TEST(NoThread, Rule46_FirstDeadlineWithoutTheFirstThread) { CTX_IN_NEW_PROCESS(FirstDeadline(0)); }
 
-TEST(NoThread, FirstDeadlineWithoutTheSecondThread) { CTX_IN_NEW_PROCESS(FirstDeadline(1)); }
+TEST(NoThread, Rule46_FirstDeadlineWithoutTheSecondThread) { CTX_IN_NEW_PROCESS(FirstDeadline(1)); }
 
 void FirstDeferred(int nth, bool on_done_context) {
   const size_t descriptors = OpenDescriptors();
@@ -104,15 +104,17 @@ void FirstDeferred(int nth, bool on_done_context) {
   EXPECT_EQ(drop.count(), 0);
 }
 
-TEST(NoThread, FirstDeferredCallbackWithoutTheFirstThread) {
+TEST(NoThread, Rule46_FirstDeferredCallbackWithoutTheFirstThread) {
   CTX_IN_NEW_PROCESS(FirstDeferred(0, false));
 }
 
-TEST(NoThread, FirstDeferredCallbackWithoutTheSecondThread) {
+TEST(NoThread, Rule46_FirstDeferredCallbackWithoutTheSecondThread) {
   CTX_IN_NEW_PROCESS(FirstDeferred(1, false));
 }
 
-TEST(NoThread, FirstDeferredCallbackOnADoneContext) { CTX_IN_NEW_PROCESS(FirstDeferred(0, true)); }
+TEST(NoThread, Rule46_FirstDeferredCallbackOnADoneContext) {
+  CTX_IN_NEW_PROCESS(FirstDeferred(0, true));
+}
 
 // What needs no clock asks for no thread.
 void NoClockNeeded() {
@@ -135,10 +137,12 @@ void NoClockNeeded() {
   EXPECT_TRUE(Tasks("ctx-").empty());
 }
 
-TEST(NoThread, NoneIsNeededForNoDeadlineOrOneThatIsPast) { CTX_IN_NEW_PROCESS(NoClockNeeded()); }
+TEST(NoThread, Rule46_NoneIsNeededForNoDeadlineOrOneThatIsPast) {
+  CTX_IN_NEW_PROCESS(NoClockNeeded());
+}
 
 // Only the first deadline of a process needs them.
-TEST(NoThread, LaterDeadlinesNeedNone) {
+TEST(NoThread, Rule46_LaterDeadlinesNeedNone) {
   ExpectClockWorks();
   int result, asked;
   Ctx ctx;

@@ -103,9 +103,9 @@ const Construction kCases[] = {
 
 class RefusedQueue : public ::testing::TestWithParam<Construction> {};
 
-TEST_P(RefusedQueue, EachCallInTurn) { Refusals(GetParam()).EachInTurn(); }
+TEST_P(RefusedQueue, Rule46_EachCallInTurn) { Refusals(GetParam()).EachInTurn(); }
 
-TEST_P(RefusedQueue, NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
+TEST_P(RefusedQueue, Rule46_NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
 
 INSTANTIATE_TEST_SUITE_P(, RefusedQueue, ::testing::ValuesIn(kCases),
                          [](const auto& each) { return NameOf(each.param); });
@@ -130,7 +130,7 @@ void ExpectNothing(const Asked& asked) {
   EXPECT_EQ(asked.watches, 0);
 }
 
-TEST(NeedsNothing, ToPostWithdrawDrainAndReleaseAQueue) {
+TEST(NeedsNothing, Rule46_ToPostWithdrawDrainAndReleaseAQueue) {
   for (const bool with_fd : {false, true}) {
     Queue queue = NewQueue();
     if (with_fd) {
@@ -157,7 +157,7 @@ TEST(NeedsNothing, ToPostWithdrawDrainAndReleaseAQueue) {
   }
 }
 
-TEST(NeedsNothing, ToEndMergesAndGraces) {
+TEST(NeedsNothing, Rule46_ToEndMergesAndGraces) {
   const Host host(On::kVirtual);
   Drop drop;
   std::vector<Ctx> merged(200), graces(200);
@@ -190,7 +190,7 @@ TEST(NeedsNothing, ToEndMergesAndGraces) {
 }
 
 // Everything that can be done or due on a manual loop, once it has begun.
-TEST(NeedsNothing, ToDispatchAndCloseAManualLoop) {
+TEST(NeedsNothing, Rule46_ToDispatchAndCloseAManualLoop) {
   const BlockSignals blocked{SIGUSR1};
   const Host host(On::kManual);
   const Pipe pipe;

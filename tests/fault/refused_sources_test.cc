@@ -105,9 +105,9 @@ const Construction kCases[] = {
 
 class RefusedSources : public ::testing::TestWithParam<Construction> {};
 
-TEST_P(RefusedSources, EachCallInTurn) { Refusals(GetParam()).EachInTurn(); }
+TEST_P(RefusedSources, Rule46_EachCallInTurn) { Refusals(GetParam()).EachInTurn(); }
 
-TEST_P(RefusedSources, NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
+TEST_P(RefusedSources, Rule46_NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
 
 INSTANTIATE_TEST_SUITE_P(, RefusedSources, ::testing::ValuesIn(kCases),
                          [](const auto& each) { return NameOf(each.param); });

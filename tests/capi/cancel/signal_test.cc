@@ -255,7 +255,7 @@ TEST(Signal, Rule18_CauseAndErrorAreSeenTogether_OfAllBelowIt) {
   apart.Expect();
 }
 
-// Hard case 4: a descriptor made while the cancel is under way becomes readable all the same.
+// Rule 6: a descriptor made while the cancel is under way becomes readable all the same.
 TEST(Signal, Rule06_ADescriptorMadeDuringACancelBecomesReadable) {
   Scope root, child;
   std::atomic<int> lost{0}, early{0};

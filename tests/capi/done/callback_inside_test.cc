@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 24, hard case 11: fn and drop run with no lock held and may call any function of the library, on
+// Rules 24, 25, 27 and 30: fn and drop run with no lock held and may call any function of the library, on
 // the very context they run for; also to release the last handles of everything.
 #include <poll.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules 26 and 27, hard case 1: to stop a callback before, while and after it runs. What stop_wait waits
+// Rules 26 and 27: to stop a callback before, while and after it runs. What stop_wait waits
 // for, and for what not, is in callback_wait_test.cc.
 #include <array>
 #include <memory>

@@ -170,7 +170,7 @@ TEST(Callback, Rule25_TheCallbackThreadIsThereBeforeRegistrationSucceeds) {
   });
 }
 
-// Hard case 3: registered while the marking goes on, it waits for the marking and then runs.
+// Registered while the marking goes on, it waits for the marking and then runs.
 TEST(Callback, Rule25_RegisteredDuringACancelItRunsOnceAllIsMarked) {
   struct Family {
     Scope top;

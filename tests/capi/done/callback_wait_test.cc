@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules 26 and 27, hard case 1: ctx_watch_stop_wait waits for fn and drop, and never for itself.
+// Rules 26 and 27: ctx_watch_stop_wait waits for fn and drop, and never for itself.
 #include <atomic>
 #include <chrono>
 #include <memory>

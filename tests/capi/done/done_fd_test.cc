@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 6 and hard cases 4 and 5: done descriptors, whatever they are made of.
+// Rules 6 and 7: done descriptors, whatever they are made of.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>

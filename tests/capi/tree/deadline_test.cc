@@ -251,7 +251,7 @@ TEST(Deadline, Rule40_ForeverIsNoDeadline) {
   EXPECT_EQ(ctx_remaining(never), CTX_FOREVER);
 }
 
-// Hard case 13: sums beyond the end of time are the end of time.
+// Rule 40: sums beyond the end of time are the end of time.
 TEST(Deadline, Rule40_TimeoutsNearTheEndOfTimeAreForever) {
   for (int64_t timeout : {CTX_FOREVER, CTX_FOREVER - 1, CTX_FOREVER - 1000}) {
     const Scope never = WithTimeout(ctx_background(), timeout);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Nothing recurses (hard case 12): chains and fans of a million contexts cancel, look up values, are
+// Rule 45: nothing recurses. Chains and fans of a million contexts cancel, look up values, are
 // described and are freed in constant stack. Each test runs on a thread with a small one.
 #include <vector>
 
@@ -34,7 +34,7 @@ Ctx CancelChain(ctx_t* parent, int length) {
   return last;
 }
 
-TEST(Depth, AChainIsCancelledAndReleased) {
+TEST(Depth, Rule45_AChainIsCanceledAndReleased) {
   Drop drop;
   OnSmallStack([&] {
     Scope root = WithCancel(Watched(ctx_background(), &drop));
@@ -49,7 +49,7 @@ TEST(Depth, AChainIsCancelledAndReleased) {
   });
 }
 
-TEST(Depth, ALiveChainIsReleased) {
+TEST(Depth, Rule45_ALiveChainIsReleased) {
   Drop drop;
   OnSmallStack([&] {
     Ctx last = CancelChain(Watched(ctx_background(), &drop), kMany);
@@ -59,7 +59,7 @@ TEST(Depth, ALiveChainIsReleased) {
   });
 }
 
-TEST(Depth, AChainEndsWithItsDeadline) {
+TEST(Depth, Rule45_AChainEndsWithItsDeadline) {
   Drop drop;
   OnSmallStack([&] {
     Scope timed = WithTimeout(Watched(ctx_background(), &drop), 500 * kMillisecond);
@@ -72,7 +72,7 @@ TEST(Depth, AChainEndsWithItsDeadline) {
   });
 }
 
-TEST(Depth, AChainOfDeadlinesIsCancelledAndReleased) {
+TEST(Depth, Rule45_AChainOfDeadlinesIsCanceledAndReleased) {
   Drop drop;
   OnSmallStack([&] {
     constexpr int kTimers = kMany / 10;
@@ -92,7 +92,7 @@ TEST(Depth, AChainOfDeadlinesIsCancelledAndReleased) {
   });
 }
 
-TEST(Depth, AFanIsCancelledAndReleased) {
+TEST(Depth, Rule45_AFanIsCanceledAndReleased) {
   Drop drop;
   OnSmallStack([&] {
     Scope root = WithCancel(Watched(ctx_background(), &drop));
@@ -109,7 +109,7 @@ TEST(Depth, AFanIsCancelledAndReleased) {
   });
 }
 
-TEST(Depth, AChainOfCallbacksRunsInOrder) {
+TEST(Depth, Rule45_AChainOfCallbacksRunsInOrder) {
   struct Order {
     int next = 0;
     int wrong = 0;
@@ -139,7 +139,7 @@ TEST(Depth, AChainOfCallbacksRunsInOrder) {
   });
 }
 
-TEST(Depth, ADeepChainOfValuesIsLookedUpAndReleased) {
+TEST(Depth, Rule45_ADeepChainOfValuesIsLookedUpAndReleased) {
   int drops = 0;
   OnSmallStack([&] {
     const auto drop = [](void* value) { ++*static_cast<int*>(value); };
@@ -162,7 +162,7 @@ TEST(Depth, ADeepChainOfValuesIsLookedUpAndReleased) {
   });
 }
 
-TEST(Depth, ADeepChainOfEveryKindIsReleased) {
+TEST(Depth, Rule45_ADeepChainOfEveryKindIsReleased) {
   Drop drop;
   OnSmallStack([&] {
     const Scope root = WithCancel(ctx_background());
@@ -180,7 +180,7 @@ TEST(Depth, ADeepChainOfEveryKindIsReleased) {
   });
 }
 
-TEST(Depth, ADeepChainIsDescribed) {
+TEST(Depth, Rule45_ADeepChainIsDescribed) {
   OnSmallStack([&] {
     const Ctx last = CancelChain(ctx_background(), kMany);
     const std::string root = "context.Background", step = ".WithCancel";
@@ -194,7 +194,7 @@ TEST(Depth, ADeepChainIsDescribed) {
 }
 
 // Causes, descriptors and errors of a deep node are those of the top.
-TEST(Depth, EverythingWorksAtTheBottom) {
+TEST(Depth, Rule45_EverythingWorksAtTheBottom) {
   OnSmallStack([&] {
     const Scope root = WithTimeout(ctx_background(), kHour);
     const Ctx last = CancelChain(root, kMany / 10);

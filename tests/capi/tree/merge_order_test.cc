@@ -186,7 +186,7 @@ const std::vector<Grower> kGrowers = {
     },
 };
 
-TEST(MergeOrder, ADeepChainOfMergesIsCancelledAndReleased) {
+TEST(MergeOrder, Rule45_ADeepChainOfMergesIsCanceledAndReleased) {
   for (const Grower& grower : kGrowers) {
     OnSmallStack([&] {
       Drop drop, side_drop;
@@ -213,7 +213,7 @@ TEST(MergeOrder, ADeepChainOfMergesIsCancelledAndReleased) {
   }
 }
 
-TEST(MergeOrder, ADeepChainOfLiveMergesIsReleased) {
+TEST(MergeOrder, Rule45_ADeepChainOfLiveMergesIsReleased) {
   for (const Grower& grower : kGrowers) {
     OnSmallStack([&] {
       Drop drop;
@@ -230,7 +230,7 @@ TEST(MergeOrder, ADeepChainOfLiveMergesIsReleased) {
   }
 }
 
-TEST(MergeOrder, ADeepChainOfMergesIsReadAndDescribed) {
+TEST(MergeOrder, Rule45_ADeepChainOfMergesIsReadAndDescribed) {
   OnSmallStack([] {
     static const ctx_key_t key = {"key"};
     int value = 0;
@@ -243,7 +243,7 @@ TEST(MergeOrder, ADeepChainOfMergesIsReadAndDescribed) {
   });
 }
 
-TEST(MergeOrder, AHundredThousandMergesOfTheSameTwo) {
+TEST(MergeOrder, Rule45_AHundredThousandMergesOfTheSameTwo) {
   Drop drop;
   {
     const Scope one = WithCancel(Watched(ctx_background(), &drop));
@@ -263,7 +263,7 @@ TEST(MergeOrder, AHundredThousandMergesOfTheSameTwo) {
   EXPECT_EQ(drop.count(), 1);
 }
 
-TEST(MergeOrder, OneMergeOfAHundredThousand) {
+TEST(MergeOrder, Rule45_OneMergeOfAHundredThousand) {
   Drop drop;
   {
     std::vector<Scope> scopes;
