@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Holds the names of the public functions together. Those of include/ctx/*.h are the ones that must be in:
+
+- cmake/libctx.map, the version script,
+- the README's table "The API at a glance", in the row of their header,
+- bindings/rust/libctx-sys/src/functions.rs,
+- the table of bindings/README.md, with the name that each binding has for them, or the reason why it has none.
+
+Whatever else these list, or any page calls ctx_..., is a function or a type of the headers as well.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Where the names of a binding are, in the order of the columns in bindings/README.md.
+BINDINGS = {"C++": ("bindings/cpp/include/ctx", ["*.hpp"], ["*.hpp"]),
+            "Python": ("bindings/python/src", ["libctx/*.py", "libctx/*.pyi"], ["ext/*.c"]),
+            "Rust": ("bindings/rust/libctx/src", ["*.rs"], ["*.rs"])}
+
+# Functions that a page promises, and that are still to be written. This list may only shrink.
+COMING = {"ctx_shutdown", "ctx_loop_set_executor"}
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def read_all(folder, patterns):
+    paths = [path for pattern in patterns for path in sorted((ROOT / folder).glob(pattern))]
+    assert paths, f"nothing to read in {folder}"
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def headers():
+    """The header of each public function."""
+    functions = {}
+    for path in sorted((ROOT / "include/ctx").glob("*.h")):
+        text = re.sub(r"/\*.*?\*/|^\s*#.*?[^\\]$", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+        for name in re.findall(r"\bCTX_API\b[^;(]*?\b(ctx_\w+)\s*\(", text):
+            functions[name] = path.name
+    assert functions, "no function found in the headers"
+    return functions
+
+
+def types():
+    return set(re.findall(r"\b(?:struct|typedef|\(\*)[^;(]*?\b(ctx_\w+)", read_all("include/ctx", ["*.h"]))) | set(
+        re.findall(r"\b(ctx_\w+)\s*[;)]", read_all("include/ctx", ["types.h"])))
+
+
+def compare(where, names, functions):
+    yield from (f"{where}: {name} is missing" for name in functions if name not in names)
+    yield from (f"{where}: {name} is not in the headers" for name in sorted(set(names) - set(functions)))
+
+
+def version_script():
+    text = re.sub(r"/\*.*?\*/", "", read("cmake/libctx.map"), flags=re.S)
+    return re.findall(r"\b(ctx_\w+);", text)
+
+
+def rust_declarations():
+    return re.findall(r"\bpub fn (ctx_\w+)\(", read("bindings/rust/libctx-sys/src/functions.rs"))
+
+
+def rows(path, heading):
+    """The cells of each row of the table under a heading of a page."""
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", read(path), flags=re.S | re.M)
+    assert section, f"{path}: there is no heading '{heading}'"
+    table = re.findall(r"^\| (.*) \|$", section[1], flags=re.M)[2:]
+    assert table, f"{path}: no table under '{heading}'"
+    return [[cell.strip() for cell in row.split(" | ")] for row in table]
+
+
+def at_a_glance(functions):
+    """Of the README's table. There `…_suffix` stands for any name of the row, or the first part of one, with
+    that suffix."""
+    for cells in rows("README.md", "The API at a glance"):
+        header = re.search(r"\[(\w+\.h)\]", cells[0])[1]
+        whole = re.findall(r"`(ctx_\w+)`", cells[1])
+        listed = set(whole)
+        for suffix in re.findall(r"`…(_\w+)`", cells[1]):
+            stems = {name[:end] for name in whole for end in range(len("ctx_"), len(name) + 1)}
+            found = {stem + suffix for stem in stems} & set(functions)
+            if not found:
+                yield f"README.md: …{suffix} in the row of {header} stands for no function"
+            listed |= found
+        here = {name: header for name, of in functions.items() if of == header}
+        yield from compare(f"README.md, row of {header}", listed, here)
+    for header in sorted(set(functions.values())):
+        if f"[{header}]" not in read("README.md"):
+            yield f"README.md: no row for {header}"
+
+
+def bindings(functions):
+    """Of the table in bindings/README.md: a name in `…` is looked up in the binding; a cell that begins with –
+    says why the binding does not use the function, and then it must not."""
+    page, table = "bindings/README.md", rows("bindings/README.md", "Every function")
+    yield from compare(page, [cells[0].strip("`") for cells in table], functions)
+    for column, (language, (folder, shown, calling)) in enumerate(BINDINGS.items(), start=1):
+        public, calls = read_all(folder, shown), read_all(folder, calling)
+        for cells in table:
+            function = cells[0].strip("`")
+            if len(cells) != 1 + len(BINDINGS) or len(cells[column]) < 3:
+                yield f"{page}: {function}: a name or a reason for {language}"
+                continue
+            for name in re.findall(r"`[^`]*?(\w+)(?:\(.*\))?`", cells[column]):
+                if not re.search(rf"\b{name}\b", public):
+                    yield f"{page}: {function}: {language} has no {name}"
+            if cells[column].startswith("–") and re.search(rf"\b{function}\s*\(", calls):
+                yield f"{page}: {function}: {language} does use it"
+
+
+def pages(functions):
+    """Names that no header has, in any text for people."""
+    known = set(functions) | types() | COMING
+    found = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    found += [path for folder in ("docs", "bindings", "examples", "include") for path in (ROOT / folder).rglob("*")
+              if path.suffix in (".md", ".h", ".hpp") and "target" not in path.parts]
+    for path in sorted(found):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for name in re.findall(r"(?<![/\w])ctx_[a-z]\w*", line):
+                if name not in known:
+                    yield f"{path.relative_to(ROOT)}:{number}: {name} is not in the headers"
+
+
+def main():
+    functions = headers()
+    errors = [*compare("cmake/libctx.map", version_script(), functions),
+              *compare("bindings/rust/libctx-sys/src/functions.rs", rust_declarations(), functions),
+              *at_a_glance(functions), *bindings(functions), *pages(functions),
+              *(f"scripts/check_names.py: {name} is there: take it out of COMING" for name in COMING & set(functions))]
+    print("\n".join(errors) or f"{len(functions)} functions, each where it belongs")
+    return bool(errors)
+
+
+sys.exit(main())
