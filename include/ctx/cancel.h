@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup cancel Canceling
+ * @ingroup c
  * ctx/cancel.h - to cancel a context, and to say why.
  *
  * A cancel is one event in three steps. First the whole subtree is marked: from then on ctx_err()
@@ -7,6 +9,7 @@
  * Then callbacks run, on the calling thread: parent before descendants, those of one context in the
  * order of their registration. What is below ctx_without_cancel() is not part of the subtree.
  * The general rules are in ctx/ctx.h.
+ * @{
  */
 #ifndef CTX_CANCEL_H
 #define CTX_CANCEL_H
@@ -85,6 +88,8 @@ CTX_API const ctx_cause_t *ctx_cause_ref(const ctx_cause_t *cause);
 
 /** Gives one reference back; the last one runs drop on its data. @return NULL, always. Since 0.1. */
 CTX_API const ctx_cause_t *ctx_cause_unref(const ctx_cause_t *cause);
+
+/** @} */
 
 #ifdef __cplusplus
 }

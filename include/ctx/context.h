@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup context Contexts
+ * @ingroup c
  * ctx/context.h - roots, derivation and reading of contexts.
  *
  * A context is live until it is done, and once done stays so. It ends by its canceler, by its
@@ -9,6 +11,7 @@
  *
  * Every ret_canceler may be NULL, but for that of ctx_with_cancel(): then the context ends by its
  * deadline or its parent alone.
+ * @{
  */
 #ifndef CTX_CONTEXT_H
 #define CTX_CONTEXT_H
@@ -162,6 +165,8 @@ CTX_API int64_t ctx_now(const ctx_t *ctx);
  *         -EOVERFLOW beyond INT_MAX. Since 0.1.
  */
 CTX_API int ctx_describe(const ctx_t *ctx, char *buf, size_t size);
+
+/** @} */
 
 #ifdef __cplusplus
 }

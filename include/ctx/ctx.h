@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup c The C functions
  * ctx/ctx.h - libctx: one tree of cancellation, deadlines and request values for a whole process.
  *
  * This header includes all the others. What holds for every function of the library, unless its

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup done Learning of the end
+ * @ingroup c
  * ctx/done.h - every way to learn that a context is done: a descriptor for event loops, waits for
  * threads, callbacks for everything else.
  *
  * Nobody sees a descriptor readable, a wait return 1 or a callback run while ctx_err() of its
  * context is 0, and whoever was woken sees every descendant done as well. The general rules are in
  * ctx/ctx.h.
+ * @{
  */
 #ifndef CTX_DONE_H
 #define CTX_DONE_H
@@ -113,6 +116,8 @@ CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);
 
 /** Forgets the handle; what it armed stays armed. @return NULL, always. Since 0.1. */
 CTX_API ctx_watch_t *ctx_watch_unref(ctx_watch_t *watch);
+
+/** @} */
 
 #ifdef __cplusplus
 }

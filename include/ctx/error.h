@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup error Errors
+ * @ingroup c
  * ctx/error.h - the two errors of a context. They are plain negative errnos, so that
  * `if ((r = ctx_err(ctx)) < 0) return r;` is the whole idiom.
+ * @{
  */
 #ifndef CTX_ERROR_H
 #define CTX_ERROR_H
@@ -26,6 +29,8 @@ extern "C" {
  * @return static text, never NULL; safe from any thread, and in a signal handler. Since 0.1.
  */
 CTX_API const char *ctx_strerror(int err);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup loop Loops
+ * @ingroup c
  * ctx/loop.h - who runs the clock, and what else may cancel.
  *
  * A loop has a clock, the deadlines of its contexts, and the descriptors and signals that end some of
@@ -7,17 +9,17 @@
  * the process's default loop, which starts the threads `ctx-loop` and `ctx-calls` when it first needs
  * them; ctx_loop_background() is the root of any other. There are three kinds:
  *
- *   CTX_LOOP_THREAD   as the default loop, with two such threads of its own.
- *   CTX_LOOP_MANUAL   no thread: its descriptor goes into the host's event loop, and whenever it is
- *                     readable the host calls ctx_loop_dispatch(). A thread in ctx_wait(),
- *                     ctx_wait_any() or ctx_poll() also ends what comes due by a time that was known
- *                     when it began to wait; not so a grace that begins meanwhile, a descriptor or a
- *                     signal. A thread that derives a deadline, not earlier than its parent's, from a
- *                     context whose own has passed ends what is due by then.
- *   CTX_LOOP_VIRTUAL  no thread and no real time: the clock starts at 0 and moves only by
- *                     ctx_loop_advance(). For tests that do not sleep.
+ * - CTX_LOOP_THREAD: as the default loop, with two such threads of its own.
+ * - CTX_LOOP_MANUAL: no thread. Its descriptor goes into the host's event loop, and whenever it is
+ *   readable the host calls ctx_loop_dispatch(). A thread in ctx_wait(), ctx_wait_any() or ctx_poll()
+ *   also ends what comes due by a time that was known when it began to wait; not so a grace that
+ *   begins meanwhile, a descriptor or a signal. A thread that derives a deadline, not earlier than its
+ *   parent's, from a context whose own has passed ends what is due by then.
+ * - CTX_LOOP_VIRTUAL: no thread and no real time. The clock starts at 0 and moves only by
+ *   ctx_loop_advance(). For tests that do not sleep.
  *
  * Contexts keep their loop alive. The general rules are in ctx/ctx.h.
+ * @{
  */
 #ifndef CTX_LOOP_H
 #define CTX_LOOP_H
@@ -164,6 +166,8 @@ CTX_API int ctx_with_signal(ctx_t *parent, const int *signals, size_t n, ctx_t *
  *         -EREMOTE. Since 0.1.
  */
 CTX_API int ctx_cancel_fd(ctx_canceler_t *canceler);
+
+/** @} */
 
 #ifdef __cplusplus
 }

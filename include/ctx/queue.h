@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup queue Queues
+ * @ingroup c
  * ctx/queue.h - very many contexts on one descriptor.
  *
  * A context that was added to a queue posts one event to it when it is done. Adding costs no
  * descriptor and a constant time, however many contexts there are; the queue's one descriptor is
  * readable while events wait. A context may be in many queues, and many times in one. The general
  * rules are in ctx/ctx.h.
+ * @{
  */
 #ifndef CTX_QUEUE_H
 #define CTX_QUEUE_H
@@ -80,6 +83,8 @@ CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, struct ctx_event *events, si
  */
 CTX_API int64_t ctx_queue_wait(ctx_queue_t *queue, struct ctx_event *events, size_t n,
                                int64_t timeout_ns);
+
+/** @} */
 
 #ifdef __cplusplus
 }

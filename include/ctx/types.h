@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup types Types
+ * @ingroup c
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
  * All objects are opaque: a program holds pointers to them and never looks inside. The one public
  * struct here is ctx_key_t, and the only other one ctx_event in ctx/queue.h.
+ * @{
  */
 #ifndef CTX_TYPES_H
 #define CTX_TYPES_H
@@ -11,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Marks what the library exports. */
 #if defined(__GNUC__) || defined(__clang__)
 #define CTX_API __attribute__((visibility("default")))
 #else
@@ -62,6 +66,8 @@ typedef void (*ctx_drop_fn)(void *ptr);
 
 /** No deadline, and no limit of a wait: the largest time there is. */
 #define CTX_FOREVER INT64_MAX
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup value Values
+ * @ingroup c
  * ctx/value.h - request values: pointers that are private to the owner of a key, and text that every
  * language of the process shares.
  *
  * A value is seen by the context it was set on and by all derived from that one; the nearest wins. A
  * look-up visits the contexts that carry values and no others. Values outlive cancel. The general
  * rules are in ctx/ctx.h.
+ * @{
  */
 #ifndef CTX_VALUE_H
 #define CTX_VALUE_H
@@ -45,6 +48,8 @@ CTX_API int ctx_with_string(ctx_t *parent, const char *name, const char *value, 
  *         argument. Since 0.1.
  */
 CTX_API const char *ctx_string(const ctx_t *ctx, const char *name);
+
+/** @} */
 
 #ifdef __cplusplus
 }

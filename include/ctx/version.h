@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup version Versions
+ * @ingroup c
  * ctx/version.h - the version of the headers, and that of the library found at run time.
+ * @{
  */
 #ifndef CTX_VERSION_H
 #define CTX_VERSION_H
@@ -11,9 +14,9 @@
 extern "C" {
 #endif
 
-#define CTX_VERSION_MAJOR 0
-#define CTX_VERSION_MINOR 1
-#define CTX_VERSION_PATCH 0
+#define CTX_VERSION_MAJOR 0 /**< The first number of the version of these headers. */
+#define CTX_VERSION_MINOR 1 /**< The second. */
+#define CTX_VERSION_PATCH 0 /**< The third. */
 
 /** The version of these headers: major, minor and patch, each in one byte from bit 16 down. */
 #define CTX_VERSION                                                       \
@@ -25,6 +28,8 @@ CTX_API uint32_t ctx_version(void);
 
 /** The same as text, such as "0.1.0"; static. Since 0.1. */
 CTX_API const char *ctx_version_string(void);
+
+/** @} */
 
 #ifdef __cplusplus
 }

@@ -36,6 +36,7 @@ namespace ctx {
 struct deferred_t {
   explicit deferred_t() = default;
 };
+/// What to pass for it.
 inline constexpr deferred_t deferred{};
 
 class done_awaiter;
@@ -158,6 +159,7 @@ class context {
   detail::handle<ctx_t, ctx_ref, ctx_unref> handle_;
 };
 
+/// The root of all contexts: never done.
 inline context background() noexcept { return context(); }
 /// A second root, for code that does not know yet which context it should use.
 inline context todo() { return context::share(ctx_todo()); }

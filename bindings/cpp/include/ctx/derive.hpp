@@ -194,6 +194,7 @@ template <class Range>
     return ctx_merge(raw.data(), raw.size(), made, right);
   });
 }
+/// The same of contexts that are listed here.
 [[nodiscard]] inline derived merge(std::initializer_list<context> parents) {
   return merge<std::initializer_list<context>&>(parents);
 }

@@ -19,6 +19,7 @@ namespace ctx {
 
 /// The one clock of deadlines; a virtual loop's time points are counted from 0 on instead.
 using clock = std::chrono::steady_clock;
+/// A deadline, and the now of a loop.
 using time_point = clock::time_point;
 
 namespace detail {

@@ -31,6 +31,7 @@ template <class Range>
 std::size_t wait_any(Range&& contexts) {
   return *detail::wait_any_ns(contexts, CTX_FOREVER);
 }
+/// The same of contexts that are listed here.
 inline std::size_t wait_any(std::initializer_list<context> contexts) {
   return *detail::wait_any_ns(contexts, CTX_FOREVER);
 }
@@ -41,17 +42,20 @@ std::optional<std::size_t> wait_any_for(Range&& contexts,
                                         std::chrono::duration<Rep, Period> limit) {
   return detail::wait_any_ns(contexts, detail::to_ns(limit));
 }
+/// The same of contexts that are listed here.
 template <class Rep, class Period>
 std::optional<std::size_t> wait_any_for(std::initializer_list<context> contexts,
                                         std::chrono::duration<Rep, Period> limit) {
   return detail::wait_any_ns(contexts, detail::to_ns(limit));
 }
 
+/// Until a time, after which it is none of them.
 template <class Range, class Duration>
 std::optional<std::size_t> wait_any_until(Range&& contexts,
                                           std::chrono::time_point<clock, Duration> time) {
   return detail::wait_any_ns(contexts, detail::until_ns(time));
 }
+/// The same of contexts that are listed here.
 template <class Duration>
 std::optional<std::size_t> wait_any_until(std::initializer_list<context> contexts,
                                           std::chrono::time_point<clock, Duration> time) {
