@@ -7,7 +7,7 @@
 #     demo.sh [part...]      all parts, or those named: handle_request tickers trace_id epoll_server
 #                            manual_loop fan_in graceful from_python from_rust cross_runtime
 #
-# cross_runtime shows what `bindings/tests/run.sh` has built in the folder CTX_CROSS_RUNTIME against the
+# cross_runtime shows what `bindings/cross_runtime/run.sh` has built in the folder CTX_CROSS_RUNTIME against the
 # library installed in CTX_PREFIX.
 # Exits 0 only if every part kept its promise. Leaves no process behind, however it ends.
 
@@ -173,7 +173,7 @@ part_from_rust() {
 title_cross_runtime="All of them at once"
 about_cross_runtime="A request in Python's asyncio, Rust's tokio and C's epoll. Whoever ends it ends all three."
 part_cross_runtime() {
-  start "$CTX_ROOT/bindings/tests/run.sh" \
+  start "$CTX_ROOT/bindings/cross_runtime/run.sh" \
     "${CTX_CROSS_RUNTIME:?says where it was built}" "${CTX_PREFIX:?says where libctx is installed}" demo &&
     finish
 }
@@ -202,4 +202,4 @@ done
 printf '\n%sWhat you have seen%s\n' "$bold" "$plain"
 say "${table[@]}" "$(printf '%-45s %8s' "total" "$(seconds $(($(now) - began)))")"
 ((failed == 0)) || { fail "$failed of ${#parts[@]} parts" && exit 1; }
-remark "The programs are in examples/ and bindings/tests/, each short enough to read at one sitting."
+remark "The programs are in examples/ and bindings/cross_runtime/, each short enough to read at one sitting."

@@ -41,27 +41,27 @@ wheel() {
 }
 
 c_library() {
-  cmake -S "$here/cross_runtime/c" -B "$build/c" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  cmake -S "$here/c" -B "$build/c" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DCMAKE_PREFIX_PATH="$prefix"
   grep -q "^libctx_DIR:PATH=$prefix/" "$build/c/CMakeCache.txt"  # the one installed there and no other
   cmake --build "$build/c"
 }
 
 rust_library() {
-  cd "$here/cross_runtime/rust"
+  cd "$here/rust"
   cargo fetch --locked --offline || cargo fetch --locked
   cargo build --release --locked --offline
 }
 
-formatting() { cd "$here/cross_runtime/rust" && cargo fmt --check; }
-lints() { cd "$here/cross_runtime/rust" && cargo clippy --no-deps --release --locked --offline -- -D warnings; }
+formatting() { cd "$here/rust" && cargo fmt --check; }
+lints() { cd "$here/rust" && cargo clippy --no-deps --release --locked --offline -- -D warnings; }
 
 # with <subcommand of cargo> <what> <function>: says so, or that this cargo has none of that.
 with() {
   if cargo "$1" --version >/dev/null 2>&1; then say "$2" "$3"; else echo "== skipped: $2: no cargo $1"; fi
 }
 
-types() { "$python" -m mypy --strict --cache-dir "$build/mypy" "$here"/cross_runtime/*.py; }
+types() { "$python" -m mypy --strict --cache-dir "$build/mypy" "$here"/*.py; }
 
 if [[ $mode != demo ]]; then
   say "the wheel, into a virtual environment" wheel
@@ -72,7 +72,7 @@ rust=$CARGO_TARGET_DIR/release/libhandler.so
 
 cd "$build"
 case $mode in
-  demo) exec "$python" "$here/cross_runtime/demo.py" "$rust" ;;
+  demo) exec "$python" "$here/demo.py" "$rust" ;;
   test)
     say "mypy --strict" types
     with fmt "formatting of the Rust library" formatting
@@ -80,7 +80,7 @@ case $mode in
     export CTX_HANDLER=$rust CTX_WORKER=$build/c/libworker.so CTX_INSTALLED=$libdir/libctx.so.1
     for order in wheel-first library-first; do
       printf -- '-- who brings the libctx of the process: %s\n' $order
-      CTX_ORDER=$order "$python" -m pytest -v -c "$here/pytest.ini" "$here/cross_runtime"
+      CTX_ORDER=$order "$python" -m pytest -v -c "$here/pytest.ini" "$here"
     done
     ;;
 esac
