@@ -4,11 +4,12 @@
 import asyncio
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def run(request: pytest.FixtureRequest) -> Run:
             return runner.run(main)
 
     return run_in_loop
+
+
+@pytest.fixture
+def default_sigint() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 C_LIBRARY = r"""

@@ -2,8 +2,10 @@
 """`async with scope(ctx):` in asyncio, on its own loop and on uvloop."""
 
 import asyncio
+import signal
 import threading
 import traceback
+from collections.abc import AsyncIterator
 
 import libctx
 import pytest
@@ -170,6 +172,73 @@ def test_in_a_task_that_was_cancelled_before(run: Run) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert task.cancelling() == 1 and reached
+
+    run(main())
+
+
+@pytest.mark.parametrize("when", ["before", "in the body", "never"])
+def test_a_cancel_that_was_requested_before_is_not_swallowed(run: Run, when: str) -> None:
+    """Requested, but not come down yet: it goes its way, whenever the context of the scope ends."""
+
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+
+        async def body() -> None:
+            if when == "before":
+                cancel()
+            task.cancel()
+            async with scope(ctx):
+                if when == "in the body":
+                    cancel()
+                await asyncio.wait_for(forever(), WATCHDOG)
+
+        task = asyncio.create_task(body())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled() and task.cancelling() == 1
+
+    run(main())
+
+
+def test_ctrl_c_before_a_scope_is_not_swallowed(run: Run, default_sigint: None) -> None:
+    """asyncio makes a cancel of the main task of it, which comes down at the next await."""
+
+    async def main() -> None:
+        signal.raise_signal(signal.SIGINT)
+        async with scope(with_timeout(background(), 0).ctx):
+            await forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(main())
+
+
+def test_a_cancel_of_the_task_that_leaves_is_not_swallowed(run: Run) -> None:
+    """A generator that another task closes: that one's cancel is not the one by the scope."""
+
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+
+        async def generator() -> AsyncIterator[None]:
+            async with scope(ctx):
+                yield
+                await forever()
+
+        async def first() -> None:
+            await rows.__anext__()
+            await forever()
+
+        rows = generator()
+        entering = asyncio.create_task(first())
+        await asyncio.sleep(0)
+        leaving = asyncio.ensure_future(rows.__anext__())
+        await asyncio.sleep(0)
+        cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(entering, WATCHDOG)  # it was cancelled where it was
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert leaving.cancelled()
 
     run(main())
 

@@ -3,9 +3,16 @@
 
 import asyncio
 import contextvars
+import gc
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any
 
 import libctx
 import pytest
+import trio
+import uvloop
 from conftest import Run, in_thread
 from libctx import background, current, scope, use, with_cancel
 
@@ -76,3 +83,150 @@ def test_tasks_do_not_share_it(run: Run) -> None:
         assert await asyncio.gather(*(one() for _ in range(10))) == [True] * 10
 
     run(main())
+
+
+Rows = AsyncGenerator[libctx.Context, None]
+
+
+async def rows(ctx: libctx.Context, how: str) -> Rows:
+    """A generator that yields inside a body, and so may be closed by another task."""
+    if how == "use":
+        with use(ctx):
+            while True:
+                yield current()
+    async with scope(ctx):
+        while True:
+            yield current()
+
+
+async def in_asyncio(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await asyncio.create_task(coroutine)
+
+
+async def in_trio(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    results: list[Any] = []
+
+    async def child() -> None:
+        try:
+            results.append(await coroutine)
+        except (KeyError, RuntimeError, ValueError) as error:
+            results.append(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(child)
+    if isinstance(results[0], Exception):
+        raise results[0]
+    return results[0]
+
+
+InTask = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+def everywhere(request: pytest.FixtureRequest) -> Callable[[Callable[[InTask], Coroutine[Any, Any, None]]], None]:
+    """Runs a test in each event loop, with a way to run a part of it in a task of its own."""
+
+    def run(main: Callable[[InTask], Coroutine[Any, Any, None]]) -> None:
+        if request.param == "trio":
+            trio.run(main, in_trio)
+        else:
+            factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(main(in_asyncio))
+
+    return run
+
+
+Everywhere = Callable[[Callable[[InTask], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.mark.parametrize("how", ["use", "scope"])
+def test_a_body_that_another_task_leaves(everywhere: Everywhere, how: str) -> None:
+    """It is left without an error, and nobody goes on with its context: neither who entered nor who left it."""
+
+    async def main(in_task: InTask) -> None:
+        async def enter_and_look() -> None:
+            generator = rows(ctx, how)
+            entered = await generator.__anext__()
+            assert current() == entered != background()
+            await in_task(leave(generator, entered))
+            assert current() == background()
+            with use(ctx):
+                assert current() is ctx
+            assert current() == background()
+
+        async def leave(generator: Rows, entered: libctx.Context) -> None:
+            assert current() == entered  # inherited
+            await generator.aclose()
+            assert current() == background()
+
+        ctx = with_cancel(background()).ctx
+        await in_task(enter_and_look())
+
+    everywhere(main)
+
+
+@pytest.mark.parametrize("how", ["use", "scope"])
+def test_the_error_of_a_body_that_another_task_leaves(everywhere: Everywhere, how: str) -> None:
+    async def main(in_task: InTask) -> None:
+        async def enter() -> Rows:
+            generator = rows(with_cancel(background()).ctx, how)
+            await generator.__anext__()
+            return generator
+
+        error = KeyError("the real error")
+        with pytest.raises(KeyError) as caught:
+            await in_task((await in_task(enter())).athrow(error))
+        assert caught.value is error and error.__context__ is None
+
+    everywhere(main)
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # by trio, always
+@pytest.mark.parametrize("how", ["use", "scope"])
+def test_a_generator_that_is_forgotten(everywhere: Everywhere, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The event loop closes it, and finds nothing to report."""
+
+    async def main(in_task: InTask) -> None:
+        async def one_row() -> None:
+            async for _ in rows(with_cancel(background()).ctx, how):
+                break
+
+        await in_task(one_row())
+        gc.collect()
+
+    everywhere(main)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_body_that_another_thread_leaves() -> None:
+    def generator() -> Generator[None, None, None]:
+        with use(with_cancel(background()).ctx):
+            yield
+
+    body = generator()
+    next(body)
+    assert current() != background()
+    error = KeyError("the real error")
+    caught: list[BaseException] = []
+
+    def leave() -> None:
+        try:
+            body.throw(error)
+        except BaseException as raised:
+            caught.append(raised)
+        assert current() == background()
+
+    in_thread(leave).join()
+    assert caught == [error] and current() == background()
+
+
+def test_what_is_inherited_keeps_no_context_from_around() -> None:
+    """A task that starts the next one inside its body, and so on for ever, would keep all of them."""
+    outer = with_cancel(background()).ctx
+    gone = weakref.ref(outer)
+    with use(outer), use(with_cancel(background()).ctx):
+        inherited = contextvars.copy_context()
+    del outer
+    assert gone() is None
+    assert inherited.run(current) != background()

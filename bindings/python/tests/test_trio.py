@@ -98,6 +98,17 @@ def test_a_cancel_from_elsewhere_is_not_swallowed() -> None:
     trio.run(main)
 
 
+def test_a_cancel_that_was_requested_before_is_not_swallowed() -> None:
+    async def main() -> None:
+        with trio.CancelScope() as around:
+            around.cancel()
+            async with scope(with_timeout(background(), 0).ctx):
+                await trio.sleep_forever()
+        assert around.cancelled_caught
+
+    trio.run(main)
+
+
 def test_another_exception_goes_its_way() -> None:
     async def main() -> None:
         with pytest.raises(KeyError):

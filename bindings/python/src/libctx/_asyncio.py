@@ -45,7 +45,9 @@ async def done(ctx: Context) -> None:
 class Guard:
     """Cancels the task in its body when the context ends, and tells at its end whether that was it.
 
-    It counts cancels as asyncio.timeout() does, so that one that came from elsewhere goes its way.
+    It counts cancels as asyncio.timeout() does, so that one that came from elsewhere goes its way. One that was
+    requested before, and has not come down yet, does so before the body begins: it could not be told from the
+    guard's own later.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -58,10 +60,12 @@ class Guard:
         self._entry: Entry | None = None
         self._soon: asyncio.Handle | None = None
 
-    def enter(self) -> None:
+    async def enter(self) -> None:
         loop = self._task.get_loop()
         self._hub = _hub(loop)
         self._cancelling = self._task.cancelling()
+        if self._cancelling > 0:
+            await asyncio.sleep(0)
         if self._ctx.err() is None:
             self._entry = self._hub.add(self._ctx, self._fire)
         else:  # not by way of the descriptor: the first await in the body is to be the last
@@ -81,4 +85,6 @@ class Guard:
         if not self._fired:
             return False
         mine = self._task.uncancel() <= self._cancelling
+        # A generator may be closed by another task, whose cancels are its own.
+        mine = mine and asyncio.current_task(self._task.get_loop()) is self._task
         return mine and kind is not None and issubclass(kind, asyncio.CancelledError)

@@ -1,32 +1,65 @@
 # SPDX-License-Identifier: MIT
-"""The current context, which follows contextvars: tasks and asyncio.to_thread inherit it."""
+"""The current context, which follows contextvars: tasks and asyncio.to_thread inherit it.
+
+A body may be left where its variable cannot be set back: a generator that yields inside `with use(ctx)` and is
+closed by another task, or by the event loop. Whoever still has that body as its innermost one then looks past
+it, so that nobody goes on with the context of a body that is over.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from typing import TypeAlias
 
 from ._core import Context, background
 
 
-def _fresh() -> ContextVar[Context]:
-    return ContextVar("libctx.current", default=background())
+class Body:
+    """The body of a use() or scope(), and the one around it, which is forgotten once it is left in order."""
+
+    __slots__ = ("around", "ctx")
+
+    def __init__(self, ctx: Context | None, around: "Body | None") -> None:
+        self.ctx = ctx  # None: left elsewhere
+        self.around = around
+
+
+Entered: TypeAlias = tuple[Body, Token[Body]]
+
+
+def _fresh() -> ContextVar[Body]:
+    return ContextVar("libctx.current", default=Body(background(), None))
 
 
 _variable = _fresh()
 
 
+def _innermost() -> tuple[Body, Context]:
+    body = _variable.get()
+    while (ctx := body.ctx) is None:
+        assert body.around is not None
+        body = body.around
+    return body, ctx
+
+
 def current() -> Context:
     """The context that this piece of work belongs to; background() if none was set."""
-    return _variable.get()
+    return _innermost()[1]
 
 
-def enter(ctx: Context) -> Token[Context]:
-    return _variable.set(ctx)
+def enter(ctx: Context) -> Entered:
+    body = Body(ctx, _innermost()[0])
+    return body, _variable.set(body)
 
 
-def leave(token: Token[Context]) -> None:
-    token.var.reset(token)
+def leave(entered: Entered) -> None:
+    body, token = entered
+    try:
+        token.var.reset(token)
+        body.around = None
+    except ValueError:  # it was entered in other context variables than these
+        body.ctx = None
 
 
 @contextmanager
@@ -34,11 +67,11 @@ def use(ctx: Context) -> Iterator[Context]:
     """Makes a context the current one for the body."""
     if not isinstance(ctx, Context):
         raise TypeError(f"expected a libctx.Context, not {type(ctx)!r}")
-    token = enter(ctx)
+    entered = enter(ctx)
     try:
         yield ctx
     finally:
-        leave(token)
+        leave(entered)
 
 
 def _in_child() -> None:

@@ -3,13 +3,12 @@
 
 import sys
 from collections.abc import Coroutine
-from contextvars import Token
 from types import ModuleType, TracebackType
 from typing import Any
 
 from . import _asyncio
 from ._core import Context, Derived, with_cancel
-from ._current import enter, leave
+from ._current import Entered, enter, leave
 
 
 def _in_trio() -> bool:
@@ -56,8 +55,8 @@ class scope:
             from . import _trio as guard
         self._derived = derived = with_cancel(self._parent)
         self._guard = guard.Guard(derived.ctx)
-        self._guard.enter()
-        self._token: Token[Context] = enter(derived.ctx)
+        await self._guard.enter()
+        self._entered: Entered = enter(derived.ctx)
         return derived.ctx
 
     async def __aexit__(
@@ -72,6 +71,6 @@ class scope:
             try:
                 cancel.__exit__(kind, value, traceback)
             finally:
-                leave(self._token)
+                leave(self._entered)
         if ended and error is not None:
             raise error

@@ -38,6 +38,13 @@ async def done(ctx: Context) -> None:
         hub.discard(entry)
 
 
+def _current_task() -> trio.lowlevel.Task | None:
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+
+
 class Guard:
     """A cancel scope that is cancelled when the context ends."""
 
@@ -45,8 +52,9 @@ class Guard:
         self._ctx = ctx
         self._scope = trio.CancelScope()
         self._entry: Entry | None = None
+        self._task = trio.lowlevel.current_task()
 
-    def enter(self) -> None:
+    async def enter(self) -> None:
         self._hub = _hub()
         if self._ctx.err() is None:
             self._entry = self._hub.add(self._ctx, self._scope.cancel)
@@ -59,5 +67,7 @@ class Guard:
     ) -> bool:
         if self._entry is not None:
             self._hub.discard(self._entry)
+        if _current_task() is not self._task:  # which trio would refuse, in place of the body's own error
+            return False
         self._scope.__exit__(kind, value, traceback)
         return self._scope.cancelled_caught
