@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Why a context is done: exceptions and texts in, exceptions out."""
 
+import asyncio
 import ctypes
 import errno
 
 import libctx
 import pytest
+import trio
 from libctx import Canceled, Cause, DeadlineExceeded, background, with_cancel, with_timeout
 
 
@@ -78,6 +80,70 @@ class Mute(Exception):
         raise RuntimeError
 
 
+def query() -> None:
+    try:
+        raise ConnectionResetError(errno.ECONNRESET, "peer")
+    except OSError as error:
+        raise RuntimeError("query failed") from error
+
+
+def test_what_an_exception_was_raised_from() -> None:
+    with pytest.raises(RuntimeError) as raised, with_cancel(background()) as ctx:
+        query()
+    assert raised.value.__cause__ is not None and raised.value.__cause__.__traceback__ is not None
+    error = ctx.err()
+    for cause in (ctx.cause(), error and error.__cause__):
+        assert isinstance(cause, RuntimeError)
+        below = cause.__cause__
+        assert isinstance(below, ConnectionResetError) and below.errno == errno.ECONNRESET
+        assert below is not raised.value.__cause__
+        assert below.__traceback__ is None and below.__context__ is None and below.__cause__ is None
+
+
+def test_the_error_of_another_context() -> None:
+    """Its own reason goes with it, from one context to the next."""
+    first, second, third = (with_cancel(background()) for _ in range(3))
+    first.cancel("disk full")
+    second.cancel(first.ctx.err())
+    third.cancel(second.ctx.err())
+    cause = third.ctx.cause()
+    assert type(cause) is Canceled and type(cause.__cause__) is Canceled
+    assert str(cause.__cause__.__cause__) == "disk full"
+
+
+def test_what_the_exceptions_of_a_group_were_raised_from() -> None:
+    with pytest.raises(ExceptionGroup), with_cancel(background()) as ctx:
+        try:
+            query()
+        except RuntimeError as error:
+            raise ExceptionGroup("g", [error]) from None
+    cause = ctx.cause()
+    assert isinstance(cause, ExceptionGroup)
+    assert isinstance(cause.exceptions[0].__cause__, ConnectionResetError)
+
+
+def test_a_long_row_of_exceptions_and_one_that_leads_back() -> None:
+    first = last = ValueError(0)
+    for n in range(1, 20_000):
+        last.__cause__ = ValueError(n)
+        last = last.__cause__
+    ctx, cancel = with_cancel(background())
+    cancel(first)
+    row: BaseException | None = ctx.cause()
+    for n in range(20_000):
+        assert type(row) is ValueError and row.args == (n,)
+        row = row.__cause__
+    assert row is None
+
+    one, two = KeyError("one"), KeyError("two")
+    one.__cause__, two.__cause__ = two, one
+    ctx, cancel = with_cancel(background())
+    cancel(one)
+    cause = ctx.cause()
+    assert cause is not None and cause.__cause__ is not None
+    assert (cause.args, cause.__cause__.args, cause.__cause__.__cause__) == (("one",), ("two",), None)
+
+
 def test_a_built_in_exception_keeps_what_its_args_do_not_tell() -> None:
     ctx, cancel = with_cancel(background())
     cancel(FileNotFoundError(errno.ENOENT, "no such file", "/x"))
@@ -128,6 +194,58 @@ def test_an_oserror_keeps_its_errno() -> None:
     assert type(cause) is BrokenPipeError and cause.errno == errno.EPIPE
     parts = ctx._cause_parts()
     assert parts is not None and parts[0] == -errno.EPIPE  # what another language reads
+
+
+def parts(ctx: libctx.Context) -> tuple[int, str]:
+    """What another language reads: code and message."""
+    found = ctx._cause_parts()
+    assert found is not None
+    return found[:2]
+
+
+def test_a_timeout_reads_as_one_elsewhere() -> None:
+    for error in (TimeoutError(), with_timeout(background(), 0).ctx.err(), TimeoutError("slow")):
+        ctx, cancel = with_cancel(background())
+        cancel(error)
+        assert parts(ctx)[0] == -errno.ETIMEDOUT
+
+
+@pytest.mark.parametrize(
+    ("library", "reason", "text"),
+    [
+        ("asyncio", None, "task canceled"),
+        ("asyncio", "the server stops", "the server stops"),
+        ("trio", None, "task canceled"),
+        ("trio", "the server stops", "the server stops"),
+    ],
+)
+def test_the_cancel_of_a_task_reads_as_one_elsewhere(library: str, reason: str | None, text: str) -> None:
+    """No other language knows a CancelledError."""
+    kept: list[libctx.Context] = []
+
+    async def in_asyncio() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with with_cancel(background()) as ctx:
+            kept.append(ctx)
+            task.cancel(reason)
+            await asyncio.sleep(0)
+
+    async def in_trio() -> None:
+        with trio.CancelScope() as around, with_cancel(background()) as ctx:
+            kept.append(ctx)
+            around.cancel(reason)
+            await trio.lowlevel.checkpoint()
+
+    if library == "trio":
+        trio.run(in_trio)
+        kind: type[BaseException] = trio.Cancelled
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(in_asyncio())
+        kind = asyncio.CancelledError
+    assert parts(kept[0]) == (-errno.ECANCELED, text)
+    assert type(kept[0].cause()) is kind
 
 
 def test_an_errno_that_c_cannot_hold() -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The errors of a context, and how reasons go into the tree and come out of it.
 
-An exception is stored, and handed out, as a copy without its traceback. A traceback holds frames, and the
-frames of who cancels hold the context: the tree would keep itself alive by way of Python, where the
-garbage collector cannot see it.
+An exception is stored, and handed out, as a copy without its traceback, and so are the exceptions that it was
+raised from. A traceback holds frames, and the frames of who cancels hold the context: the tree would keep
+itself alive by way of Python, where the garbage collector cannot see it.
 """
 
+import asyncio
 import builtins
+import sys
 from errno import ECANCELED, ETIMEDOUT
 from typing import Any
 
@@ -50,7 +52,23 @@ _TEXTS = {(-ECANCELED, Canceled.text): Canceled, (-ETIMEDOUT, DeadlineExceeded.t
 
 
 def snapshot(exception: BaseException) -> BaseException:
-    """A copy of an exception without traceback and context, or a Cause with its text if it has no copy.
+    """A copy of an exception and of those that it was raised from, each with its __cause__ and no more.
+
+    In a loop, since there may be any number of them; a row of causes that leads back into itself ends there.
+    """
+    first = last = _copy(exception)
+    seen = {id(exception)}
+    while (cause := exception.__cause__) is not None and id(cause) not in seen:
+        exception = cause
+        seen.add(id(exception))
+        copy = _copy(exception)
+        last.__cause__ = copy
+        last = copy
+    return first
+
+
+def _copy(exception: BaseException) -> BaseException:
+    """A copy without traceback, cause and context, or a Cause with its text if it has no copy.
 
     It is made as pickle would, but by the constructor of its nearest built-in class: that of a class of the
     user's may make other args of its arguments.
@@ -79,7 +97,12 @@ def _bare(part: Any) -> Any:
 
 
 def _words(exception: BaseException) -> str:
+    """Its text for other languages, which do not know Python's names."""
     try:
+        if isinstance(exception, asyncio.CancelledError):
+            return str(exception) or "task canceled"
+        if isinstance(exception, getattr(sys.modules.get("trio"), "Cancelled", ())):
+            return getattr(exception, "reason", None) or "task canceled"
         return str(exception) or type(exception).__name__
     except Exception:
         return type(exception).__name__
@@ -103,7 +126,9 @@ def _code(exception: BaseException) -> int:
         number = getattr(exception, "errno", None)
     except Exception:
         number = None
-    return -number if type(number) is int and abs(number) < 1 << 31 else -ECANCELED
+    if type(number) is int and abs(number) < 1 << 31:
+        return -number
+    return -ETIMEDOUT if isinstance(exception, TimeoutError) else -ECANCELED
 
 
 def _text(message: str) -> bytes:
