@@ -2,6 +2,7 @@
 """Awaiting contexts in asyncio, on its own loop and on uvloop."""
 
 import asyncio
+import contextvars
 import functools
 import gc
 import sys
@@ -63,6 +64,28 @@ def test_one_descriptor_for_all(run: Run) -> None:
         await asyncio.wait_for(asyncio.gather(*tasks), WATCHDOG)
         assert descriptors() == before + 1
 
+    run(main())
+
+
+def test_a_loop_keeps_no_context_variables_of_its_first_task(run: Run) -> None:
+    """The reader of the loop's descriptor is for all tasks, and lives as long as the loop."""
+
+    class Thing:
+        pass
+
+    async def request() -> "weakref.ref[Thing]":
+        thing = Thing()
+        variable.set(thing)
+        await with_timeout(background(), 0).ctx.done()
+        return weakref.ref(thing)
+
+    async def main() -> None:
+        gone = await asyncio.create_task(request())
+        await asyncio.sleep(0)  # asyncio itself holds the task until then
+        gc.collect()
+        assert gone() is None
+
+    variable: contextvars.ContextVar[Thing] = contextvars.ContextVar("variable")
     run(main())
 
 

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Context.after(): when, where, how often, and what becomes of its exceptions."""
 
+import asyncio
+import contextvars
+import ctypes
+import signal
 import sys
 import threading
 
 import libctx
 import pytest
-from conftest import WATCHDOG, in_thread
+import trio
+from conftest import WATCHDOG, Run, in_thread
 from libctx import background, with_cancel
 
 
@@ -148,3 +153,221 @@ def test_what_cannot_be_called() -> None:
     for arguments in ((), (None,), (1,)):
         with pytest.raises(TypeError):
             background().after(*arguments)
+
+
+VARIABLE = contextvars.ContextVar("variable", default="unset")
+
+
+def test_a_callback_sees_the_context_variables_of_whoever_armed_it() -> None:
+    """As in call_soon() of asyncio: inline, deferred, after a deadline, and at once on what is done."""
+    seen: list[tuple[str, libctx.Context, str]] = []
+    all_seen = threading.Event()
+
+    def look(how: str) -> None:
+        seen.append((how, libctx.current(), VARIABLE.get()))
+        VARIABLE.set("by the callback")
+        if len(seen) == 4:
+            all_seen.set()
+
+    ctx, cancel = with_cancel(background())
+    parent, end = with_cancel(background())
+    late = libctx.with_grace(parent, 0.001).ctx
+
+    def arm() -> None:
+        VARIABLE.set("armed")
+        with libctx.use(ctx):
+            ctx.after(look, "inline")
+            ctx.after(look, "deferred", defer=True)
+            late.after(look, "late")
+            parent.after(look, "at once")
+            assert VARIABLE.get() == "armed"
+        VARIABLE.set("changed later")
+
+    end()
+    in_thread(arm).join()
+    with libctx.use(with_cancel(background()).ctx):
+        cancel()
+    assert all_seen.wait(WATCHDOG)
+    assert VARIABLE.get() == "unset"
+    assert {how: rest for how, *rest in seen} == {how: [ctx, "armed"] for how in ("at once", "deferred", "inline", "late")}
+
+
+def test_a_callback_sees_the_context_variables_of_the_task_that_armed_it(run: Run) -> None:
+    async def main() -> None:
+        ctx, cancel = with_cancel(background())
+        seen: list[object] = []
+
+        async def arm() -> None:
+            VARIABLE.set("armed")
+            async with libctx.scope(background()) as inner:
+                ctx.after(lambda: seen.append((libctx.current(), VARIABLE.get())))
+                expected.append((inner, "armed"))
+
+        async def end() -> None:
+            VARIABLE.set("ended")
+            cancel()
+
+        expected: list[object] = []
+        await asyncio.create_task(arm())
+        await asyncio.create_task(end())
+        assert seen == expected
+
+    run(main())
+
+
+def test_a_callback_sees_the_context_variables_of_the_trio_task_that_armed_it() -> None:
+    ctx, cancel = with_cancel(background())
+    seen: list[object] = []
+
+    async def arm() -> None:
+        VARIABLE.set("armed")
+        async with libctx.scope(background()) as inner:
+            ctx.after(lambda: seen.append((libctx.current(), VARIABLE.get())))
+            expected.append((inner, "armed"))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(arm)
+        VARIABLE.set("ended")
+        await trio.to_thread.run_sync(cancel)
+        assert seen == expected
+
+    expected: list[object] = []
+    trio.run(main)
+
+
+def test_an_exception_is_reported_in_the_context_variables_of_its_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what logs it knows the request that it belongs to."""
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: told.append(VARIABLE.get()))
+
+    def callback() -> None:
+        VARIABLE.set("the callback")
+        raise ZeroDivisionError
+
+    ctx, cancel = with_cancel(background())
+    ctx.after(callback)
+    cancel()
+    assert told == ["the callback"] and VARIABLE.get() == "unset"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """What sys.unraisablehook was told."""
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+    return told
+
+
+def throw(error: BaseException) -> None:
+    raise error
+
+
+Told = list[type[BaseException]]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_leaves_cancel_when_all_callbacks_have_run(kind: type[BaseException], told: Told) -> None:
+    ctx, cancel = with_cancel(background())
+    child = with_cancel(ctx).ctx
+    ran: list[int] = []
+    error = kind(3)
+    ctx.after(ran.append, 1)
+    for raised in (error, ValueError(), SystemExit()):
+        ctx.after(throw, raised)
+    ctx.after(ran.append, 2)
+    child.after(ran.append, 3)
+    with pytest.raises(kind) as caught:
+        cancel()
+    assert caught.value is error and [entry.name for entry in caught.traceback][-1] == "throw"
+    assert ran == [1, 2, 3] and told == [ValueError, SystemExit]
+    assert cancel() is False  # it is done, and nothing is left over
+
+
+def test_what_ends_the_program_leaves_a_with_statement(told: Told) -> None:
+    body = KeyError("of the body")
+    with pytest.raises(SystemExit) as caught, with_cancel(background()) as ctx:
+        ctx.after(throw, SystemExit(3))
+        raise body
+    assert caught.value.__context__ is body and told == []
+
+
+def test_what_ends_the_program_leaves_after_on_a_context_that_is_done(told: Told) -> None:
+    ctx, cancel = with_cancel(background())
+    cancel()
+    for kind in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(kind):
+            ctx.after(throw, kind())
+    assert told == []
+
+
+def test_what_ends_the_program_leaves_the_callback_that_cancelled_too(told: Told) -> None:
+    """Out of the callbacks of the inner cancel or those of the outer one: it leaves the outer one once."""
+    ctx, cancel = with_cancel(background())
+    inner = with_cancel(background())
+    ran: list[int] = []
+    inner.ctx.after(throw, KeyboardInterrupt())
+    inner.ctx.after(ran.append, 1)
+    ctx.after(inner.cancel)
+    ctx.after(ran.append, 2)
+    with pytest.raises(KeyboardInterrupt):
+        cancel()
+    assert sorted(ran) == [1, 2] and told == []
+
+
+def test_a_callback_that_cancels_is_not_ended_by_what_another_one_raised(told: Told) -> None:
+    ctx, cancel = with_cancel(background())
+    ran: list[bool] = []
+    ctx.after(throw, KeyboardInterrupt())
+    ctx.after(lambda: ran.append(with_cancel(background()).cancel()))
+    with pytest.raises(KeyboardInterrupt):
+        cancel()
+    assert ran == [True] and told == []
+
+
+def test_other_exceptions_of_no_class_of_exception_are_reported(told: Told) -> None:
+    """A CancelledError is a task's affair, and its callback was no task."""
+    ctx, cancel = with_cancel(background())
+    for error in (GeneratorExit(), asyncio.CancelledError(), BaseException()):
+        ctx.after(throw, error)
+    assert cancel() is True
+    assert told == [GeneratorExit, asyncio.CancelledError, BaseException]
+
+
+def test_what_ends_the_program_is_reported_on_the_thread_of_the_library(told: Told) -> None:
+    ctx, cancel = with_cancel(background())
+    done = threading.Event()
+    ctx.after(throw, SystemExit(), defer=True)
+    ctx.after(done.set, defer=True)
+    assert cancel() is True and done.wait(WATCHDOG)
+    assert told == [SystemExit]
+
+
+def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+    for _ in range(100):  # it comes down here
+        pass
+
+
+def test_ctrl_c_in_a_callback_leaves_cancel(default_sigint: None, told: Told) -> None:
+    ctx, cancel = with_cancel(background())
+    ran: list[int] = []
+    ctx.after(ctrl_c)
+    ctx.after(ran.append, 1)
+    with pytest.raises(KeyboardInterrupt):
+        cancel()
+    assert ran == [1] and told == []
+
+
+def test_ctrl_c_in_a_callback_that_another_language_runs_comes_again(default_sigint: None, told: Told) -> None:
+    """It is reported where it came down, and comes down once more when that language returns to Python."""
+    library = ctypes.CDLL(libctx.library_path())
+    ctx, cancel = with_cancel(background())
+    ran: list[int] = []
+    ctx.after(ctrl_c)
+    ctx.after(ran.append, 1)
+    with pytest.raises(KeyboardInterrupt):
+        ran.append(library.ctx_cancel(ctypes.c_void_p(cancel.handle)))
+        for _ in range(100):
+            pass
+    assert ran[0] == 1 and told == [KeyboardInterrupt]

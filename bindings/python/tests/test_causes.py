@@ -4,6 +4,7 @@
 import asyncio
 import ctypes
 import errno
+import sys
 
 import libctx
 import pytest
@@ -264,10 +265,29 @@ def test_an_errno_that_c_cannot_hold() -> None:
         assert parts is not None and parts[0] == -errno.ECANCELED and type(parts[2]) is kind
 
 
-def test_a_body_whose_exception_makes_no_cause_ends_its_context() -> None:
-    with pytest.raises(OverflowError) as caught, with_cancel(background()) as ctx:
+def test_a_body_whose_exception_makes_no_cause_ends_its_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes its way: what failed is reported, and does not take its place."""
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+    with pytest.raises(Cause) as caught, with_cancel(background()) as ctx:
         raise Cause("a code that C cannot hold", 1 << 40)
-    assert isinstance(caught.value.__context__, Cause)
+    assert caught.value.__context__ is None
+    assert isinstance(ctx.err(), Canceled) and isinstance(ctx.cause(), Canceled)
+    assert told == [OverflowError]
+
+
+class Interrupted(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_cause_is_made_goes_its_way() -> None:
+    ctx, cancel = with_cancel(background())
+    with pytest.raises(KeyboardInterrupt):
+        cancel(Interrupted())
+    assert ctx.err() is None
+    with pytest.raises(KeyboardInterrupt), cancel:
+        raise Interrupted
     assert isinstance(ctx.err(), Canceled)
 
 

@@ -33,20 +33,18 @@ PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
 }
 
 /*
- * Cancels with a reason, None for none; what ctx_cancel_with() answers, or -EIO and an exception. Without
+ * Cancels; what ctx_cancel_with() answers, or -EINTR and the exception by which a callback leaves. Without
  * the GIL: it may run another language's callbacks, and those may wait for a lock whose owner waits for
  * the GIL.
  */
-static int cancel(PyObject *self, int err, PyObject *reason) {
+static int cancel(PyObject *self, int err, const ctx_cause_t *cause) {
   ctx_canceler_t *canceler = ((Canceler *)self)->canceler;
-  const ctx_cause_t *cause;
+  PyObject *outer = interrupt_begin();
   int result;
-  if (to_cause(reason, &cause) < 0) return -EIO;
   Py_BEGIN_ALLOW_THREADS;
   result = ctx_cancel_with(canceler, err, cause);
   Py_END_ALLOW_THREADS;
-  ctx_cause_unref(cause);
-  return result;
+  return interrupt_end(outer) < 0 ? -EINTR : result;
 }
 
 static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs) {
@@ -57,25 +55,28 @@ static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:cancel", names, &reason, &exceeded))
       return NULL;
   }
-  int result = cancel(self, exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED, reason);
-  if (PyErr_Occurred()) return NULL;
+  const ctx_cause_t *cause;
+  if (to_cause(reason, &cause) < 0) return NULL;
+  int result = cancel(self, exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED, cause);
+  ctx_cause_unref(cause);
+  if (result == -EINTR) return NULL;
   return result < 0 ? raise_result(result) : PyBool_FromLong(result);
 }
 
 /*
- * __exit__ of both types: an exception that leaves the body is the reason of the cancel. A child that was
- * forked in the body leaves it, too, and has nothing to cancel.
+ * __exit__ of both types: an exception that leaves the body is the reason of the cancel. If no cause can be
+ * made of it, that is reported, and it cancels without: the body's own exception goes its way. A child that was forked in the
+ * body leaves it, too, and has nothing to cancel.
  */
 static PyObject *exit_with(PyObject *canceler, PyObject *args) {
   PyObject *type, *value, *traceback;
   if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &traceback)) return NULL;
-  int result = cancel(canceler, CTX_CANCELED, value);
-  if (PyErr_Occurred()) { /* no cause could be made: the body is left all the same */
-    PyErr_Fetch(&type, &value, &traceback);
-    cancel(canceler, CTX_CANCELED, Py_None);
-    PyErr_Restore(type, value, traceback);
-    return NULL;
-  }
+  const ctx_cause_t *cause;
+  PyObject *outer = interrupt_begin();
+  if (to_cause(value, &cause) < 0) interrupt_report(value);
+  int result = cancel(canceler, CTX_CANCELED, cause);
+  ctx_cause_unref(cause);
+  if (interrupt_end(outer) < 0 || result == -EINTR) return NULL;
   if (result < 0 && result != -ECHILD) return raise_result(result);
   Py_RETURN_NONE;
 }
@@ -158,6 +159,7 @@ static PyType_Slot canceler_slots[] = {
      "The cause is an exception or a text, the error Canceled, or the other one if so asked for by "
      "a bridge\n"
      "that learned of a deadline elsewhere. True: this call ended it; False: it was done already.\n"
+     "KeyboardInterrupt and SystemExit that a callback raises leave it, after all have run.\n"
      "As a context manager it cancels on exit. To forget it cancels nothing, and leaks nothing."},
     {0, NULL}};
 

@@ -213,7 +213,11 @@ static PyMethodDef methods[] = {
      "cancel\n"
      "returns; after a deadline, on a thread of the library. On a context that is done it runs at "
      "once.\n"
-     "With defer always on the library's thread. Its exceptions go to sys.unraisablehook."},
+     "With defer always on the library's thread. It sees the context variables of whoever armed "
+     "it,\n"
+     "and so current(). Its exceptions go to sys.unraisablehook, but KeyboardInterrupt and "
+     "SystemExit\n"
+     "leave the cancel() that ran it."},
     {"capsule", context_capsule_of, METH_NOARGS,
      "capsule($self, /)\n--\n\n"
      "A PyCapsule named 'libctx.ctx_t' for extensions, which holds a reference of its own."},

@@ -46,7 +46,7 @@ extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_sp
 extern PyMethodDef derive_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
-extern PyObject *hook_err, *hook_cause, *hook_done, *hook_pack;
+extern PyObject *hook_err, *hook_cause, *hook_done, *hook_pack, *hook_variables;
 
 /* gil.c: the way in for callbacks, from any thread; 0 if the interpreter is going away. */
 int enter_python(PyGILState_STATE *state);
@@ -56,6 +56,11 @@ PyObject *gil_close(PyObject *module, PyObject *unused);
 PyObject *gil_before_fork(PyObject *module, PyObject *unused);
 PyObject *gil_after_fork(PyObject *module, PyObject *unused);
 PyObject *gil_in_child(PyObject *module, PyObject *unused);
+
+/* interrupt.c: a call that may run callbacks is between begin and end. */
+PyObject *interrupt_begin(void);
+int interrupt_end(PyObject *outer);        /* 0; or -1, and the exception that leaves the call */
+void interrupt_report(PyObject *callback); /* what it raised: kept for the call, or reported */
 
 /* convert.c */
 PyObject *raise_result(int64_t result);        /* a negative result as an exception; NULL */
@@ -77,6 +82,7 @@ extern const char context_capsule[], canceler_capsule[];
 /* Methods of Context that stand with what they are about: in convert.c and watch.c. */
 PyObject *cause_parts(PyObject *self, PyObject *unused);
 PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs);
+int watch_ready(void); /* 0, or -1 and an exception */
 
 /* Ends a heap type's instance: its memory, then its reference to the type. */
 static inline void free_object(PyObject *self) {

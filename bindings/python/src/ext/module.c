@@ -9,21 +9,22 @@
 
 #include "ext.h"
 
-PyObject *hook_err, *hook_cause, *hook_done, *hook_pack;
+PyObject *hook_err, *hook_cause, *hook_done, *hook_pack, *hook_variables;
 
 static PyObject *setup(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"err", "cause", "done", "pack", NULL};
-  PyObject *err, *cause, *done, *pack;
+  static char *names[] = {"err", "cause", "done", "pack", "variables", NULL};
+  PyObject *err, *cause, *done, *pack, *variables;
   if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
     PyErr_SetString(PyExc_ImportError,
                     "libctx is for the main interpreter: one tree cannot call back into several");
     return NULL;
   }
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOO:setup", names, &err, &cause, &done, &pack))
+  if (watch_ready() < 0 || !PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOO:setup", names, &err,
+                                                        &cause, &done, &pack, &variables))
     return NULL;
-  PyObject **hooks[] = {&hook_err, &hook_cause, &hook_done, &hook_pack},
-           *given[] = {err, cause, done, pack};
-  for (int i = 0; i < 4; ++i) {
+  PyObject **hooks[] = {&hook_err, &hook_cause, &hook_done, &hook_pack, &hook_variables},
+           *given[] = {err, cause, done, pack, variables};
+  for (int i = 0; i < 5; ++i) {
     PyObject *old = *hooks[i];
     Py_INCREF(given[i]);
     *hooks[i] = given[i];
@@ -44,8 +45,8 @@ static PyObject *library_path(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(u
 
 static PyMethodDef functions[] = {
     {"setup", (PyCFunction)(void (*)(void))setup, METH_VARARGS | METH_KEYWORDS,
-     "setup(*, err, cause, done, pack)\n--\n\nWhat the package's Python code does for the types "
-     "here."},
+     "setup(*, err, cause, done, pack, variables)\n--\n\n"
+     "What the package's Python code does for the types here."},
     {"close", gil_close, METH_NOARGS,
      "close()\n--\n\nFrom now on callbacks are not let into Python any more: for atexit."},
     {"before_fork", gil_before_fork, METH_NOARGS,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * watch.c - libctx.Watch: a callback or a queue entry that is armed on a context.
+ *
+ * A callback runs in a copy of the context variables of whoever armed it, and so do reports of its exceptions.
  */
 #include "ext.h"
 
@@ -16,16 +18,54 @@ PyObject *steal_watch(ctx_watch_t *watch) {
   return (PyObject *)self;
 }
 
-/* What a callback carries is one tuple: the function, then its arguments. */
+static PyObject *call(PyObject *Py_UNUSED(self), PyObject *args) {
+  PyObject *fn = PyTuple_GetItem(args, 0), *result = NULL;
+  PyObject *arguments = PyTuple_GetSlice(args, 1, PyTuple_Size(args));
+  if (arguments) result = PyObject_Call(fn, arguments, NULL);
+  if (!result) interrupt_report(fn);
+  Py_XDECREF(result);
+  Py_XDECREF(arguments);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef call_method = {"call", call, METH_VARARGS, NULL};
+static PyObject *call_function, *run_name;
+
+int watch_ready(void) {
+  if (!call_function) call_function = PyCFunction_New(&call_method, NULL);
+  if (!run_name) run_name = PyUnicode_InternFromString("run");
+  return call_function && run_name ? 0 : -1;
+}
+
+/* What a callback carries: the run() of its context variables, and what that is to be called with. */
+static PyObject *carried(PyObject *fn_and_args) {
+  Py_ssize_t n = PyTuple_Size(fn_and_args);
+  PyObject *variables = PyObject_CallNoArgs(hook_variables), *carry = NULL;
+  PyObject *run = variables ? PyObject_GetAttr(variables, run_name) : NULL;
+  PyObject *arguments = run ? PyTuple_New(n + 1) : NULL;
+  if (arguments) {
+    Py_INCREF(call_function);
+    PyTuple_SetItem(arguments, 0, call_function);
+    for (Py_ssize_t i = 0; i < n; ++i) {
+      PyObject *item = PyTuple_GetItem(fn_and_args, i);
+      Py_INCREF(item);
+      PyTuple_SetItem(arguments, i + 1, item);
+    }
+    carry = PyTuple_Pack(2, run, arguments);
+  }
+  Py_XDECREF(arguments);
+  Py_XDECREF(run);
+  Py_XDECREF(variables);
+  return carry;
+}
+
 static void run(ctx_t *Py_UNUSED(ctx), void *arg) {
   PyGILState_STATE state;
   if (!enter_python(&state)) return;
-  PyObject *call = arg, *fn = PyTuple_GetItem(call, 0), *result = NULL;
-  PyObject *arguments = PyTuple_GetSlice(call, 1, PyTuple_Size(call));
-  if (arguments) result = PyObject_Call(fn, arguments, NULL);
-  if (!result) PyErr_WriteUnraisable(fn);
+  PyObject *carry = arg, *arguments = PyTuple_GetItem(carry, 1);
+  PyObject *result = PyObject_Call(PyTuple_GetItem(carry, 0), arguments, NULL);
+  if (!result) interrupt_report(PyTuple_GetItem(arguments, 1));
   Py_XDECREF(result);
-  Py_XDECREF(arguments);
   PyGILState_Release(state);
 }
 
@@ -41,12 +81,17 @@ PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs) {
     PyErr_SetString(PyExc_TypeError, "after() wants something to call");
     return NULL;
   }
-  Py_INCREF(args);
-  int result =
-      ctx_after_func(((Context *)self)->ctx, run, args, drop_object, defer ? CTX_DEFER : 0, &watch);
-  if (result >= 0) return steal_watch(watch);
-  Py_DECREF(args);
-  return raise_result(result);
+  PyObject *carry = carried(args);
+  if (!carry) return NULL;
+  PyObject *outer = interrupt_begin(); /* on a context that is done it runs at once */
+  int result = ctx_after_func(((Context *)self)->ctx, run, carry, drop_object,
+                              defer ? CTX_DEFER : 0, &watch);
+  if (result < 0) Py_DECREF(carry);
+  if (interrupt_end(outer) < 0) {
+    if (result >= 0) ctx_watch_unref(watch);
+    return NULL;
+  }
+  return result < 0 ? raise_result(result) : steal_watch(watch);
 }
 
 static PyObject *watch_stop(PyObject *self, PyObject *args, PyObject *kwargs) {

@@ -10,6 +10,7 @@ body with it.
 """
 
 import atexit as _atexit
+import contextvars as _contextvars
 import os as _os
 
 from . import _core, _errors, _scope
@@ -65,7 +66,13 @@ __all__ = [
     "without_value",
 ]
 
-_core.setup(err=_errors.error_of, cause=_errors.cause_of, done=_scope.done, pack=_errors.pack)
+_core.setup(
+    err=_errors.error_of,
+    cause=_errors.cause_of,
+    done=_scope.done,
+    pack=_errors.pack,
+    variables=_contextvars.copy_context,
+)
 _atexit.register(_core.close)
 _os.register_at_fork(
     before=_core.before_fork, after_in_parent=_core.after_fork, after_in_child=_core.in_child

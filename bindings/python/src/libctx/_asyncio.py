@@ -2,6 +2,7 @@
 """Contexts in asyncio, on any loop that has add_reader()."""
 
 import asyncio
+import contextvars
 from types import TracebackType
 from weakref import WeakKeyDictionary
 
@@ -21,7 +22,8 @@ def _hub(loop: asyncio.AbstractEventLoop) -> Hub:
             if old is not None and old.is_closed():
                 _hubs.pop(old, None)
         hub = Hub()
-        loop.add_reader(hub.fileno(), hub.drain)
+        # In no context variables: the loop would keep those of whoever comes first, and so their context.
+        contextvars.Context().run(loop.add_reader, hub.fileno(), hub.drain)
         _hubs[loop] = hub
     return hub
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The types of the extension; its documentation is in the docstrings there.
+import contextvars
 from collections.abc import Callable, Coroutine
 from types import GenericAlias, TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar, final, overload
@@ -109,4 +110,5 @@ def setup(
     cause: Callable[[Context], BaseException | None],
     done: Callable[[Context], Coroutine[Any, Any, None]],
     pack: Callable[[_Reason], tuple[int, bytes, BaseException | None]],
+    variables: Callable[[], contextvars.Context],
 ) -> None: ...
