@@ -5,6 +5,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import os
 import sys
 import threading
 import types
@@ -63,6 +64,28 @@ def test_one_descriptor_for_all(run: Run) -> None:
         cancel()
         await asyncio.wait_for(asyncio.gather(*tasks), WATCHDOG)
         assert descriptors() == before + 1
+
+    run(main())
+
+
+def test_two_readers_of_one_context(run: Run) -> None:
+    """What with_string() derives has the descriptor of its parent, and a loop takes one reader for each."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ctx, cancel = with_cancel(background())
+        named = libctx.with_string(ctx, "trace-id", "8f2c")
+        assert named.fileno() == ctx.fileno() == ctx.done_fd()
+        own = named.done_fd_dup()
+        assert own != ctx.fileno() and not os.get_inheritable(own)
+        first, second = asyncio.Event(), asyncio.Event()
+        loop.add_reader(ctx, first.set)
+        loop.add_reader(own, second.set)
+        cancel()
+        await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), WATCHDOG)
+        loop.remove_reader(ctx)
+        loop.remove_reader(own)
+        os.close(own)
 
     run(main())
 

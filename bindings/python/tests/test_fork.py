@@ -60,7 +60,8 @@ def test_contexts_of_before_can_only_be_read() -> None:
 
     def check() -> None:
         assert ctx.err() is None and ctx.value(key) == "user-1" and ctx.deadline() is not None
-        for refused in (cancel, ctx.wait, ctx.done_fd, lambda: with_cancel(ctx), lambda: ctx.after(print)):
+        for refused in (cancel, ctx.wait, ctx.done_fd, ctx.done_fd_dup, lambda: with_cancel(ctx), lambda: ctx.after(print),
+                        lambda: libctx.with_fd(ctx, 0, 1)):
             with pytest.raises(ChildProcessError, match="before this process was forked"):
                 refused()
 

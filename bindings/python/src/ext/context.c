@@ -66,6 +66,11 @@ static PyObject *context_done_fd(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
 }
 
+static PyObject *context_done_fd_dup(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int fd = ctx_done_fd_dup(((Context *)self)->ctx);
+  return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
+}
+
 static int64_t monotonic_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -196,7 +201,13 @@ static PyMethodDef methods[] = {
      "done_fd($self, /)\n--\n\n"
      "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "
      "this\n"
-     "context is held; do not read or close it. OSError (ENOTSUP) for one that is never done."},
+     "context is held; do not read or close it. OSError (ENOTSUP) for one that is never done.\n\n"
+     "A context and those that with_value() and with_string() derive from it have the same one.\n"
+     "Event loops and selectors take a descriptor once: each further reader takes its own, from\n"
+     "done_fd_dup()."},
+    {"done_fd_dup", context_done_fd_dup, METH_NOARGS,
+     "done_fd_dup($self, /)\n--\n\n"
+     "As done_fd(), but a descriptor of the caller's own, to be closed by os.close()."},
     {"fileno", context_done_fd, METH_NOARGS,
      "fileno($self, /)\n--\n\nThe same as done_fd(), so that select and selectors take a context."},
     {"done", context_done, METH_NOARGS,

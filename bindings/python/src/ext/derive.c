@@ -2,6 +2,9 @@
 /*
  * derive.c - the functions that make contexts, and libctx.Key.
  */
+#include <errno.h>
+#include <limits.h>
+
 #include "ext.h"
 
 PyTypeObject *key_type;
@@ -91,6 +94,50 @@ static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
     made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
   }
   PyMem_Free(from);
+  return made;
+}
+
+static PyObject *with_fd(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"", "fd", "events", NULL};
+  PyObject *parent, *file;
+  unsigned int events;
+  ctx_t *ctx, *from;
+  ctx_canceler_t *canceler;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOI:with_fd", names, &parent, &file, &events))
+    return NULL;
+  from = parent_of(parent);
+  int fd = from ? PyObject_AsFileDescriptor(file) : -1;
+  if (fd < 0) return NULL;
+  int result = ctx_with_fd(from, fd, events, &ctx, &canceler);
+  return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+}
+
+static PyObject *with_signal(PyObject *Py_UNUSED(module), PyObject *args) {
+  Py_ssize_t n = PyTuple_Size(args) - 1;
+  if (n < 1) {
+    PyErr_SetString(PyExc_TypeError, "with_signal() wants a context and signals");
+    return NULL;
+  }
+  ctx_t *ctx, *from = parent_of(PyTuple_GetItem(args, 0));
+  ctx_canceler_t *canceler;
+  if (!from) return NULL;
+  int *signals = PyMem_Calloc((size_t)n, sizeof *signals);
+  if (!signals) return PyErr_NoMemory();
+  PyObject *made = NULL;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    long number = PyLong_AsLong(PyTuple_GetItem(args, i + 1));
+    if (number == -1 && PyErr_Occurred()) goto end;
+    signals[i] = number < INT_MIN || number > INT_MAX ? -1 : (int)number;
+  }
+  int result = ctx_with_signal(from, signals, (size_t)n, &ctx, &canceler);
+  if (result == -EINVAL)
+    PyErr_SetString(PyExc_ValueError,
+                    "with_signal() wants signals that this thread blocks: call "
+                    "signal.pthread_sigmask(signal.SIG_BLOCK, ...) before any thread starts");
+  else
+    made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
+end:
+  PyMem_Free(signals);
   return made;
 }
 
@@ -213,6 +260,22 @@ PyMethodDef derive_functions[] = {
      "merge(*parents)\n--\n\n"
      "Derives a context that ends with the first of its parents; its values are those of the first "
      "one."},
+    {"with_fd", KEYWORDS(with_fd),
+     "with_fd(parent, /, fd, events)\n--\n\n"
+     "Derives a context that also ends, with Canceled, when select.poll() would report one of the\n"
+     "events on a descriptor, or POLLERR or POLLHUP: such as a client that hangs up\n"
+     "(select.POLLRDHUP). Nothing is read. fd is a number or has a fileno(). It stays the "
+     "caller's,\n"
+     "and open until the context is done. The code of its cause is the events that came."},
+    {"with_signal", with_signal, METH_VARARGS,
+     "with_signal(parent, /, *signals)\n--\n\n"
+     "Derives a context that also ends, with Canceled, when the process is sent one of the "
+     "signals.\n"
+     "No Python code has to run for that, so it also ends what waits in C. The code of its cause "
+     "is\n"
+     "the signal's number. Block the signals by signal.pthread_sigmask() before any thread "
+     "starts;\n"
+     "no handler runs for them."},
     {"with_value", with_value, METH_VARARGS,
      "with_value(parent, key, value, /)\n--\n\n"
      "Derives a context that carries a value. A value that refers to that very context keeps it "
