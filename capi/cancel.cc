@@ -71,6 +71,11 @@ void* ctx_cause_data(const ctx_cause_t* cause, const ctx_key_t* key) {
   return from(cause)->key == key ? from(cause)->data : nullptr;
 }
 
+int ctx_cause_given(const ctx_cause_t* cause) {
+  const int result = check_readable(cause);
+  return result < 0 ? result : ctxcore::is_given(from(cause));
+}
+
 const ctx_cause_t* ctx_cause_ref(const ctx_cause_t* cause) {
   if (check_readable(cause) < 0) return nullptr;
   ctxcore::ref(from(cause));

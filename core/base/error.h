@@ -10,7 +10,10 @@ namespace ctxcore {
 constexpr int kCanceled = -ECANCELED;
 constexpr int kDeadlineExceeded = -ETIMEDOUT;
 
-// Static text. An errno reads the same with either sign.
+inline constexpr char kCanceledText[] = "context canceled";
+inline constexpr char kDeadlineExceededText[] = "context deadline exceeded";
+
+// Static text, of an error always the same. An errno reads the same with either sign.
 const char* error_text(int error);
 
 }  // namespace ctxcore

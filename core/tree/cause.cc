@@ -9,8 +9,8 @@
 namespace ctxcore {
 
 constinit Cause plain_causes[3] = {
-    {0, 1, kCanceled, "context canceled", nullptr, nullptr, nullptr},
-    {0, 1, kDeadlineExceeded, "context deadline exceeded", nullptr, nullptr, nullptr},
+    {0, 1, kCanceled, kCanceledText, nullptr, nullptr, nullptr},
+    {0, 1, kDeadlineExceeded, kDeadlineExceededText, nullptr, nullptr, nullptr},
     {0, 1, kCanceled, "loop closed", nullptr, nullptr, nullptr}};
 
 void stamp_plain_causes() {

@@ -21,7 +21,7 @@ struct Cause {
   uint32_t stamp;
   mutable std::atomic<uint32_t> refs;
   int code;
-  const char* message;  // static text, or what stands behind this object
+  const char* message;  // the very text of the code, other static text, or what stands behind this
   const void* key;      // whose eyes the data is for; nullptr: there is none
   void* data;
   void (*drop)(void*);
@@ -34,6 +34,13 @@ Cause* make_cause(int code, const char* message, const void* key, void* data, vo
 // will end a context has its cause ready, for it cannot fail then.
 Cause* make_blank_cause(size_t room);
 inline char* blank_text(Cause* cause) { return reinterpret_cast<char*>(cause + 1); }
+
+// Whether it says more than one of the two errors does. A text that nobody gave is the very text of the
+// code, so addresses tell.
+inline bool is_given(const Cause* cause) {
+  return (cause->code != kCanceled && cause->code != kDeadlineExceeded) || cause->key != nullptr ||
+         cause->message != error_text(cause->code);
+}
 
 // For CTX_CANCELED, for CTX_DEADLINE_EXCEEDED, and for what ends with its loop.
 extern Cause plain_causes[3];

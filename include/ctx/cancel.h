@@ -83,6 +83,16 @@ CTX_API const char *ctx_cause_message(const ctx_cause_t *cause);
 /** The data of a cause that was made with this very key, borrowed; else NULL. Since 0.1. */
 CTX_API void *ctx_cause_data(const ctx_cause_t *cause, const ctx_key_t *key);
 
+/**
+ * Whether a cause says more than the error of a context does: so a program that prints the error, and
+ * then the cause if it is given, prints nothing twice.
+ * @return 1 for a cause that somebody made with a message, with data or with a code other than the two
+ *         errors, and for what the library says itself (a closed loop, a signal, the events of a
+ *         descriptor); 0 for the plain cause of an error, and for one that was made of CTX_CANCELED or
+ *         CTX_DEADLINE_EXCEEDED and nothing else; -EINVAL for NULL; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_cause_given(const ctx_cause_t *cause);
+
 /** Takes one more reference to a cause and returns it; NULL for a bad handle. Since 0.1. */
 CTX_API const ctx_cause_t *ctx_cause_ref(const ctx_cause_t *cause);
 

@@ -87,6 +87,7 @@ TEST(Fork, Rule47_WhatWasMadeBeforeCanBeRead) {
     EXPECT_EQ(ctx_cause(before.done), before.cause.get());
     EXPECT_EQ(ctx_cause_code(before.cause), 7);
     EXPECT_STREQ(ctx_cause_message(before.cause), "why");
+    EXPECT_EQ(ctx_cause_given(before.cause), 1);
     EXPECT_EQ(ctx_cancelable(before.timed), 1);
     int64_t here_ns = 0;
     EXPECT_EQ(ctx_deadline(before.timed, &here_ns), 1);

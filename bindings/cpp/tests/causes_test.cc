@@ -52,6 +52,16 @@ TEST(Causes, ANullMessageIsTheTextOfTheCode) {
   EXPECT_EQ(ctx::cause(std::errc::timed_out).message(), "context deadline exceeded");
 }
 
+TEST(Causes, AreGivenIfTheySayMoreThanTheError) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  EXPECT_FALSE(ctx.cause().given()) << "none";
+  cancel();
+  EXPECT_FALSE(ctx.cause().given());
+  EXPECT_FALSE(ctx::cause(std::errc::timed_out).given());
+  EXPECT_TRUE(ctx::cause(std::errc::broken_pipe).given());
+  EXPECT_TRUE(ctx::cause("context canceled").given()) << "somebody said so";
+}
+
 TEST(Causes, ATextAloneHasTheCodeOfACancel) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   EXPECT_TRUE(cancel(ctx::cause("the client has gone")));

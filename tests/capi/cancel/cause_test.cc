@@ -57,6 +57,35 @@ TEST(Cause, Rule18_AGivenOneIsTheVeryOne) {
   EXPECT_EQ(ctx_err(scope), CTX_CANCELED) << "the cause's code is not the context's error";
 }
 
+// So that a program can print the error, and the cause if it says more, whoever made it.
+TEST(Cause, Rule18_AGivenOneIsToldFromThePlainOne) {
+  const Scope plain = WithCancel(ctx_background()), given = WithCancel(ctx_background());
+  plain.Cancel();
+  const Scope late = WithTimeout(ctx_background(), 0);
+  const Cause cause = NewCause(CTX_CANCELED, "context canceled");
+  ASSERT_EQ(ctx_cancel_with(given.canceler, CTX_CANCELED, cause), 1);
+  EXPECT_EQ(ctx_cause_given(ctx_cause(plain)), 0);
+  EXPECT_EQ(ctx_cause_given(ctx_cause(WithCancel(plain))), 0);
+  EXPECT_EQ(ctx_cause_given(ctx_cause(late)), 0);
+  EXPECT_EQ(ctx_cause_given(ctx_cause(given)), 1) << "somebody said so, in the same words";
+  EXPECT_EQ(ctx_cause_given(ctx_cause(WithCancel(given))), 1);
+}
+
+TEST(Cause, Rule18_OneMadeOfAnErrorsCodeAloneSaysNoMore) {
+  Drop drop;
+  for (int code : {CTX_CANCELED, CTX_DEADLINE_EXCEEDED}) {
+    EXPECT_EQ(ctx_cause_given(NewCause(code, nullptr)), 0);
+    EXPECT_EQ(ctx_cause_given(NewCause(-code, nullptr)), 1) << "the code is not the error's";
+    EXPECT_EQ(ctx_cause_given(NewCause(code, "")), 1);
+    EXPECT_EQ(ctx_cause_given(NewCause(code, ctx_strerror(code))), 1);
+    EXPECT_EQ(ctx_cause_given(DataCause(code, nullptr, &drop)), 1);
+    EXPECT_EQ(ctx_cause_given(DataCause(code, nullptr, nullptr)), 1);
+  }
+  for (int code : {0, 1, -EINVAL, -EPIPE, INT32_MAX, INT32_MIN}) {
+    EXPECT_EQ(ctx_cause_given(NewCause(code, nullptr)), 1) << code;
+  }
+}
+
 TEST(Cause, Rule19_CancelWithCanceledAndNoCauseIsCancel) {
   const Scope one = WithCancel(ctx_background()), other = WithCancel(ctx_background());
   EXPECT_EQ(one.Cancel(), 1);

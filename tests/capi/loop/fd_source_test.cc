@@ -37,6 +37,7 @@ class FdSource : public ::testing::TestWithParam<On> {
   static void ExpectCause(ctx_t* ctx, int fd, int events) {
     EXPECT_EQ(ctx_err(ctx), CTX_CANCELED);
     EXPECT_EQ(ctx_cause_code(ctx_cause(ctx)), events);
+    EXPECT_EQ(ctx_cause_given(ctx_cause(ctx)), 1);
     EXPECT_NE(events, 0);
     const std::string message = ctx_cause_message(ctx_cause(ctx));
     EXPECT_NE(message.find(std::to_string(fd)), std::string::npos) << message;

@@ -42,6 +42,7 @@ void ExpectClosed(ctx_t* ctx) {
   EXPECT_EQ(ctx_err(ctx), CTX_CANCELED);
   ASSERT_NE(ctx_cause(ctx), nullptr);
   EXPECT_STREQ(ctx_cause_message(ctx_cause(ctx)), "loop closed");
+  EXPECT_EQ(ctx_cause_given(ctx_cause(ctx)), 1);
 }
 
 TEST(LoopClose, Rule39_EndsAllThatCanBeCancelled) {

@@ -51,6 +51,7 @@ TEST_P(SignalSource, Rule35_TheCauseNamesTheSignal) {
     Send(signal);
     ASSERT_TRUE(host.Done(scope));
     EXPECT_EQ(ctx_cause_code(ctx_cause(scope)), signal);
+    EXPECT_EQ(ctx_cause_given(ctx_cause(scope)), 1);
     const std::string message = ctx_cause_message(ctx_cause(scope));
     EXPECT_NE(message.find(name), std::string::npos) << message;
   }

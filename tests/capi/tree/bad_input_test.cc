@@ -159,6 +159,7 @@ TEST(BadInput, NullCancelersCausesAndWatches) {
   EXPECT_EQ(ctx_canceler_ref(nullptr), nullptr);
   EXPECT_EQ(ctx_canceler_unref(nullptr), nullptr);
   EXPECT_EQ(ctx_cause_code(nullptr), -EINVAL);
+  EXPECT_EQ(ctx_cause_given(nullptr), -EINVAL);
   EXPECT_EQ(ctx_cause_message(nullptr), nullptr);
   EXPECT_EQ(ctx_cause_data(nullptr, &kKey), nullptr);
   EXPECT_EQ(ctx_cause_data(nullptr, nullptr), nullptr);

@@ -73,6 +73,9 @@ class cause {
     const char* text = ctx_cause_message(handle_.get());
     return text != nullptr ? std::string_view(text) : std::string_view();
   }
+  /// Whether it says more than the error of a context does: false for none, for the plain cause of an error,
+  /// and for one that was made of nothing but such an error's number.
+  bool given() const noexcept { return ctx_cause_given(handle_.get()) == 1; }
   /// The data that was put in with this key.
   template <class T>
   found<T> data(const key<T>& key) const noexcept {

@@ -87,6 +87,7 @@ unsafe extern "C" {
     pub fn ctx_cause_code(cause: *const ctx_cause_t) -> c_int;
     pub fn ctx_cause_message(cause: *const ctx_cause_t) -> *const c_char;
     pub fn ctx_cause_data(cause: *const ctx_cause_t, key: *const ctx_key_t) -> *mut c_void;
+    pub fn ctx_cause_given(cause: *const ctx_cause_t) -> c_int;
     pub fn ctx_cause_ref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
     pub fn ctx_cause_unref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
 

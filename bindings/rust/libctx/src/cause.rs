@@ -108,6 +108,23 @@ impl Cause {
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
     }
 
+    /// Whether it says more than the error of a context does: false for the plain cause of an error, and
+    /// for one that C made of nothing but such an error's number.
+    ///
+    /// ```
+    /// use libctx::{Cause, Context};
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// canceler.cancel();
+    /// assert!(!ctx.cause().unwrap().is_given());
+    /// assert!(Cause::from_error("the client has gone").is_given());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn is_given(&self) -> bool {
+        // SAFETY: self holds a reference.
+        unsafe { sys::ctx_cause_given(self.as_raw()) == 1 }
+    }
+
     /// The value that was put in with this very key.
     pub fn data<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
         // SAFETY: self holds a reference, and so the data.

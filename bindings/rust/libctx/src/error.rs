@@ -138,12 +138,25 @@ impl fmt::Debug for Error {
 }
 
 impl error::Error for Error {
-    /// The cause, if it says more than the error itself.
+    /// The cause, if it says more than the error itself. A cause that was made of the same end of another
+    /// context says the same: then its source, so that a chain tells nothing twice.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        let cause = self.cause.as_ref()?;
-        let same = cause.code() == self.code && cause.message() == self.text();
-        if same && cause.get_ref().is_none() { None } else { Some(cause) }
+        let mut error = self;
+        loop {
+            let cause = error.cause.as_ref()?;
+            match cause.get_ref().and_then(inside) {
+                Some(inner) if inner.code == self.code => error = inner,
+                _ if cause.is_given() || cause.code() != self.code => return Some(cause),
+                _ => return None,
+            }
+        }
     }
+}
+
+/// The error of a context that this one is, or that it is an [`io::Error`] around.
+fn inside<'a>(error: &'a (dyn error::Error + Send + Sync + 'static)) -> Option<&'a Error> {
+    let io = || error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+    error.downcast_ref().or_else(io)
 }
 
 /// The end of a context becomes an [`io::Error`] around this one (`get_ref()` and `downcast_ref()` lead

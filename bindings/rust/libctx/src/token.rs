@@ -66,7 +66,7 @@ impl Context {
         Ok(LinkedToken { token, watch })
     }
 
-    /// Derives a context that also ends when a token is cancelled, with the cause "token cancelled". Needs
+    /// Derives a context that also ends when a token is canceled, with the cause "token canceled". Needs
     /// the feature `tokio-util`.
     ///
     /// ```
@@ -111,7 +111,7 @@ impl Wake for Bridge {
     fn wake(self: Arc<Self>) {
         // A waker may be called for nothing.
         if self.token.is_cancelled() {
-            self.canceler.cancel_because("token cancelled");
+            self.canceler.cancel_because("token canceled");
         }
     }
 }

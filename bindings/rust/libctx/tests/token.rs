@@ -64,7 +64,7 @@ fn a_token_cancels_a_context() {
     let other = parent.with_token(&CancellationToken::new()).unwrap();
     assert!(!ctx.is_done());
     token.cancel();
-    assert_eq!(ctx.cause().unwrap().message(), "token cancelled");
+    assert_eq!(ctx.cause().unwrap().message(), "token canceled");
     assert!(!parent.is_done() && !other.is_done());
     assert!(parent.with_token(&token).unwrap().is_done());
     canceler.cancel();

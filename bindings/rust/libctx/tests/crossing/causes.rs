@@ -59,18 +59,79 @@ fn an_error_with_a_number_has_it_for_its_code() {
 
 #[test]
 fn a_chain_of_sources_tells_each_text_once() {
-    let (inner, stop) = Context::background().with_cancel().unwrap();
-    stop.cancel_because("the client has gone");
+    let because = |why: &str| {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        canceler.cancel_because(why);
+        ctx.err().unwrap()
+    };
+    let plain = || {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        canceler.cancel();
+        ctx.err().unwrap()
+    };
+    let late = || {
+        let (ctx, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
+        ctx.err().unwrap()
+    };
+    let gone = ["context canceled", "the client has gone"];
+    assert_eq!(chain(because("the client has gone")), gone);
+    // Passed on from one context to another, once and again, and inside an error of std's.
+    let passed_on = passed(because("the client has gone"));
+    assert_eq!(chain(passed_on.clone()), gone);
+    assert_eq!(chain(passed(passed_on)), gone);
+    assert_eq!(chain(passed(io::Error::from(because("the client has gone")))), gone);
+    assert_eq!(chain(plain()), ["context canceled"]);
+    assert_eq!(chain(passed(plain())), ["context canceled"]);
+    assert_eq!(chain(late()), ["context deadline exceeded"]);
+    assert_eq!(chain(passed(late())), ["context canceled", "context deadline exceeded"]);
+}
+
+/// The error of a context that was cancelled for another error.
+fn passed(error: impl Into<Box<dyn Error + Send + Sync>>) -> libctx::Error {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    canceler.cancel_with(&Cause::from_error(inner.err().unwrap()));
-    let outer = ctx.err().unwrap();
-    let mut chain: Vec<String> = vec![outer.to_string()];
-    let mut next = outer.source();
+    canceler.cancel_with(&Cause::from_error(error));
+    ctx.err().unwrap()
+}
+
+fn chain(error: libctx::Error) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut next = error.source();
     while let Some(error) = next {
-        chain.push(error.to_string());
+        texts.push(error.to_string());
         next = error.source();
     }
-    assert_eq!(chain, ["context canceled", "context canceled", "the client has gone"]);
+    texts
+}
+
+#[test]
+fn a_cause_is_given_if_it_says_more_than_an_error() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel();
+    assert!(!ctx.cause().unwrap().is_given());
+    assert!(Cause::new(-libc::ECANCELED, "context canceled").is_given());
+    assert!(Cause::from_error("just text").is_given());
+}
+
+/// A cause that another language made of nothing but the error's number is no source of that error.
+#[test]
+fn a_bare_cause_is_a_source_of_another_error_alone() {
+    let bare = |code| {
+        let mut cause = std::ptr::null_mut();
+        // SAFETY: without a message C takes the code's; the reference is taken over.
+        unsafe {
+            assert_eq!(sys::ctx_cause_new(code, std::ptr::null(), &mut cause), 0);
+            Cause::from_raw(cause).unwrap()
+        }
+    };
+    let ended = |code| {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        canceler.cancel_with(&bare(code));
+        ctx.err().unwrap()
+    };
+    assert_eq!(chain(ended(sys::CTX_CANCELED)), ["context canceled"]);
+    let late = ["context canceled", "context deadline exceeded"];
+    assert_eq!(chain(ended(sys::CTX_DEADLINE_EXCEEDED)), late);
+    assert_eq!(chain(ended(-libc::EPIPE)), ["context canceled", "Broken pipe"]);
 }
 
 #[test]
