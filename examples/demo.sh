@@ -45,7 +45,7 @@ start() {
   set -m
   "$@" </dev/null >"$tmp/output" 2>&1 &
   set +m
-  program=$!
+  program=$! said=()
   groups+=("$program")
   exec 3<"$tmp/output"
 }
@@ -58,11 +58,19 @@ show() {
     status=$?
     ((status > 128)) && fail "no output for $watchdog s" && return 1
     ((status == 0)) || break
+    said+=("$line")
     us=$((${EPOCHREALTIME/./} - part_began)) # without $(now): a fork would hold up the next line
     printf '  %s%2d.%02d s |%s %s\n' "$dim" $((us / 1000000)) $((us / 10000 % 100)) "$plain" "$line"
     [[ $# == 1 && $line == *"$1"* ]] && return 0
   done
   (($# == 0)) || { fail "the program ended before it said: $1" && return 1; }
+}
+
+# promised <line>...: fails unless the program said these lines and no others, in this order.
+promised() {
+  local wanted
+  printf -v wanted '%s\n' "$@"
+  [[ $(printf '%s\n' "${said[@]}") == "${wanted%$'\n'}" ]] || { fail "it promised: ${*@Q}" && return 1; }
 }
 
 # finish: shows what is left of the output; fails if the program did.
@@ -84,11 +92,19 @@ fail() { printf '  %sFAILED: %s%s\n' "$red" "$*" "$plain"; }
 
 title_handle_request="A deadline"
 about_handle_request="A request may take 1 s. Its handler needs 500 ms and is in time; then the deadline passes."
-part_handle_request() { start "$CTX_BUILD/examples/handle_request" && finish; }
+part_handle_request() {
+  start "$CTX_BUILD/examples/handle_request" && finish || return
+  promised "process request with 500ms" "main context deadline exceeded"
+}
 
 title_tickers="One cancel for a family"
-about_tickers="Two threads tick once a second, until after 3 s their parent context is cancelled."
-part_tickers() { start "$CTX_BUILD/examples/tickers" && finish; }
+about_tickers="Two threads tick once a second, until after 3 s their parent context is canceled."
+part_tickers() {
+  start "$CTX_BUILD/examples/tickers" && finish || return
+  # How often each ticks, and which is first, is chance.
+  mapfile -t said < <(printf '%s\n' "${said[@]}" | awk '!/ticker/ || !seen[$0]++' | sort)
+  promised "child1 done" "child1 ticker" "child2 done" "child2 ticker"
+}
 
 title_trace_id="Values that travel along"
 about_trace_id="Two requests at once; every layer, in any thread, knows the trace id and user of its own."
