@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What Doxygen reads in place of a file: docs/manual/filter.py FILE.
+
+The pages of the repository are written to be read as they are. For the manual each heading gets a name; links
+between pages, to headers and to examples become links of the manual, and so do names of C in `...`. A link to
+what the manual has not becomes a word. In the comments of headers, names of constants become links.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def declared():
+    """Each name that Doxygen knows by the headers of C."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "include/ctx").glob("*.h"))
+    return set(re.findall(r"\bctx_\w+(?=\()", text)) | set(re.findall(r"#define (CTX_\w+) ", text))
+
+
+def name_of(page):
+    """The manual's name for a page."""
+    parts = [part for part in page.relative_to(ROOT).with_suffix("").parts if part not in ("README", "docs")]
+    return "_".join(parts).lower().replace("examples", "programs") or "index"  # Doxygen has its own examples.html
+
+
+def anchor_of(heading):
+    """An anchor, as the usual viewers of Markdown make it of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def target_of(page, link):
+    """What a link of a page is in the manual; None if it is nothing there."""
+    link, _, anchor = link.partition("#")
+    path = (page.parent / link).resolve() if link else page
+    if (path / "README.md").is_file():
+        path = path / "README.md"
+    if path.suffix == ".md":
+        return f"{name_of(path)}_{anchor}" if anchor else name_of(path)
+    if path.suffix == ".h":
+        return "c" if path.name == "ctx.h" else path.stem
+    if path.name in ("ctx.hpp", "LICENSE"):
+        return {"ctx.hpp": "ctx", "LICENSE": "license"}[path.name]
+    if path.is_file() and (match := re.search(r"/examples?/(.*)", str(path))):
+        return match[1]
+    return None
+
+
+def page(path):
+    functions, fenced, first = declared(), False, True
+
+    def link(match):
+        text, target = match.groups()
+        if ":" in target:
+            return match[0]
+        target = target_of(path, target)
+        return f"[{text}](@ref {target})" if target else text
+
+    def code(match):
+        return f"<code>#{match[1]}</code>" if match[1] in functions else match[0]
+
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif not fenced and (match := re.match(r"#+ (.*)", line)):
+            name = name_of(path) if first else f"{name_of(path)}_{anchor_of(match[1])}"
+            line += " {#mainpage}" if name == "index" else f" {{#{name}}}"
+            first = False
+        elif not fenced:
+            line = re.sub(r"\[([^\]]*)\]\(([^)]+)\)", link, line)
+            line = re.sub(r"`(\w+)(?:\(\))?`", code, line)
+        yield line
+
+
+def header(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if re.match(r"\s*(/\*\*|\*|///)", line):
+            line = re.sub(r"(?<![#\w])(CTX_[A-Z_]*[A-Z])\b", r"#\1", line)
+        yield line
+
+
+file = pathlib.Path(sys.argv[1]).resolve()
+print("\n".join(page(file) if file.suffix == ".md" else header(file)))
