@@ -112,7 +112,7 @@ def test_a_loop_keeps_no_context_variables_of_its_first_task(run: Run) -> None:
     run(main())
 
 
-def test_a_wait_that_is_cancelled_leaves_nothing(run: Run) -> None:
+def test_a_wait_that_is_canceled_leaves_nothing(run: Run) -> None:
     class Thing:
         pass
 

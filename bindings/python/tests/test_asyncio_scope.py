@@ -25,7 +25,7 @@ def test_scope_ends_its_body_with_the_context(run: Run) -> None:
             async with scope(ctx):
                 await forever()
         assert isinstance(caught.value.__cause__, ValueError)
-        await asyncio.sleep(0)  # this task was not cancelled for anything else
+        await asyncio.sleep(0)  # this task was not canceled for anything else
         task = asyncio.current_task()
         assert task is not None and task.cancelling() == 0
 
@@ -148,7 +148,7 @@ def test_a_cancel_from_elsewhere_together_with_the_end(run: Run) -> None:
     run(main())
 
 
-def test_in_a_task_that_was_cancelled_before(run: Run) -> None:
+def test_in_a_task_that_was_canceled_before(run: Run) -> None:
     """What it does about that may have a scope of its own, which counts from there."""
 
     async def main() -> None:
@@ -234,7 +234,7 @@ def test_a_cancel_of_the_task_that_leaves_is_not_swallowed(run: Run) -> None:
         await asyncio.sleep(0)
         cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(entering, WATCHDOG)  # it was cancelled where it was
+            await asyncio.wait_for(entering, WATCHDOG)  # it was canceled where it was
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
@@ -243,7 +243,7 @@ def test_a_cancel_of_the_task_that_leaves_is_not_swallowed(run: Run) -> None:
     run(main())
 
 
-def test_a_task_that_is_cancelled_cancels_its_context(run: Run) -> None:
+def test_a_task_that_is_canceled_cancels_its_context(run: Run) -> None:
     """What it has called, in whatever language and thread, ends with it."""
 
     async def main() -> None:

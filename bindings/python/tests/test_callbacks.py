@@ -301,7 +301,7 @@ def test_what_ends_the_program_leaves_after_on_a_context_that_is_done(told: Told
     assert told == []
 
 
-def test_what_ends_the_program_leaves_the_callback_that_cancelled_too(told: Told) -> None:
+def test_what_ends_the_program_leaves_the_callback_that_canceled_too(told: Told) -> None:
     """Out of the callbacks of the inner cancel or those of the outer one: it leaves the outer one once."""
     ctx, cancel = with_cancel(background())
     inner = with_cancel(background())

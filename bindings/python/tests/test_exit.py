@@ -71,7 +71,7 @@ kept = asyncio.run(main())
 SYS_EXIT = """
 import libctx, sys
 with libctx.with_timeout(libctx.background(), 3600) as ctx:
-    ctx.after(print, "cancelled")
+    ctx.after(print, "canceled")
     sys.exit(0)
 """
 
@@ -84,9 +84,9 @@ with libctx.with_timeout(libctx.background(), 3600) as ctx:
         (WAITING, ""),
         (IN_A_CALLBACK, ""),
         (IN_ASYNCIO, ""),
-        (SYS_EXIT, "cancelled\n"),
+        (SYS_EXIT, "canceled\n"),
     ],
-    ids=["live", "cancelled late", "waiting", "in a callback", "in asyncio", "sys.exit"],
+    ids=["live", "canceled late", "waiting", "in a callback", "in asyncio", "sys.exit"],
 )
 def test_exit(program: str, says: str) -> None:
     result = python(program)

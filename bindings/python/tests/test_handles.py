@@ -83,7 +83,7 @@ def test_c_reads_the_trace_id(c: Work) -> None:
     assert c.trace_id(with_cancel(ctx).ctx.handle) == b"4bf92f35"
 
 
-def test_a_task_that_is_cancelled_ends_c(c: Work) -> None:
+def test_a_task_that_is_canceled_ends_c(c: Work) -> None:
     async def main() -> None:
         async with scope(background()) as ctx:
             work = asyncio.get_running_loop().run_in_executor(None, c.work, ctx.handle)

@@ -37,7 +37,7 @@ def in_use() -> tuple[int, int]:
 
 
 def tree_of(n: int) -> None:
-    """A parent with n children that have values, timeouts, callbacks; half cancelled, half forgotten."""
+    """A parent with n children that have values, timeouts, callbacks; half canceled, half forgotten."""
     parent, stop = with_cancel(background())
     kept = []
     for i in range(n):

@@ -32,7 +32,7 @@ int interrupt_end(PyObject *outer) {
 }
 
 /*
- * Where no call of this extension waits, another language has cancelled, or the library itself. A Ctrl-C that
+ * Where no call of this extension waits, another language has canceled, or the library itself. A Ctrl-C that
  * came down there comes again, when that language returns to Python.
  */
 void interrupt_report(PyObject *callback) {

@@ -65,8 +65,8 @@ class Guard:
     async def enter(self) -> None:
         loop = self._task.get_loop()
         self._hub = _hub(loop)
-        self._cancelling = self._task.cancelling()
-        if self._cancelling > 0:
+        self._canceling = self._task.cancelling()
+        if self._canceling > 0:
             await asyncio.sleep(0)
         if self._ctx.err() is None:
             self._entry = self._hub.add(self._ctx, self._fire)
@@ -86,7 +86,7 @@ class Guard:
             self._soon.cancel()
         if not self._fired:
             return False
-        mine = self._task.uncancel() <= self._cancelling
+        mine = self._task.uncancel() <= self._canceling
         # A generator may be closed by another task, whose cancels are its own.
         mine = mine and asyncio.current_task(self._task.get_loop()) is self._task
         return mine and kind is not None and issubclass(kind, asyncio.CancelledError)

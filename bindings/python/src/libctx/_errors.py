@@ -25,7 +25,7 @@ class Error(Exception):
 
 
 class Canceled(Error):
-    """The context was cancelled."""
+    """The context was canceled."""
 
     text = "context canceled"
 

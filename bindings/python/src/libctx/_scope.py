@@ -37,10 +37,10 @@ class scope:
 
         async with libctx.scope(ctx) as inner: ...
 
-    When ctx ends, the body is cancelled where it awaits, and Canceled or DeadlineExceeded is raised, with
+    When ctx ends, the body is canceled where it awaits, and Canceled or DeadlineExceeded is raised, with
     the cause as its __cause__. A cancel that came from elsewhere goes its way. The other way round: inner,
-    derived from ctx, is the body's own; it is cancelled when the body is left, so that a task that is
-    cancelled takes along what it has called. In the body it is the current() context.
+    derived from ctx, is the body's own; it is canceled when the body is left, so that a task that is
+    canceled takes along what it has called. In the body it is the current() context.
     """
 
     def __init__(self, ctx: Context) -> None:

@@ -46,7 +46,7 @@ def _current_task() -> trio.lowlevel.Task | None:
 
 
 class Guard:
-    """A cancel scope that is cancelled when the context ends."""
+    """A cancel scope that is canceled when the context ends."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
