@@ -56,19 +56,17 @@ def test_descriptors_that_are_refused(tmp_path: Path) -> None:
 
 
 SIGNAL = """
-import ctypes, libctx, os, signal
+import ctypes, libctx, os, signal, subprocess
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
 signal.signal(signal.SIGTERM, lambda *_: print("the handler"))
 library = ctypes.CDLL(libctx.library_path())
 for number in (signal.SIGTERM, signal.SIGUSR1):
     ctx, cancel = libctx.with_signal(libctx.background(), signal.SIGTERM, signal.SIGUSR1)
-    if not os.fork():
-        os.kill(os.getppid(), number)
-        os._exit(0)
+    child = subprocess.Popen(["sh", "-c", f"kill -{int(number)} {os.getpid()}"])
     # C, which does not return to Python meanwhile
     print(library.ctx_wait(ctypes.c_void_p(ctx.handle), ctypes.c_int64(60 * 10**9)))
     print(repr(ctx.err()), ctx.cause().code == number, cancel())
-    os.wait()
+    assert child.wait() == 0
 """
 
 

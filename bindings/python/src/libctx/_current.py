@@ -45,7 +45,8 @@ def _innermost() -> tuple[Body, Context]:
 
 def current() -> Context:
     """The context that this piece of work belongs to; background() if none was set."""
-    return _innermost()[1]
+    ctx = _variable.get().ctx
+    return _innermost()[1] if ctx is None else ctx
 
 
 def enter(ctx: Context) -> Entered:
