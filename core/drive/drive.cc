@@ -52,6 +52,7 @@ void Loop::ring_calls() {
 }
 
 void Loop::ring() {
+  if (!calls_.any()) return;
   if (drive_ == Drive::threads) {
     ring_calls();
   } else if (orphaned_.load(std::memory_order_acquire)) {
@@ -119,9 +120,15 @@ int Loop::advance(int64_t ns) {
   return static_cast<int>(std::min<int64_t>(fired, INT_MAX));
 }
 
+// Not counting an alarm whose cause is gone.
+bool Loop::anything_ready() {
+  if (!watching_.load(std::memory_order_acquire) || !poller_.ready()) return false;
+  set_next_alarm();
+  return poller_.ready();
+}
+
 int64_t Loop::next_work() {
-  const bool watching = watching_.load(std::memory_order_acquire);
-  if (calls_.any() || has_posted() || (watching && poller_.ready())) return now();
+  if (calls_.any() || has_posted() || anything_ready()) return now();
   const int64_t next = drive_ == Drive::told ? wheels_[0].next_due() : next_timer();
   return std::max(next, now());
 }
@@ -133,7 +140,7 @@ int Loop::host_fd() {
 
 void Loop::fire_due() {
   fire_timers();
-  if (drive_ != Drive::told) set_next_alarm();
+  set_next_alarm();
   ring();
 }
 

@@ -48,7 +48,8 @@ TimerNode* owner_of_deadline(Node* node) {
 // end in their order. (The parent itself the loop may not know to be due: it may be late by less than a
 // tick.) The callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
-  if (error_of(node) == 0) node->loop->fire_due();
+  if (error_of(node) != 0) return;
+  node->loop->fire_due();
   while (error_of(node) == 0) fire(owner_of_deadline(node));
   node->loop->ring();
 }

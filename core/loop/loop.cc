@@ -41,7 +41,20 @@ bool fire(TimerNode* node) {
   return end(node, kDeadlineExceeded, node->reason, Callbacks::queued);
 }
 
-int Loop::open_poller() { return poller_.is_open() ? 0 : poller_.open(); }
+int Loop::open_poller() {
+  {
+    Guard guard(alarm_lock_);
+    if (poller_.is_open()) return 0;
+    if (const int result = poller_.open(); result < 0) return result;
+  }
+  set_next_alarm();  // for what was pushed before
+  return 0;
+}
+
+void Loop::close_poller() {
+  Guard guard(alarm_lock_);
+  poller_.close();
+}
 
 int Loop::start_threads() {
   pthread_t calls{};
@@ -77,7 +90,7 @@ int Loop::start() {
   if (drive_ == Drive::threads) {
     if (const int result = start_threads(); result < 0) {
       watching_.store(false, std::memory_order_relaxed);
-      poller_.close();
+      close_poller();
       return result;
     }
   }
@@ -165,21 +178,19 @@ bool Loop::has_posted() {
 void Loop::set_alarm_by(int64_t when) {
   if (drive_ == Drive::told) return;
   Guard guard(alarm_lock_);
-  if (when >= alarm_.load(std::memory_order_relaxed)) return;
+  if (!poller_.is_open() || when >= alarm_.load(std::memory_order_relaxed)) return;
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);
 }
 
-// Sets the alarm to the next work there is. An alarm that has rung, and whose cause is gone, is silenced.
+// Sets the alarm to the next work there is, and silences one whose cause is gone. From any thread.
 void Loop::set_next_alarm() {
-  {
-    Guard guard(alarm_lock_);
-    alarm_.store(kForever, std::memory_order_relaxed);
-  }
+  if (drive_ == Drive::told) return;
+  Guard guard(alarm_lock_);
+  if (!poller_.is_open()) return;
+  alarm_.store(kForever, std::memory_order_relaxed);
   const bool at_once = has_posted() || (drive_ == Drive::host && calls_.any());
   const int64_t when = at_once ? kAtOnce : next_timer();
-  Guard guard(alarm_lock_);
-  if (when > alarm_.load(std::memory_order_relaxed)) return;
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);
 }

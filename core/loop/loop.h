@@ -7,10 +7,11 @@
 // calls, which another thread runs, or the driver when all is marked and woken.
 //
 // Invariants
-//  1. `alarm_` is the time the poller's alarm is set to. It is changed under alarm_lock_, together with
-//     the alarm, and read without: see arm().
-//  2. While the loop looks for the next deadline `alarm_` is kForever: whoever arms meanwhile sets the
-//     alarm, and the loop afterwards only ever sets it earlier.
+//  1. `alarm_` is the time the poller's alarm is set to: both change together, in one section under
+//     alarm_lock_. It is read without the lock, too: see arm(). Before the poller is open there is no alarm,
+//     and nobody sets one; who opens it looks for what was pushed before.
+//  2. While somebody looks for the next deadline, under alarm_lock_, `alarm_` is kForever: who arms
+//     meanwhile waits for that lock, and then sets the alarm earlier if it has to be.
 //  3. Both threads run or none does.
 //  4. A loop that is not the default one is freed when its root is, its threads have left it and nobody
 //     dispatches it: `users_` counts those. Its handles hold its root together, as one; so does the
@@ -19,14 +20,15 @@
 //     do; the root's own error stays 0, for a root is never done.
 //  6. Merged contexts are made, marked by a walk, and taken out of the tree under merge_lock_ (merge.h).
 //
-// Why no deadline is missed. A thread arms under the lock of a wheel, then reads `alarm_`. The loop
-// makes `alarm_` kForever, then looks into each wheel under its lock. If the insertion came first, the
-// loop finds it. If the look came first, its unlock makes the store before it visible to the thread
-// that inserts afterwards, which reads kForever or something newer, and sets the alarm itself. What is
-// pushed to the calls, or posted, is found in the same way, with the alarm set to `kAtOnce`.
+// Why no deadline is missed. A thread arms under the lock of a wheel, then reads `alarm_`. Who sets the
+// next alarm makes `alarm_` kForever, then looks into each wheel under its lock. If the insertion came
+// first, the look finds it. If the look came first, its unlock makes the store before it visible to the
+// thread that inserts afterwards, which reads kForever or something newer, and sets the alarm itself.
+// What is pushed to the calls, or posted, is found in the same way, with the alarm set to `kAtOnce`.
 //
-// Lock order: start_lock_, firing_lock_ and, below the latter, merge_lock_ first of all; posted_lock_ and
-// alarm_lock_ are leaves. firing_lock_ is held while due nodes are ended, but not when calls are run.
+// Lock order: start_lock_, firing_lock_ and, below the latter, merge_lock_ first of all; alarm_lock_ after
+// the locks of the tree; then, as leaves, posted_lock_, the wheels' and the calls'. firing_lock_ is held
+// while due nodes are ended, but not when calls are run.
 #ifndef CTX_CORE_LOOP_LOOP_H
 #define CTX_CORE_LOOP_LOOP_H
 
@@ -92,7 +94,7 @@ class Loop {
   void post(SignalNode* node);  // to be ended; pinned
 
   // After a push to the calls, with no lock held and something that keeps the loop: sees to it that they
-  // are run.
+  // are run. Wakes nobody if there are none.
   void ring();
   bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
 
@@ -125,6 +127,7 @@ class Loop {
   static void* run_calls(void* self);
   int start_threads();
   int open_poller();
+  void close_poller();
 
   void collect(bool sleep, Link*& sources);
   int fire_posted();
@@ -134,6 +137,7 @@ class Loop {
   void run_batch();
   void run_all();
   bool has_posted();
+  bool anything_ready();
   int64_t next_timer();
 
   void set_alarm_by(int64_t when);
@@ -152,7 +156,7 @@ class Loop {
   Calls calls_;
   Poller poller_;
   Sources sources_{poller_};
-  Lock alarm_lock_;
+  Lock alarm_lock_;  // also guards that the poller is opened and closed
   Lock posted_lock_;
   Link* posted_ CTX_GUARDED_BY(posted_lock_) = nullptr;
   std::atomic<int64_t> alarm_{kForever};

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -16,9 +18,12 @@
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"
+#include "support/sync.h"
 
 namespace ctxtest {
 namespace {
+
+const ctx_key_t kKey = {"key"};
 
 constexpr int64_t kPast = 20 * kMillisecond;  // by which a deadline is past for any loop
 
@@ -97,6 +102,101 @@ TEST(LoopHost, Rule41_AHostMaySleepUntilNextInstead) {
     EXPECT_EQ(callback.runs(), 1);
     EXPECT_LE(rounds, 20);
   }
+}
+
+// What a program may do on a loop that has not started: none of it needs the loop's clock.
+const std::vector<std::function<void(ctx_t* root)>> kBeforeTheStart = {
+    [](ctx_t*) {},
+    [](ctx_t* root) { WithDeadline(WithTimeout(root, 0), INT64_MAX - 1); },
+    [](ctx_t* root) { WithTimeout(WithDeadline(root, INT64_MIN), kHour).Cancel(); },
+    [](ctx_t* root) {
+      const Ctx value = WithValue(WithTimeout(root, 0), &kKey, nullptr);
+      WithTimeout(WithCancel(value), kHour);
+    },
+    [](ctx_t* root) {
+      WithTimeout(Merge({WithCancel(root), WithTimeout(root, 0)}), kHour);
+    },
+    [](ctx_t* root) {
+      const Scope past = WithTimeout(root, 0);
+      Callback callback;
+      EXPECT_EQ(callback.Arm(past), 1);
+      EXPECT_EQ(ctx_wait(past, 0), 1);
+      EXPECT_EQ(ctx_poll(WithTimeout(past, kHour), nullptr, 0, 0), CTX_DEADLINE_EXCEEDED);
+    },
+    [](ctx_t* root) {
+      const Scope scope = WithCancel(root);
+      Callback callback;
+      callback.Arm(scope);
+      scope.Cancel();
+      EXPECT_EQ(callback.runs(), 1);
+    },
+};
+
+TEST(LoopHost, NothingBeforeTheStartLosesADeadlineAfterIt) {
+  for (const auto& something : kBeforeTheStart) {
+    const ManualLoop manual;
+    errno = 0;
+    something(manual.root);
+    EXPECT_EQ(errno, 0) << "it is the program's";
+    EXPECT_EQ(manual.Next(), INT64_MAX);
+    const Scope timed = WithTimeout(manual.root, 2 * kMillisecond);
+    something(manual.root);
+    EXPECT_EQ(manual.DriveUntilDone(timed), 1);
+    EXPECT_TRUE(manual.Settles());
+    EXPECT_EQ(manual.Next(), INT64_MAX);
+  }
+}
+
+TEST(LoopHost, NorDoesAnythingWhileItStarts) {
+  std::unique_ptr<ManualLoop> manual;
+  Scope past, timed;
+  Race(
+      kSanitized ? 300 : 1'000,
+      [&] {
+        past = Scope(), timed = Scope();
+        manual = std::make_unique<ManualLoop>();
+        past = WithTimeout(manual->root, 0);
+      },
+      {[&] { timed = WithTimeout(manual->root, 20 * kMicrosecond); },
+       [&] {
+         for (int i = 0; i < 4; ++i) WithTimeout(past, kHour);
+       }},
+      [&] { ASSERT_NE(manual->DriveUntilDone(timed), -1); });
+}
+
+// Rules 38 and 41: who ends a deadline that nobody dispatched leaves no work behind, and wakes nobody for it.
+TEST(LoopHost, Rule38_ADeadlineThatAWaiterHasEndedIsNoWorkAnyMore) {
+  const std::vector<std::function<void(ctx_t*)>> enders = {
+      [](ctx_t* ctx) { EXPECT_EQ(ctx_wait(ctx, kLimit), 1); },
+      [](ctx_t* ctx) { EXPECT_EQ(ctx_poll(ctx, nullptr, 0, kLimit), CTX_DEADLINE_EXCEEDED); },
+      [](ctx_t* ctx) {
+        ctx_t* const any[] = {ctx, ctx};
+        EXPECT_EQ(ctx_wait_any(any, 2, kLimit, nullptr), 1);
+      },
+      [](ctx_t* ctx) { WithTimeout(ctx, kHour); },
+      [](ctx_t* ctx) { ctx_wait(WithGrace(ctx, kMillisecond), kLimit); },
+  };
+  for (const auto& end : enders) {
+    const ManualLoop manual;
+    const int fd = manual.Fd();
+    const Scope timed = WithTimeout(manual.root, 2 * kMillisecond), below = WithCancel(timed);
+    EXPECT_TRUE(Readable(fd, kLimitMs));
+    SleepUntil(manual.Now() + kPast);
+    end(below);
+    EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(manual.Next(), INT64_MAX);
+    EXPECT_FALSE(Readable(fd));
+    EXPECT_EQ(manual.Dispatch(), 0);
+  }
+}
+
+TEST(LoopHost, Rule41_ADeadlineThatWasCancelledInTimeIsNoWorkAtItsTime) {
+  const ManualLoop manual;
+  const Scope timed = WithTimeout(manual.root, kMillisecond);
+  timed.Cancel();
+  SleepUntil(manual.Now() + kPast);
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+  EXPECT_FALSE(Readable(manual.Fd())) << "who asks for the next work takes the alarm back";
 }
 
 // Threads that derive, cancel, defer and let go, while one thread drives the loop as a host does. Each
