@@ -102,14 +102,54 @@ def test_what_an_exception_was_raised_from() -> None:
 
 
 def test_the_error_of_another_context() -> None:
-    """Its own reason goes with it, from one context to the next."""
-    first, second, third = (with_cancel(background()) for _ in range(3))
+    """Its own reason goes with it, from one context to the next, and what says nothing new is left out."""
+    first, second, third, fourth, fifth = (with_cancel(background()) for _ in range(5))
     first.cancel("disk full")
     second.cancel(first.ctx.err())
     third.cancel(second.ctx.err())
-    cause = third.ctx.cause()
-    assert type(cause) is Canceled and type(cause.__cause__) is Canceled
-    assert str(cause.__cause__.__cause__) == "disk full"
+    assert str(third.ctx.cause()) == "disk full" and parts(third.ctx) == (-errno.ECANCELED, "disk full")
+    fourth.cancel(third.ctx.err(), deadline_exceeded=True)
+    cause = fourth.ctx.cause()
+    assert type(cause) is Canceled and str(cause.__cause__) == "disk full"
+    assert parts(fourth.ctx) == (-errno.ECANCELED, "context canceled: disk full")
+    fifth.cancel(fourth.ctx.err())
+    cause = fifth.ctx.cause()
+    assert type(cause) is DeadlineExceeded and type(cause.__cause__) is Canceled
+    assert parts(fifth.ctx) == (-errno.ETIMEDOUT, "context deadline exceeded: context canceled: disk full")
+
+
+def test_the_plain_error_of_another_context_is_no_cause() -> None:
+    """Or who prints an error and its cause prints the same twice."""
+    for error, exceeded in ((Canceled(), False), (DeadlineExceeded(), True)):
+        ctx, cancel = with_cancel(background())
+        cancel(error, deadline_exceeded=exceeded)
+        found = ctx.err()
+        assert type(found) is type(error) and found.__cause__ is None and ctx._cause_parts() is None
+        assert type(ctx.cause()) is type(error)
+    ctx = with_timeout(background(), 0, cause=DeadlineExceeded()).ctx
+    found = ctx.err()
+    assert type(found) is DeadlineExceeded and found.__cause__ is None
+    told = Canceled()
+    told.add_note("by the janitor")
+    ctx, cancel = with_cancel(background())
+    cancel(told)
+    assert ctx.cause().__notes__ == ["by the janitor"]  # type: ignore[union-attr]
+
+
+def test_a_text_that_reads_as_the_error_is_a_cause_all_the_same() -> None:
+    """Nobody compares texts to tell that a cause was given."""
+    ctx, cancel = with_cancel(background())
+    cancel("context canceled")
+    error = ctx.err()
+    assert error is not None and type(error.__cause__) is Cause and type(ctx.cause()) is Cause
+
+
+def test_a_cause_keeps_what_it_was_raised_from_too() -> None:
+    with pytest.raises(Cause), with_cancel(background()) as ctx:
+        raise Cause("disk full", -errno.ENOSPC) from OSError(errno.ENOSPC, "no space")
+    cause = ctx.cause()
+    assert type(cause) is Cause and cause.code == -errno.ENOSPC and isinstance(cause.__cause__, OSError)
+    assert parts(ctx) == (-errno.ENOSPC, "disk full")
 
 
 def test_what_the_exceptions_of_a_group_were_raised_from() -> None:

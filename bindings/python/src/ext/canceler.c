@@ -55,9 +55,10 @@ static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:cancel", names, &reason, &exceeded))
       return NULL;
   }
+  int err = exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED;
   const ctx_cause_t *cause;
-  if (to_cause(reason, &cause) < 0) return NULL;
-  int result = cancel(self, exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED, cause);
+  if (to_cause(reason, err, &cause) < 0) return NULL;
+  int result = cancel(self, err, cause);
   ctx_cause_unref(cause);
   if (result == -EINTR) return NULL;
   return result < 0 ? raise_result(result) : PyBool_FromLong(result);
@@ -73,7 +74,7 @@ static PyObject *exit_with(PyObject *canceler, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &traceback)) return NULL;
   const ctx_cause_t *cause;
   PyObject *outer = interrupt_begin();
-  if (to_cause(value, &cause) < 0) interrupt_report(value);
+  if (to_cause(value, CTX_CANCELED, &cause) < 0) interrupt_report(value);
   int result = cancel(canceler, CTX_CANCELED, cause);
   ctx_cause_unref(cause);
   if (interrupt_end(outer) < 0 || result == -EINTR) return NULL;

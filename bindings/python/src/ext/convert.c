@@ -50,12 +50,16 @@ PyObject *from_ns(int64_t ns) { return PyFloat_FromDouble((double)ns / 1e9); }
 
 static const ctx_key_t exception_key = {"Python exception"};
 
-int to_cause(PyObject *cause, const ctx_cause_t **ret) {
+int to_cause(PyObject *reason, int err, const ctx_cause_t **ret) {
   *ret = NULL;
-  if (cause == Py_None) return 0;
-  PyObject *parts =
-      PyObject_CallFunctionObjArgs(hook_pack, cause, NULL); /* (code, message, exception) */
-  if (!parts) return -1;
+  if (reason == Py_None) return 0;
+  PyObject *exceeded = err == CTX_DEADLINE_EXCEEDED ? Py_True : Py_False;
+  /* (code, message, exception), or None if it says no more than err does */
+  PyObject *parts = PyObject_CallFunctionObjArgs(hook_pack, reason, exceeded, NULL);
+  if (!parts || parts == Py_None) {
+    Py_XDECREF(parts);
+    return parts ? 0 : -1;
+  }
   int code;
   const char *message;
   PyObject *exception;
@@ -77,10 +81,10 @@ int to_cause(PyObject *cause, const ctx_cause_t **ret) {
   return 0;
 }
 
-/* (code, message, exception), or None while live: what the Python side makes exceptions of. */
+/* (code, message, exception): what the Python side makes exceptions of. None while live and if none was given. */
 PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
   const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
-  if (!cause) Py_RETURN_NONE;
+  if (!cause || ctx_cause_given(cause) != 1) Py_RETURN_NONE;
   PyObject *exception = ctx_cause_data(cause, &exception_key);
   const char *message = ctx_cause_message(cause);
   return Py_BuildValue("iNO", ctx_cause_code(cause),

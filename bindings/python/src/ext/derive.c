@@ -40,7 +40,8 @@ static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format,
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &parent, &seconds, &reason))
     return NULL;
   from = parent_of(parent);
-  if (!from || to_ns(seconds, &ns) < 0 || to_cause(reason, &cause) < 0) return NULL;
+  if (!from || to_ns(seconds, &ns) < 0 || to_cause(reason, CTX_DEADLINE_EXCEEDED, &cause) < 0)
+    return NULL;
   int result = derive(from, ns, cause, &ctx, &canceler);
   ctx_cause_unref(cause);
   return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);

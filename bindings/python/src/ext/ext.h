@@ -67,8 +67,8 @@ PyObject *raise_result(int64_t result);        /* a negative result as an except
 int check_context(PyObject *object);           /* 1, or 0 and TypeError */
 int to_ns(PyObject *seconds, int64_t *ret_ns); /* 0, or -1 and an exception; None: CTX_FOREVER */
 PyObject *from_ns(int64_t ns);                 /* seconds, a float */
-int to_cause(PyObject *cause,
-             const ctx_cause_t **ret); /* 0 or -1; None: NULL; the caller owns it */
+int to_cause(PyObject *reason, int err,        /* of a context that ends with err; None: NULL */
+             const ctx_cause_t **ret);         /* 0 or -1; the caller owns it */
 void *to_pointer(PyObject *handle,
                  const char *capsule_name); /* from an int or a capsule, or NULL */
 

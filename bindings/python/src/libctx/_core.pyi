@@ -113,6 +113,6 @@ def setup(
     err: Callable[[Context], Error | None],
     cause: Callable[[Context], BaseException | None],
     done: Callable[[Context], Coroutine[Any, Any, None]],
-    pack: Callable[[_Reason], tuple[int, bytes, BaseException | None]],
+    pack: Callable[[_Reason, bool], tuple[int, bytes, BaseException | None] | None],
     variables: Callable[[], contextvars.Context],
 ) -> None: ...

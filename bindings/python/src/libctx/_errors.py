@@ -9,7 +9,9 @@ itself alive by way of Python, where the garbage collector cannot see it.
 import asyncio
 import builtins
 import sys
+from collections.abc import Iterator
 from errno import ECANCELED, ETIMEDOUT
+from itertools import pairwise
 from typing import Any
 
 from ._core import Context
@@ -48,23 +50,21 @@ class Cause(Exception):
         return self.message
 
 
-_TEXTS = {(-ECANCELED, Canceled.text): Canceled, (-ETIMEDOUT, DeadlineExceeded.text): DeadlineExceeded}
+def _row(exception: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it was raised from: any number of them. It may lead back into itself."""
+    seen = set()
+    while exception is not None and id(exception) not in seen:
+        yield exception
+        seen.add(id(exception))
+        exception = exception.__cause__
 
 
 def snapshot(exception: BaseException) -> BaseException:
-    """A copy of an exception and of those that it was raised from, each with its __cause__ and no more.
-
-    In a loop, since there may be any number of them; a row of causes that leads back into itself ends there.
-    """
-    first = last = _copy(exception)
-    seen = {id(exception)}
-    while (cause := exception.__cause__) is not None and id(cause) not in seen:
-        exception = cause
-        seen.add(id(exception))
-        copy = _copy(exception)
-        last.__cause__ = copy
-        last = copy
-    return first
+    """A copy of an exception and of those that it was raised from, each with its __cause__ and no more."""
+    copies = [_copy(one) for one in _row(exception)]
+    for above, below in pairwise(copies):
+        above.__cause__ = below
+    return copies[0]
 
 
 def _copy(exception: BaseException) -> BaseException:
@@ -108,20 +108,39 @@ def _words(exception: BaseException) -> str:
         return type(exception).__name__
 
 
-def pack(reason: BaseException | str) -> tuple[int, bytes, BaseException | None]:
-    """A reason as the tree holds it: code, message, and for Python the exception itself."""
+def pack(
+    reason: BaseException | str, deadline_exceeded: bool
+) -> tuple[int, bytes, BaseException | None] | None:
+    """A reason as the tree holds it: code, message, and for Python the exception itself.
+
+    The error of another context says nothing to one that ends by the same error. What it was raised from may;
+    if nothing, there is no reason.
+    """
     if isinstance(reason, str):
         return -ECANCELED, _text(reason), None
     if not isinstance(reason, BaseException):
         raise TypeError(f"a cause is an exception or a text, not {reason!r}")
-    message = _text(_words(reason))
-    if type(reason) is Cause:
-        return reason.code, message, None
-    return _code(reason), message, snapshot(reason)
+    end = DeadlineExceeded if deadline_exceeded else Canceled
+    for one in _row(reason):
+        if type(one) is not end or one.args != (end.text,) or one.__dict__:
+            return _code(one), _text(_message(one)), snapshot(one)
+    return None
+
+
+def _message(exception: BaseException) -> str:
+    """Its text for other languages; after that of a context's error comes the text of its reason."""
+    texts = []
+    for one in _row(exception):
+        texts.append(_words(one))
+        if not isinstance(one, Error):
+            break
+    return ": ".join(texts)
 
 
 def _code(exception: BaseException) -> int:
     """Its errno, as other languages of the process read it."""
+    if type(exception) is Cause:
+        return exception.code
     try:
         number = getattr(exception, "errno", None)
     except Exception:
@@ -141,9 +160,7 @@ def _reason(ctx: Context) -> BaseException | None:
     if parts is None:
         return None
     code, message, exception = parts
-    if exception is not None:
-        return snapshot(exception)
-    return None if (code, message) in _TEXTS else Cause(message, code)
+    return Cause(message, code) if exception is None else snapshot(exception)
 
 
 def error_of(ctx: Context) -> Error | None:
