@@ -51,7 +51,7 @@ void Loop::unref() {
   if (drive_ != Drive::threads) {
     end_all(this);
     orphaned_.store(true, std::memory_order_release);
-    fire_posted();
+    fire_posted(*this);
     run_all();
     if (!is_ours()) return;
   }

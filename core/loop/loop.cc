@@ -155,19 +155,18 @@ int Loop::watch_signals(int fd) {
   return result == -EEXIST ? 0 : result;
 }
 
-void Loop::post(SignalNode* node) {
+void Loop::post(SignalNode* node, Loop& reader) {
   users_.fetch_add(1, std::memory_order_relaxed);  // the node that kept the loop may go meanwhile
   {
     Guard guard(posted_lock_);
     push_back(posted_, node);
   }
   if (orphaned_.load(std::memory_order_acquire)) {
-    fire_posted();  // nobody else will
-    run_all();
+    fire_posted(reader);
   } else {
     set_alarm_by(kAtOnce);
   }
-  if (is_ours()) leave();
+  leave();
 }
 
 bool Loop::has_posted() {
@@ -210,7 +209,7 @@ void Loop::collect(bool sleep, Link*& sources) {
     sleep = false;
     for (int i = 0; i < count; ++i) {
       if (ready[i].id == kSignalsId) {
-        receive_signals();
+        receive_signals(*this);
       } else {
         sources_.take(ready[i], sources);
       }
@@ -218,7 +217,9 @@ void Loop::collect(bool sleep, Link*& sources) {
   } while (count >= Poller::kBatch - 1);  // one more may have been the alarm
 }
 
-int Loop::fire_posted() {
+// What was posted to an orphaned loop has been ended, so no callback is queued here: all that is left to do
+// is to give back the pins, and whoever takes them out of the list leaves that to a loop that goes on.
+int Loop::fire_posted(Loop& releaser) {
   Link* due = nullptr;
   {
     Guard guard(posted_lock_);
@@ -228,7 +229,7 @@ int Loop::fire_posted() {
   while (Link* link = pop_front(due)) {
     auto* node = static_cast<SignalNode*>(link);
     fired += end(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
-    release_later(node);
+    releaser.release_later(node);
   }
   return fired;
 }
@@ -266,7 +267,7 @@ int Loop::turn(bool sleep) {
     fired += fire_source(source) ? 1 : 0;
     release_later(node);
   }
-  fired += fire_posted();
+  fired += fire_posted(*this);
   fired += fire_timers();
   return fired;
 }

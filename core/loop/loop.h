@@ -19,6 +19,8 @@
 //  5. `closed_` is set once, after the root's cause and phase, which tell of that end as an ended node's
 //     do; the root's own error stays 0, for a root is never done.
 //  6. Merged contexts are made, marked by a walk, and taken out of the tree under merge_lock_ (merge.h).
+//  7. `orphaned_` is set once, when all on the loop has been ended, marked and woken: nobody can drive it
+//     any more. From then on calls are run by who pushes them, and nodes that are posted only given back.
 //
 // Why no deadline is missed. A thread arms under the lock of a wheel, then reads `alarm_`. Who sets the
 // next alarm makes `alarm_` kForever, then looks into each wheel under its lock. If the insertion came
@@ -91,15 +93,18 @@ class Loop {
   void unwatch(Source* source) { sources_.remove(source); }
   bool unwatch_last(Source* source) { return sources_.remove_last(source); }
   int watch_signals(int fd);
-  void post(SignalNode* node);  // to be ended; pinned
+
+  // Hands over a node that a signal came for, pinned, to be ended here. The reader is the loop whose driver
+  // has read the signal. It runs nobody's code, also where this loop is orphaned.
+  void post(SignalNode* node, Loop& reader);
 
   // After a push to the calls, with no lock held and something that keeps the loop: sees to it that they
   // are run. Wakes nobody if there are none.
   void ring();
   bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
 
-  // Gives back a pin of a node whose cancel is through. The last reference goes to the calls: it may run
-  // a user's drop, which must not hold up the clock.
+  // Gives back a pin of a node whose cancel is through. The last reference goes to the calls of this loop,
+  // which may be another than the node's: it may run a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
   // Ends whose time has come, for a thread that drives no loop. What another thread is ending already is
@@ -130,7 +135,7 @@ class Loop {
   void close_poller();
 
   void collect(bool sleep, Link*& sources);
-  int fire_posted();
+  int fire_posted(Loop& releaser);
   int fire_timers();
   int fire_timers_into(Link*& due);
   int turn(bool sleep);

@@ -8,6 +8,8 @@
 //     listed nodes wait for and no others, and is closed while none is listed.
 //  2. A node that is taken is pinned; who finds it listed may do so, for the last reference of a node is
 //     given up only after remove_last().
+//  3. Who reads a signal runs no user's code, whatever loop a node is posted to: a deadline of its own
+//     loop may be near.
 //
 // Lock order: after a node's shards', before a loop's table of descriptors.
 #ifndef CTX_CORE_LOOP_SIGNALS_H
@@ -42,8 +44,10 @@ uint64_t signals_of(const int* numbers, size_t count);
 void remove_signals(SignalNode* node);       // does nothing if it is not listed
 bool remove_signals_last(SignalNode* node);  // the same if it has one reference; else returns false
 
-void receive_signals();  // posts to the loops what the signalfd has
-void forget_signals();   // in a forked child
+// Posts to the loops what the signalfd has; called by the reader's driver.
+void receive_signals(Loop& reader);
+
+void forget_signals();  // in a forked child
 
 // Derives a node that ends with a signal.
 int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret);

@@ -129,7 +129,7 @@ bool remove_signals_last(SignalNode* node) {
   return true;
 }
 
-void receive_signals() {
+void receive_signals(Loop& reader) {
   const int saved = errno;
   Link* taken = nullptr;
   {
@@ -144,7 +144,7 @@ void receive_signals() {
   errno = saved;
   while (Link* link = pop_front(taken)) {
     auto* node = static_cast<SignalNode*>(link);
-    node->loop->post(node);
+    node->loop->post(node, reader);
   }
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Rules 35 and 39: one signal and contexts on several loops, of every kind.
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include "support/callback.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sources.h"
@@ -79,6 +81,32 @@ TEST(SignalOnSeveralLoops, Rule39_AClosedLoopLeavesItAlone) {
       other.Settle();
       EXPECT_EQ(blocked.Take(), SIGUSR1);
     }
+  }
+}
+
+// The default loop's clock takes the signal for a loop whose last handle is just given back. Nobody will
+// drive that one again; the clock does not either.
+TEST(SignalOnSeveralLoops, Rule30_TheClockRunsNoCodeOfALoopThatIsGivenUp) {
+  const BlockSignals blocked{SIGUSR1};
+  Stagger stagger(30);
+  for (int round = 0; round < (kSanitized ? 300 : 3'000); ++round) {
+    const Scope here = WithSignal(ctx_background(), {SIGUSR1});
+    Drop drop;
+    std::array<Callback, 4> deferred;
+    Loop loop = NewLoop(round % 2 == 0 ? CTX_LOOP_MANUAL : CTX_LOOP_VIRTUAL);
+    Scope there = WithSignal(Watched(LoopBackground(loop), &drop), {SIGUSR1});
+    for (Callback& callback : deferred) EXPECT_EQ(callback.Arm(there, CTX_DEFER), 0);
+    Send(SIGUSR1);
+    stagger.Pass(60'000);
+    loop.reset();
+    there = Scope();
+    for (Callback& callback : deferred) {
+      ASSERT_TRUE(callback.WaitDrop());
+      ASSERT_NE(callback.thread_name(), "ctx-loop") << "in round " << round;
+    }
+    ASSERT_TRUE(drop.Wait());
+    ASSERT_NE(drop.thread_name(), "ctx-loop") << "in round " << round;
+    ASSERT_TRUE(Done(here));
   }
 }
 
