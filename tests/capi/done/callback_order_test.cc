@@ -123,5 +123,16 @@ TEST(CallbackOrder, Rule28_ParentBeforeItsValueContexts) {
   EXPECT_EQ(recorder.order, (std::vector<int>{0, 1, 2}));
 }
 
+// Armed first, it still waits for all of its parent, and those of the parent keep their order.
+TEST(CallbackOrder, Rule28_ThoseOfAParentKeepTheirOrderBeforeAnEarlierOneBelow) {
+  const Scope scope = WithCancel(ctx_background());
+  const Ctx value = WithValue(scope, &kKey, nullptr);
+  Recorder recorder;
+  recorder.Arm(value, 9);
+  for (int i = 1; i <= 3; ++i) recorder.Arm(scope, i);
+  scope.Cancel();
+  EXPECT_EQ(recorder.order, (std::vector<int>{1, 2, 3, 9}));
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -18,6 +18,7 @@
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -253,6 +254,24 @@ TEST(LoopHost, AnEdgeTriggeredHostThatDispatchesUntil0MissesNothing) {
     return result == 0;
   });
   close(epoll);
+}
+
+// A descriptor that is ready is work, though it has no time.
+TEST(LoopHost, Rule41_TheNextWorkIsNowWhenADescriptorIsReady) {
+  const Pipe pipe;
+  const ManualLoop manual;
+  const VirtualLoop time;
+  const Scope on_manual = WithFd(manual.root, pipe.read_end, POLLIN);
+  const Scope on_virtual = WithFd(time.root, pipe.read_end, POLLIN);
+  EXPECT_TRUE(manual.Settles());
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+  EXPECT_EQ(time.Next(), INT64_MAX);
+  pipe.Write();
+  EXPECT_TRUE(manual.WorkWaits());
+  EXPECT_LE(time.Next(), time.Now());
+  EXPECT_EQ(manual.Dispatch(), 1);
+  EXPECT_EQ(time.Advance(0), 1);
+  EXPECT_EQ(time.Next(), INT64_MAX);
 }
 
 }  // namespace

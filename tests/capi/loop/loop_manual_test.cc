@@ -256,6 +256,38 @@ TEST(Manual, WhatACallbackDefersIsLeftToTheNextDispatch) {
   EXPECT_EQ(recorder.order(), (std::vector<int>{0, 1, 2, 3, 4}));
 }
 
+// The thread that derives may come to it before the loop's host does, by less than a tick of its clock.
+TEST(Manual, Rule13_BelowADeadlineThatHasPassedALaterOneIsDoneOnReturn) {
+  int live = 0;
+  for (int round = 0; round < 200; ++round) {
+    const ManualLoop manual;
+    const Cause cause = NewCause(13, "the parent's");
+    const Scope parent = WithTimeout(manual.root, (20 + round) * kMicrosecond, cause);
+    const Scope between = WithCancel(parent);
+    while (ctx_remaining(parent) > 0) {
+    }
+    const Scope child = WithTimeout(between, kHour);
+    live += ctx_err(child) == 0 || ctx_err(between) == 0 || ctx_err(parent) == 0;
+    live += ctx_cause(child) != cause.get();
+  }
+  EXPECT_EQ(live, 0);
+}
+
+TEST(Manual, Rule24_WhatACallbackDefersIsLeftToTheNextDispatchAlsoWhenOneWasStopped) {
+  const ManualLoop manual;
+  const Scope scope = WithCancel(manual.root);
+  Recorder recorder;
+  Callback stopped;
+  stopped.Arm(scope, CTX_DEFER);
+  recorder.Arm(scope, 1, CTX_DEFER, [&](ctx_t* ctx) { recorder.Arm(ctx, 2, CTX_DEFER); });
+  scope.Cancel();
+  EXPECT_EQ(stopped.Stop(), 1);
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1}));
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2}));
+}
+
 TEST(Manual, Rule37_DispatchWhileAnotherIsUnderWayIsEBUSY) {
   const ManualLoop manual;
   const Scope scope = WithCancel(manual.root);

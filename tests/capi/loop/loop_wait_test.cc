@@ -49,6 +49,27 @@ TEST(LoopWait, Rule38_OnAManualLoopAWaitEndsAtTheDeadlineThoughNobodyDispatches)
   }
 }
 
+// Nobody but the waiter can end it, and nothing else ends the wait.
+TEST(LoopWait, Rule38_OnSeveralManualLoopsAWaitEndsAtTheFirstDeadline) {
+  for (const size_t first : {0u, 1u, 2u}) {
+    const ManualLoop manual[3];
+    Scope timed[3];
+    ctx_t* any[3];
+    for (size_t i = 0; i < 3; ++i) {
+      timed[i] = WithTimeout(manual[i].root, i == first ? 2 * kMillisecond : kHour);
+      any[i] = timed[i];
+    }
+    size_t index = 9;
+    std::thread waiter([&] { EXPECT_EQ(ctx_wait_any(any, 3, CTX_FOREVER, &index), 1); });
+    const bool ended = Soon([&] { return ctx_err(timed[first]) != 0; });
+    EXPECT_TRUE(ended) << first;
+    timed[first].Cancel();
+    waiter.join();
+    EXPECT_EQ(index, first);
+    if (!ended) break;
+  }
+}
+
 TEST(LoopWait, Rule38_TheCallbacksStayForDispatch) {
   for (const WaitFn& wait : kWaits) {
     const ManualLoop manual;

@@ -43,6 +43,19 @@ TEST(GraceDeadline, Rule23_WhenTheParentEndsBeforeItsDeadlineTheGraceCountsFromT
   EXPECT_EQ(Deadline(of_plain), CTX_FOREVER);
 }
 
+// The loop's host comes when the parent's deadline and the grace after it have passed.
+TEST(GraceDeadline, Rule23_ItCountsFromTheParentsDeadlineHoweverLateTheLoopIs) {
+  constexpr int64_t kGrace = 100 * kMillisecond;
+  const ManualLoop manual;
+  const Scope parent = WithTimeout(manual.root, kMillisecond), graceful = WithGrace(parent, kGrace);
+  SleepUntil(Deadline(graceful) + 20 * kMillisecond);
+  int fired = 0, result = 0;
+  while ((result = manual.Dispatch()) > 0) fired += result;
+  EXPECT_EQ(fired, 2);
+  EXPECT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(graceful), CTX_DEADLINE_EXCEEDED);
+}
+
 // Below a grace, deadlines count as below any other context.
 TEST(GraceDeadline, Rule12_DeadlinesBelow) {
   const VirtualLoop time;

@@ -84,6 +84,15 @@ TEST(Value, Rule29_PointersAndTextAreApart) {
   EXPECT_EQ(ctx_string(WithValue(ctx_background(), &kKey, &value), "key"), nullptr);
 }
 
+TEST(Value, Rule29_AKeyWithoutANameIsNoText) {
+  const ctx_key_t nameless = {nullptr};
+  int value = 1;
+  const Ctx ctx = WithValue(ctx_background(), &nameless, &value);
+  EXPECT_EQ(ctx_value(ctx, &nameless), &value);
+  EXPECT_EQ(ctx_string(ctx, ""), nullptr);
+  EXPECT_EQ(ctx_string(ctx, "name"), nullptr);
+}
+
 TEST(Value, StringsAreCopies) {
   std::string name = "name", text = "text";
   const Ctx ctx = WithString(ctx_background(), name.c_str(), text.c_str());
