@@ -28,7 +28,7 @@ PICTURE = """
    {library}"""
 
 library = handler(sys.argv[1])
-cancelled_ns = 0  # when Python cancelled
+canceled_ns = 0  # when Python canceled
 
 
 async def ready(server: socket.socket) -> None:
@@ -48,10 +48,10 @@ async def outspoken(server: socket.socket, task: "asyncio.Task[None]") -> None:
 
 
 async def stopped(server: socket.socket, task: "asyncio.Task[None]") -> None:
-    """Its task is cancelled, by asyncio's own means."""
-    global cancelled_ns
+    """Its task is canceled, by asyncio's own means."""
+    global canceled_ns
     await ready(server)
-    cancelled_ns = time.monotonic_ns()
+    canceled_ns = time.monotonic_ns()
     task.cancel("the server shuts down")
 
 
@@ -82,7 +82,7 @@ async def main() -> None:
     quit_ = await request(library, 2.0, trace_id, outspoken)
     show("C cancels, with a cause", quit_, quit_.c.cancel_ns)
     stop = await request(library, 2.0, trace_id, stopped)
-    show("Python's task is cancelled", stop, cancelled_ns)
+    show("Python's task is canceled", stop, canceled_ns)
 
 
 asyncio.run(main())

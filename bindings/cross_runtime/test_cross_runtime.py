@@ -82,16 +82,19 @@ def test_c_cancels_with_a_cause_and_python_raises_with_that_text(trace_id: str) 
     assert min(seen.woken_ns, seen.rust.woken_ns, seen.c.woken_ns) >= seen.c.cancel_ns > 0
 
 
-def test_rust_and_c_read_the_trace_id_and_end_with_the_task(trace_id: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "words"), [("the server shuts down", b"the server shuts down"), (None, b"task canceled")]
+)
+def test_rust_and_c_read_the_trace_id_and_end_with_the_task(trace_id: str, message: str | None, words: bytes) -> None:
     async def client(server: socket.socket, task: "asyncio.Task[None]") -> None:
         await ready(server)
-        task.cancel("the server shuts down")
+        task.cancel(message)
 
     seen = handle(WATCHDOG, trace_id, client)
     assert (seen.rust.trace_id, seen.c.trace_id) == (trace_id.encode(),) * 2
     assert isinstance(seen.error, asyncio.CancelledError)
     assert (seen.rust.err, seen.c.err) == (CANCELED, CANCELED)
-    assert (seen.rust.cause, seen.c.cause) == (b"the server shuts down",) * 2
+    assert (seen.rust.cause, seen.c.cause) == (words,) * 2
 
 
 def test_after_all_that_it_is_still_one() -> None:
