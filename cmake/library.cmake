@@ -15,7 +15,6 @@ function(ctx_add_library name backend)
   target_include_directories(${name}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${PROJECT_SOURCE_DIR})
-  target_include_directories(${name} SYSTEM PRIVATE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
 
   if(CTX_CHECKED OR CTX_SANITIZE)
     target_compile_definitions(${name} PRIVATE CTX_CHECKED=1)
@@ -26,10 +25,6 @@ function(ctx_add_library name backend)
   target_compile_options(${name} PRIVATE
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
     $<$<CONFIG:Release>:-O2>)
-
-  # Without an optimizer fmt's templates refer to parts of libstdc++ that nothing ever calls.
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/core/life/describe.cc PROPERTIES
-    COMPILE_OPTIONS "$<$<OR:$<CONFIG:Debug>,$<CONFIG:>>:-O1>")
 
   # Across the files of the library, where it is optimised for users: a fifth of the time of a derivation.
   if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -33,10 +33,7 @@ core/life/release.cc -> core/watch/cancel_fd.h
 core/life/release.cc -> core/watch/descriptor.h
 core/loop/backlog.cc -> core/watch/callback.h
 core/loop/loop.cc -> core/life/cancel.h
-core/loop/loop.cc -> core/life/describe.h
-core/loop/signals_linux.cc -> core/life/describe.h
 core/loop/signals_linux.cc -> core/life/make_node.h
-core/loop/sources.cc -> core/life/describe.h
 core/loop/sources.cc -> core/life/make_node.h
 """
 

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/life/cancel.h"
-#include "core/life/describe.h"
 #include "core/loop/signals.h"
 #include "core/system/thread.h"
 #include "core/tree/grace_node.h"
@@ -27,7 +27,7 @@ bool fire_source(Source* source) {
   Node* const node = source->node;
   if (source->reason == nullptr) return end(node, kCanceled, nullptr, Callbacks::queued);
   source->reason->code = static_cast<int>(source->came);
-  describe_events(blank_text(source->reason), source->fd, source->came);
+  write_events(blank_text(source->reason), source->fd, source->came);
   return end(node, kCanceled, source->reason, Callbacks::queued);
 }
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
-#include "core/life/describe.h"
+#include "core/base/text.h"
 #include "core/life/make_node.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
@@ -96,7 +96,7 @@ void take(int signal, uint32_t sender, uint32_t user, bool sent, Link*& taken)
     if ((node->signals & bit(signal)) != 0) {
       unlist(node);
       node->reason->code = signal;
-      describe_signal(blank_text(node->reason), signal, sent, sender, user);
+      write_signal(blank_text(node->reason), signal, sent, sender, user);
       add_ref(node);
       push_back(taken, node);
     }

@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
-#include "core/life/describe.h"
+#include "core/base/text.h"
 #include "core/life/make_node.h"
 #include "core/loop/loop.h"
 

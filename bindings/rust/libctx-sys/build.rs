@@ -100,7 +100,7 @@ fn bundled() {
         .cpp(true)
         .cpp_link_stdlib(None)
         .std("c++20")
-        .opt_level(2) // without an optimizer fmt refers to parts of libstdc++ that nothing ever calls
+        .opt_level(2) // as it is released, also below a program that is built for a debugger
         .include(root.join("include"))
         .include(&root)
         .flag("-fno-exceptions")
