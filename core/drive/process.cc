@@ -71,6 +71,7 @@ Loop* choose_default_loop() {
 }
 
 bool set_default_loop(Loop* loop) {
+  Guard guard(loop->merge_lock());
   Loop* none = nullptr;
   if (!chosen_loop.compare_exchange_strong(none, loop, std::memory_order_acq_rel)) return false;
   add_ref(loop->root());  // for good: its families may always grow

@@ -6,8 +6,12 @@
 // locks nothing and frees nothing of its parent's: it counts the fork, which makes every older handle
 // stale, and puts the roots and the default loop back into the state they are loaded in.
 //
-// Invariant: `chosen_loop` goes from null to the built-in loop, with the first derivation from one of the
-// two roots, or to a loop of the caller's, once. So all their families live on one loop.
+// Invariants
+//  1. `chosen_loop` goes from null to the built-in loop, with the first derivation from one of the two
+//     roots, or to a loop of the caller's, once. So all their families live on one loop.
+//  2. It becomes a loop of the caller's under that loop's merge_lock(). Who ends all on that loop closes it
+//     under the same lock, and reads `chosen_loop` in that section: either it finds what hangs on the two
+//     roots, or whoever derives from them afterwards finds the loop closed.
 #ifndef CTX_CORE_DRIVE_PROCESS_H
 #define CTX_CORE_DRIVE_PROCESS_H
 

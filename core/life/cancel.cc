@@ -24,7 +24,8 @@ class Walk {
   Walk(Node* root, int error, Callbacks callbacks)
       : root_(root), error_(error), callbacks_(callbacks) {}
 
-  // Everything below the root; a default loop of the caller's has the two static roots besides its own.
+  // Everything below the root; a default loop of the caller's has the two static roots besides its own
+  // (process.h, invariant 2).
   void mark_all() {
     mark_tree(root_, later_);
     if (is_root(root_) && root_ == default_loop()->root()) {
