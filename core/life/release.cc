@@ -6,7 +6,8 @@
 //     still the last one then: who finds a node in its parent's list, or armed, may therefore pin it
 //     under the lock of that list. For a merged node, which links find too, merge_lock() is held as well.
 //  2. A node with children keeps its place, its timer and its observers: its children still end with
-//     it. Nobody can add a child to it any more, since nobody has a handle.
+//     it. Nobody has a handle to derive from it any more. Only a loop's root still gets children: from those
+//     who hold a context of that loop, and so a child of the root or what hangs below one.
 //  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
 #include "core/base/alloc.h"
 #include "core/base/check.h"

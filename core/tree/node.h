@@ -12,7 +12,8 @@
 //     whoever sets error sees under the same lock whether anyone may be there; and whoever came later
 //     sees the error.
 //  5. refs becomes 0 only while there are children, under the lock of a shard that lists one. It becomes
-//     more again when a walk, or what the node is armed with, pins the node, or when the last child of a
+//     more again when a walk, or what the node is armed with, pins it under the lock of a list that it is
+//     in; when a call ends it that came up from a descendant, which is held; or when the last child of a
 //     shard goes: that child's release then carries on here.
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
 //     of a walk it belongs to a walk from above that met it (walk.h), until the walk is through; then,
