@@ -112,7 +112,7 @@ int Loop::advance(int64_t ns) {
     clock_.store(std::max(next, now()), std::memory_order_release);
     fired += turn(false);
     run_all();
-    next = wheels_[0].next_due();
+    next = next_timer();
   } while (next <= target && next != kForever && is_ours());
   if (!is_ours()) return -ECHILD;
   clock_.store(target, std::memory_order_release);
@@ -129,8 +129,7 @@ bool Loop::anything_ready() {
 
 int64_t Loop::next_work() {
   if (calls_.any() || has_posted() || anything_ready()) return now();
-  const int64_t next = drive_ == Drive::told ? wheels_[0].next_due() : next_timer();
-  return std::max(next, now());
+  return std::max(next_timer(), now());
 }
 
 int Loop::host_fd() {

@@ -29,7 +29,7 @@ Loop* Loop::create(Drive drive) {
   if (memory == nullptr) return nullptr;
   auto* const wheels = reinterpret_cast<Wheel*>(static_cast<char*>(memory) + sizeof(OwnLoop));
   for (uint8_t i = 0; i < count; ++i) {
-    ::new (&wheels[i]) Wheel(drive == Drive::told ? Wheel::Tick::nanosecond : Wheel::Tick::coarse);
+    ::new (&wheels[i]) Wheel(drive == Drive::told ? Wheel::Tick::endless : Wheel::Tick::coarse);
   }
   auto* const own = ::new (memory) OwnLoop(drive, wheels, count);
   own->loop.stamp = stamp::make(stamp::kLoop);

@@ -45,8 +45,7 @@ TimerNode* owner_of_deadline(Node* node) {
 
 // The node's deadline has passed, and the loop has not come to it yet: fires it here, at the ancestor it
 // belongs to, so that no child is done before its parent; and first what is due before it, so that all
-// end in their order. (The parent itself the loop may not know to be due: it may be late by less than a
-// tick.) The callbacks run where they always do.
+// end in their order. The callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
   if (error_of(node) != 0) return;
   node->loop->fire_due();

@@ -185,6 +185,7 @@ void Loop::set_alarm_by(int64_t when) {
 // Sets the alarm to the next work there is, and silences one whose cause is gone. From any thread.
 void Loop::set_next_alarm() {
   if (drive_ == Drive::told) return;
+  next_timer();  // moves on what has come near, while nobody has to wait for the lock
   Guard guard(alarm_lock_);
   if (!poller_.is_open()) return;
   alarm_.store(kForever, std::memory_order_relaxed);
@@ -195,8 +196,11 @@ void Loop::set_next_alarm() {
 }
 
 int64_t Loop::next_timer() {
+  const int64_t time = now();
   int64_t earliest = kForever;
-  for (unsigned i = 0; i < wheel_count_; ++i) earliest = std::min(earliest, wheels_[i].next());
+  for (unsigned i = 0; i < wheel_count_; ++i) {
+    earliest = std::min(earliest, wheels_[i].next(time));
+  }
   return earliest;
 }
 
@@ -246,9 +250,11 @@ int Loop::fire_timers_into(Link*& due) {
   Guard guard(firing_lock_);
   const int64_t time = now();
   for (unsigned i = 0; i < wheel_count_; ++i) wheels_[i].expire(time, due);
-  sort(due, [](const Link* a, const Link* b) {
-    return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
-  });
+  if (wheel_count_ > 1) {  // those of one wheel come in order
+    sort(due, [](const Link* a, const Link* b) {
+      return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
+    });
+  }
   int fired = 0;
   for (Link* link = due; link != nullptr; link = link->next == due ? nullptr : link->next) {
     fired += fire(static_cast<TimerNode*>(link)) ? 1 : 0;

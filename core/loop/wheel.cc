@@ -10,14 +10,10 @@
 
 namespace ctxcore {
 
+// The one that the time lies in.
 uint64_t Wheel::tick_of(int64_t time) const {
-  return (static_cast<uint64_t>(time) + (uint64_t{1} << shift()) - 1) >> shift();
-}
-
-// When a tick begins; one beyond the last time there is never does.
-int64_t Wheel::begin_of(uint64_t tick) const {
-  const uint64_t last = static_cast<uint64_t>(kForever) >> shift();
-  return tick > last ? kForever : static_cast<int64_t>(tick << shift());
+  CTX_ASSERT(time >= 0);
+  return tick_ == Tick::coarse ? static_cast<uint64_t>(time) >> 14 : 0;
 }
 
 // To a ring, of which the head is a part.
@@ -35,8 +31,9 @@ unsigned Wheel::lowest_level() const {
   return level;
 }
 
-void Wheel::place(TimerNode* node, uint64_t tick) {
-  if (tick <= elapsed_) return append(moving_, node);
+void Wheel::place(TimerNode* node) {
+  const uint64_t tick = tick_of(time_of(node));
+  if (tick <= elapsed_) return soon_.insert(node);
   const unsigned level = (63 - static_cast<unsigned>(std::countl_zero(tick ^ elapsed_))) / kDigit;
   const unsigned slot = (tick >> (level * kDigit)) & (kSlots - 1);
   CTX_ASSERT(level < kLevels);
@@ -50,6 +47,8 @@ void Wheel::place(TimerNode* node, uint64_t tick) {
 }
 
 void Wheel::take_out(TimerNode* node) {
+  if (!is_armed(node) || !node->Link::linked()) return;
+  if (tick_of(time_of(node)) <= elapsed_ && soon_.remove(node)) return;
   Link* const link = node;
   Link* const after = link->next;
   after->prev = link->prev;
@@ -66,23 +65,20 @@ int64_t Wheel::insert(TimerNode* node, int64_t now) {
   // The walk that ended it has been here, or will find it unlinked.
   if (error_of(node) != 0) return kForever;
   // An idle wheel stands still: bring it up to date, or what follows would be put too high.
-  if (lowest_level() == kLevels) {
-    elapsed_ = std::max(elapsed_, static_cast<uint64_t>(now) >> shift());
-  }
-  const uint64_t tick = tick_of(time_of(node));
-  place(node, tick);
-  return begin_of(std::max(tick, elapsed_));
+  if (lowest_level() == kLevels) elapsed_ = std::max(elapsed_, tick_of(now));
+  place(node);
+  return time_of(node);
 }
 
 void Wheel::remove(TimerNode* node) {
   Guard guard(lock_);
-  if (is_armed(node) && node->Link::linked()) take_out(node);
+  take_out(node);
 }
 
 bool Wheel::remove_last(TimerNode* node) {
   Guard guard(lock_);
   if (node->refs.load(std::memory_order_acquire) != 1) return false;
-  if (is_armed(node) && node->Link::linked()) take_out(node);
+  take_out(node);
   return true;
 }
 
@@ -91,37 +87,15 @@ uint64_t Wheel::next_tick() const {
   if (level == kLevels) return UINT64_MAX;
   const auto slot = static_cast<uint64_t>(std::countr_zero(occupied_[level]));
   const unsigned above = (level + 1) * kDigit;
-  const uint64_t base = above >= 64 ? 0 : elapsed_ >> above << above;
-  return base | slot << (level * kDigit);
+  return elapsed_ >> above << above | slot << (level * kDigit);
 }
 
-int64_t Wheel::next() {
-  Guard guard(lock_);
-  return begin_of(moving() ? elapsed_ : next_tick());
-}
-
-int64_t Wheel::next_due() {
-  Guard guard(lock_);
-  if (moving()) return begin_of(elapsed_);
-  const unsigned level = lowest_level();
-  if (level == kLevels) return kForever;
-  const Link& head = slots_[level][std::countr_zero(occupied_[level])];
-  uint64_t first = UINT64_MAX;
-  for (const Link* link = head.next; link != &head; link = link->next) {
-    first = std::min(first, tick_of(time_of(static_cast<const TimerNode*>(link))));
-  }
-  return begin_of(first);
-}
-
-// Moves some timers of the first slot that begins by `until`; false if there is none.
-bool Wheel::expire_some(uint64_t until, Link*& due) {
-  Guard guard(lock_);
+// Goes on to the first slot that begins by `until`, and moves some of its timers to where they belong
+// then; false if there is none.
+bool Wheel::move_some(uint64_t until) {
   if (!moving()) {
     const uint64_t tick = next_tick();
-    if (tick > until) {
-      elapsed_ = std::max(elapsed_, until);
-      return false;
-    }
+    if (tick > until) return false;
     elapsed_ = tick;
     const unsigned level = lowest_level();
     const int slot = std::countr_zero(occupied_[level]);
@@ -131,23 +105,46 @@ bool Wheel::expire_some(uint64_t until, Link*& due) {
     occupied_[level] &= ~(uint64_t{1} << slot);
   }
   for (unsigned i = 0; i < kChunk && moving(); ++i) {
-    auto* node = static_cast<TimerNode*>(moving_.next);
-    take_out(node);
-    const uint64_t when = tick_of(time_of(node));
-    if (when > elapsed_) {
-      place(node, when);
-    } else {
-      add_ref(node);
-      // After the pin: release.cc relies on it.
-      node->armed.store(kUnarmed, std::memory_order_release);
-      push_back(due, node);
-    }
+    Link* const link = moving_.next;
+    moving_.next = link->next;
+    link->next->prev = &moving_;
+    place(static_cast<TimerNode*>(link));
   }
   return true;
 }
 
-void Wheel::expire(int64_t now, Link*& due) {
-  while (expire_some(static_cast<uint64_t>(now) >> shift(), due)) {
+bool Wheel::expire(int64_t now, Link*& due, size_t most) {
+  const uint64_t tick = tick_of(now);
+  for (size_t taken = 0;;) {
+    Guard guard(lock_);
+    TimerNode* node = nullptr;
+    for (unsigned i = 0; i < kChunk && !moving(); ++i) {
+      if (taken == most) return true;
+      node = soon_.take_first(now);
+      if (node == nullptr) break;
+      add_ref(node);
+      // After the pin: release.cc relies on it.
+      node->armed.store(kUnarmed, std::memory_order_release);
+      push_back(due, node);
+      ++taken;
+    }
+    if (node == nullptr && !move_some(tick)) {
+      elapsed_ = std::max(elapsed_, tick);
+      return false;
+    }
+  }
+}
+
+int64_t Wheel::next(int64_t now) {
+  const uint64_t until = tick_of(saturating_add(now, kLookahead));
+  for (;;) {
+    Guard guard(lock_);
+    if (!moving()) {
+      if (const TimerNode* const first = soon_.first(); first != nullptr) return time_of(first);
+    }
+    if (move_some(until)) continue;
+    const uint64_t tick = next_tick();
+    return tick == UINT64_MAX ? kForever : static_cast<int64_t>(tick << 14);
   }
 }
 

@@ -113,11 +113,14 @@ CTX_API int64_t ctx_loop_now(const ctx_loop_t *loop);
 
 /**
  * When the next ctx_loop_dispatch() or ctx_loop_advance() has something to do: for hosts that would
- * rather sleep with a time limit. Deadlines that are set later may be earlier, and descriptors and
- * signals have no time: a host that waits for those polls ctx_loop_fd().
- * @return absolute, on the loop's clock: now if work waits, INT64_MAX if there is none; for a virtual
- *         loop exactly the next deadline, for a manual one perhaps a little earlier; INT64_MIN for a
- *         bad handle and for a threaded loop. Since 0.1.
+ * rather sleep with a time limit. A dispatch at a context's deadline ends that context. Deadlines that are set
+ * later may be earlier, and descriptors and signals have no time: a host that waits for those polls
+ * ctx_loop_fd().
+ * @return absolute, on the loop's clock: now if work waits, INT64_MAX if there is none; else the next
+ *         deadline, exactly on a virtual loop, and on a manual one if it comes within a millisecond.
+ *         For one that is farther away a manual loop may tell an earlier time, never a later one: then
+ *         call this again, some ten times at most for a deadline years away. INT64_MIN for a bad handle and for a
+ *         threaded loop. Since 0.1.
  */
 CTX_API int64_t ctx_loop_next(const ctx_loop_t *loop);
 

@@ -149,6 +149,49 @@ TEST(VirtualOrder, Rule41_NextIsExactlyTheNextDeadline) {
   }
 }
 
+// If each call looked at all deadlines there are, this would take an hour.
+TEST(VirtualOrder, Rule41_NextAndAdvanceCostLittleHoweverManyDeadlinesThereAre) {
+  constexpr int kMany = kSanitized ? 100'000 : 300'000;
+  const VirtualLoop time;
+  std::vector<Scope> far;
+  for (int64_t i = 0; i < kMany; ++i) {
+    far.push_back(WithDeadline(time.root, kHour + i * 7919 % kMany));
+  }
+  for (int64_t i = 0; i < kMany; ++i) {
+    const Scope near = WithTimeout(time.root, 2);
+    ASSERT_EQ(time.Next(), time.Now() + 2);
+    if (i % 2 == 0) near.Cancel();
+    ASSERT_EQ(time.Advance(2), i % 2);
+    ASSERT_EQ(time.Next(), kHour);
+  }
+  EXPECT_EQ(time.AdvanceTo(2 * kHour), kMany);
+}
+
+// None of these is promised to come first, but it shall not be another one in each run.
+TEST(VirtualOrder, OfEqualDeadlinesTheFirstThatWasSetFiresFirst) {
+  constexpr int kMany = 1'000;
+  const VirtualLoop time;
+  Recorder recorder;
+  std::vector<Scope> timed;
+  std::vector<int> expected;
+  for (int i = 0; i < kMany; ++i) timed.push_back(WithDeadline(time.root, 5 + i % 3));
+  for (int i = kMany - 1; i >= 0; --i) {
+    Scope& scope = timed[static_cast<size_t>(i)];
+    if (i % 7 == 0) {
+      scope.reset();
+    } else {
+      recorder.Arm(scope, i);
+    }
+  }
+  for (int rest = 0; rest < 3; ++rest) {
+    for (int i = rest; i < kMany; i += 3) {
+      if (i % 7 != 0) expected.push_back(i);
+    }
+  }
+  EXPECT_EQ(time.Advance(10), static_cast<int>(expected.size()));
+  EXPECT_EQ(recorder.order(), expected);
+}
+
 TEST(VirtualOrder, Rule40_TheEndOfTime) {
   const VirtualLoop time;
   const Scope last = WithDeadline(time.root, INT64_MAX - 1),

@@ -69,7 +69,7 @@ class manual_loop : public loop {
   /// Does what is due, callbacks included; never blocks. How much fired. Inside itself it throws
   /// std::errc::device_or_resource_busy.
   int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
-  /// When dispatch() has something to do, as far as deadlines go; never early by more than its tick.
+  /// When dispatch() has something to do, as far as deadlines go; never later than the deadline.
   std::optional<time_point> next() const { return next_work(); }
 };
 
