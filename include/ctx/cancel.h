@@ -50,7 +50,7 @@ CTX_API ctx_canceler_t *ctx_canceler_unref(ctx_canceler_t *canceler);
 /**
  * Makes a cause.
  * @param code    any number the caller likes; by custom a negative errno.
- * @param message copied; UTF-8 by custom. NULL: the text that ctx_strerror() has for the code.
+ * @param message copied; UTF-8 by custom. NULL: the very text that ctx_strerror() returns for the code.
  * @param ret     receives the cause; the caller owns it.
  * @return 0; -EINVAL for a NULL ret; -ENOMEM. Since 0.1.
  */

@@ -49,6 +49,54 @@ TEST(Errors, WhatIsThrownBringsTheCause) {
   }
 }
 
+std::string Thrown(const ctx::context& ctx) {
+  try {
+    ctx.throw_if_done();
+    return "nothing";
+  } catch (const ctx::context_error& e) {
+    return ctx::context_error(e).what();  // a copy says the same
+  }
+}
+
+std::string ThrownAfter(const ctx::cause& why) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  cancel(why);
+  return Thrown(ctx);
+}
+
+// The exception that a context which ended so throws, as a cause.
+ctx::cause PassedOn(const ctx::cause& why) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  cancel(why);
+  try {
+    ctx.throw_if_done();
+  } catch (...) {
+    return ctx::cause(std::current_exception());
+  }
+  return {};
+}
+
+TEST(Errors, WhatIsThrownSaysEachThingOnce) {
+  static const ctx::key<int> key("key");
+  const auto [canceled, cancel] = ctx::with_cancel(ctx::background());
+  cancel();
+  const auto [late, unused] = ctx::with_timeout(ctx::background(), 0s);
+  EXPECT_EQ(Thrown(canceled), "context canceled");
+  EXPECT_EQ(Thrown(late), "context deadline exceeded");
+  EXPECT_EQ(ThrownAfter(ctx::cause(std::errc::broken_pipe, "gone")), "context canceled: gone");
+  EXPECT_EQ(ThrownAfter(ctx::cause(std::errc::broken_pipe)), "context canceled: Broken pipe");
+  EXPECT_EQ(ThrownAfter(ctx::cause(CTX_CANCELED)), "context canceled");
+  EXPECT_EQ(ThrownAfter(ctx::cause(CTX_CANCELED, nullptr, key, 1)), "context canceled");
+  EXPECT_EQ(ThrownAfter(ctx::cause(std::errc::timed_out)),
+            "context canceled: context deadline exceeded");
+}
+
+TEST(Errors, WhatIsPassedOnIsSaidOnceToo) {
+  EXPECT_EQ(ThrownAfter(PassedOn(ctx::cause())), "context canceled");
+  EXPECT_EQ(ThrownAfter(PassedOn(ctx::cause("gone"))), "context canceled: gone");
+  EXPECT_EQ(ThrownAfter(PassedOn(PassedOn(ctx::cause("gone")))), "context canceled: gone");
+}
+
 TEST(Errors, ABridgePassesADeadlineOn) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   ExpectThrows(std::errc::invalid_argument,

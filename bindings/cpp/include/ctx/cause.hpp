@@ -11,6 +11,8 @@
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -118,16 +120,37 @@ inline cause::cause(std::exception_ptr exception) {
 }
 #endif
 
-/// What context::throw_if_done() throws: the error of a context, with the cause as its text.
+/// What context::throw_if_done() throws: the error of a context, and why.
 class CTX_API context_error : public std::system_error {
  public:
   /// Of a context that is done: context::err() and context::cause().
   context_error(std::error_code error, ctx::cause cause)
-      : std::system_error(error, std::string(cause.message())), cause_(std::move(cause)) {}
+      : std::system_error(error), text_(text(error, cause)), cause_(std::move(cause)) {}
+  /// "context canceled: the client has gone", or "context deadline exceeded" where no cause says more.
+  const char* what() const noexcept override { return text_.what(); }
   /// Why the context is done; valid as long as the exception.
   const ctx::cause& cause() const noexcept { return cause_; }
 
  private:
+  static std::string text(std::error_code error, const ctx::cause& cause) {
+#if defined(__cpp_exceptions)
+    // The same end of another context, passed on: it has been told already.
+    if (const std::exception_ptr passed_on = cause.exception()) {
+      try {
+        std::rethrow_exception(passed_on);
+      } catch (const context_error& e) {
+        if (e.code() == error) return e.what();
+      } catch (...) {
+      }
+    }
+#endif
+    const char* const end = ctx_strerror(error.value());
+    // A message that nobody gave is the very text of its code.
+    const char* const why = ctx_cause_message(cause.get());
+    return why == nullptr || why == end ? std::string(end) : std::string(end) + ": " + why;
+  }
+
+  std::runtime_error text_;  // a string whose copies cannot fail
   ctx::cause cause_;
 };
 

@@ -184,6 +184,13 @@ inline std::string context::describe() const {
   }
 }
 
+namespace detail {
+// For formatters: who prints an empty context should see that, and not an exception.
+inline std::string described(const context& ctx) {
+  return ctx.get() != nullptr ? ctx.describe() : "no context";
+}
+}  // namespace detail
+
 template <class Rep, class Period>
 std::size_t context::poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit,
                           std::error_code& error) const {

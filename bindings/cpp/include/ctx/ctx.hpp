@@ -20,6 +20,8 @@
 ///     nothing can be thrown through: an exception that leaves one is printed and std::terminate called.
 ///  6. Memory. The bindings allocate once for a callable or value, and not at all for one that is no
 ///     larger than a pointer and trivially copyable.
+///
+/// For text there are ctx/fmt.hpp and ctx/format.hpp, which this header does not include.
 #ifndef CTX_CTX_HPP
 #define CTX_CTX_HPP
 

@@ -125,6 +125,12 @@ impl Cause {
         unsafe { sys::ctx_cause_given(self.as_raw()) == 1 }
     }
 
+    /// Whether nobody gave it a message, so that its text is this error's: then it is the very same text.
+    pub(crate) fn text_is_of(&self, error: c_int) -> bool {
+        // SAFETY: self holds a reference.
+        unsafe { ptr::eq(sys::ctx_cause_message(self.as_raw()), sys::ctx_strerror(error)) }
+    }
+
     /// The value that was put in with this very key.
     pub fn data<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
         // SAFETY: self holds a reference, and so the data.

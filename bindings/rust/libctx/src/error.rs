@@ -146,8 +146,8 @@ impl error::Error for Error {
             let cause = error.cause.as_ref()?;
             match cause.get_ref().and_then(inside) {
                 Some(inner) if inner.code == self.code => error = inner,
-                _ if cause.is_given() || cause.code() != self.code => return Some(cause),
-                _ => return None,
+                _ if cause.text_is_of(self.code) => return None,
+                _ => return Some(cause),
             }
         }
     }

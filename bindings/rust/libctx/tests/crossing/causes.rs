@@ -5,6 +5,7 @@ use libctx::{Cause, Context, Key, sys};
 use std::error::Error;
 use std::ffi::CStr;
 use std::io;
+use std::ptr;
 use std::time::Duration;
 
 static PLACE: Key<&'static str> = Key::new(c"place");
@@ -112,23 +113,35 @@ fn a_cause_is_given_if_it_says_more_than_an_error() {
     assert!(Cause::from_error("just text").is_given());
 }
 
-/// A cause that another language made of nothing but the error's number is no source of that error.
+/// A cause that another language made without a message is no source of the error whose number it has.
 #[test]
 fn a_bare_cause_is_a_source_of_another_error_alone() {
     let bare = |code| {
-        let mut cause = std::ptr::null_mut();
+        let mut cause = ptr::null_mut();
         // SAFETY: without a message C takes the code's; the reference is taken over.
         unsafe {
-            assert_eq!(sys::ctx_cause_new(code, std::ptr::null(), &mut cause), 0);
+            assert_eq!(sys::ctx_cause_new(code, ptr::null(), &mut cause), 0);
             Cause::from_raw(cause).unwrap()
         }
     };
-    let ended = |code| {
+    let with_data = || {
+        let mut cause = ptr::null_mut();
+        let (key, none) = ((&raw const PLACE).cast(), ptr::null_mut());
+        // SAFETY: as above; for this key null is no value.
+        unsafe {
+            let code = sys::CTX_CANCELED;
+            assert_eq!(sys::ctx_cause_new_data(code, ptr::null(), key, none, None, &mut cause), 0);
+            Cause::from_raw(cause).unwrap()
+        }
+    };
+    let ended_by = |cause| {
         let (ctx, canceler) = Context::background().with_cancel().unwrap();
-        canceler.cancel_with(&bare(code));
+        canceler.cancel_with(&cause);
         ctx.err().unwrap()
     };
+    let ended = |code| ended_by(bare(code));
     assert_eq!(chain(ended(sys::CTX_CANCELED)), ["context canceled"]);
+    assert_eq!(chain(ended_by(with_data())), ["context canceled"]);
     let late = ["context canceled", "context deadline exceeded"];
     assert_eq!(chain(ended(sys::CTX_DEADLINE_EXCEEDED)), late);
     assert_eq!(chain(ended(-libc::EPIPE)), ["context canceled", "Broken pipe"]);
