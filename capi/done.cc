@@ -23,10 +23,6 @@ ctxcore::Callback* as_callback(ctx_watch_t* watch) {
   return static_cast<ctxcore::Callback*>(from(watch));
 }
 
-int64_t until(int64_t timeout_ns) {
-  return ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
-}
-
 }  // namespace
 
 int ctx_done_fd(ctx_t* ctx) {
@@ -67,9 +63,14 @@ int ctx_poll(ctx_t* ctx, struct pollfd* fds, nfds_t nfds, int64_t timeout_ns) {
 
 int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t flags,
                    ctx_watch_t** ret) {
-  if (fn == nullptr || (flags & ~CTX_DEFER) != 0) return -EINVAL;
+  static_assert(CTX_DEFER == ctxcore::Callback::kDefer &&
+                CTX_BLOCKING == ctxcore::Callback::kBlocking &&
+                CTX_WAKER == ctxcore::Callback::kWaker);
+  if (fn == nullptr || ((flags & ~(CTX_DEFER | CTX_BLOCKING)) != 0 && flags != CTX_WAKER)) {
+    return -EINVAL;
+  }
   if (const int result = check(ctx); result < 0) return result;
-  return ctxcore::after_func(from(ctx), fn, arg, drop, (flags & CTX_DEFER) != 0,
+  return ctxcore::after_func(from(ctx), fn, arg, drop, static_cast<uint8_t>(flags),
                              reinterpret_cast<ctxcore::Callback**>(ret));
 }
 

@@ -10,6 +10,7 @@
 #include <cstddef>
 
 #include "core/loop/loop.h"
+#include "core/system/clock.h"
 #include "core/tree/cause.h"
 #include "core/tree/node.h"
 #include "core/watch/callback.h"
@@ -85,6 +86,11 @@ inline int check(ctx_canceler_t* handle) {
     return -EINVAL;
   }
   return ctxcore::check(from(handle));
+}
+
+// The end of a time limit that counts from now.
+inline int64_t until(int64_t timeout_ns) {
+  return ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
 }
 
 // What the derivations have in common: their checks, how many handles they give out, and giving them out.

@@ -50,7 +50,7 @@ ctx_loop_t* ctx_loop_unref(ctx_loop_t* loop) {
 
 int ctx_loop_close(ctx_loop_t* loop) {
   if (const int result = check(loop); result < 0) return result;
-  ctxcore::end_all(from(loop));
+  ctxcore::end_all(from(loop), ctxcore::Callbacks::here);
   return 0;
 }
 
@@ -90,6 +90,17 @@ int64_t ctx_loop_now(const ctx_loop_t* loop) {
 int64_t ctx_loop_next(const ctx_loop_t* loop) {
   if (check(loop) < 0 || from(loop)->drive() == Drive::threads) return INT64_MIN;
   return const_cast<Loop*>(from(loop))->next_work();
+}
+
+int ctx_loop_set_executor(ctx_loop_t* loop, ctx_post_fn post, void* executor) {
+  if (post == nullptr) return -EINVAL;
+  const int result = check_drive(loop, Drive::threads);
+  return result < 0 ? result : from(loop)->set_executor({post, executor});
+}
+
+int ctx_shutdown(int64_t timeout_ns) {
+  if (timeout_ns < 0) return -EINVAL;
+  return ctxcore::family_loop(ctxcore::background())->shut_down(until(timeout_ns));
 }
 
 int ctx_with_fd(ctx_t* parent, int fd, uint32_t poll_events, ctx_t** ret,

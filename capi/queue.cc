@@ -62,6 +62,5 @@ int64_t ctx_queue_drain(ctx_queue_t* queue, struct ctx_event* events, size_t n) 
 int64_t ctx_queue_wait(ctx_queue_t* queue, struct ctx_event* events, size_t n, int64_t timeout_ns) {
   if (events == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
-  const int64_t until = ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
-  return ctxcapi::from(queue)->wait(from(events), n, until);
+  return ctxcapi::from(queue)->wait(from(events), n, ctxcapi::until(timeout_ns));
 }

@@ -47,6 +47,22 @@ inline Link* pop_front(Link*& first) {
   return link;
 }
 
+// Moves all of `other` to the end of a list.
+inline void append(Link*& first, Link*& other) {
+  if (other == nullptr) return;
+  if (first == nullptr) {
+    first = other;
+  } else {
+    Link* const last = first->prev;
+    Link* const other_last = other->prev;
+    last->next = other;
+    other->prev = last;
+    other_last->next = first;
+    first->prev = other_last;
+  }
+  other = nullptr;
+}
+
 // Merges two chains, joined by `next` and ended by nullptr, of which the first comes first where
 // neither goes before the other.
 template <typename Before>

@@ -49,10 +49,10 @@ bool Loop::set_closed() {
 void Loop::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (drive_ != Drive::threads) {
-    end_all(this);
+    end_all(this, Callbacks::here);
     orphaned_.store(true, std::memory_order_release);
     fire_posted(*this);
-    run_all();
+    run_all(nullptr);
     if (!is_ours()) return;
   }
   release(root_);
@@ -60,7 +60,7 @@ void Loop::unref() {
 
 void Loop::root_released() {
   if (drive_ == Drive::threads && started()) {
-    stopping_.store(true, std::memory_order_release);
+    stop_.store(Stop::leave, std::memory_order_release);
     set_alarm_by(kAtOnce);
     ring_calls();
   }

@@ -3,8 +3,11 @@
 
 #include <pthread.h>
 
+#include "core/loop/lane.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
+#include "core/loop/turn.h"
+#include "core/system/thread.h"
 
 namespace ctxcore {
 
@@ -38,6 +41,9 @@ void start_afresh() {
   }
   built_in_loop.abandon();
   forget_signals();
+  forget_lane();
+  forget_turns();
+  forget_ended();
   chosen_loop.store(nullptr, std::memory_order_relaxed);
   ::new (&built_in_loop) Loop(Drive::threads, &background_root, built_in_wheels, Loop::kWheels);
   ::new (&background_root) StaticRoot(Kind::background);

@@ -8,6 +8,7 @@
 #include "core/life/grace.h"
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
+#include "core/loop/turn.h"
 #include "core/tree/observer.h"
 #include "core/watch/callback.h"
 #include "core/watch/cancel_fd.h"
@@ -42,8 +43,13 @@ class Walk {
     wake_all();
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
-    call_back(root_, callbacks_);
-    for (Node* node = later_.first; node != nullptr; node = node->next) call_back(node, callbacks_);
+    if (callbacks_ == Callbacks::queued) {
+      root_loop()->backlog().push_wakers(wakers_);
+    } else {
+      run_wakers(wakers_);
+    }
+    if (pushes_) push_all();
+    if (calls_) call_back_all();
     unpin(later_.first);
     unpin(met_);
   }
@@ -68,6 +74,33 @@ class Walk {
     Node* first = nullptr;
     Node* last = nullptr;  // means nothing while the chain is empty
   };
+
+  Loop* root_loop() const { return loop_of(root_); }
+
+  // First those that others run: they shall not wait for those that run here.
+  void push_all() {
+    const bool all = callbacks_ == Callbacks::queued;
+    push_callbacks(root_, all);
+    for (Node* node = later_.first; node != nullptr; node = node->next) push_callbacks(node, all);
+    if (callbacks_ == Callbacks::here) root_loop()->ring();
+  }
+
+  void call_back_all() {
+    if (!is_ours()) return;
+    if (Turn::under_way()) {
+      leave_to_turn(root_);
+      for (Node* node = later_.first; node != nullptr; node = node->next) leave_to_turn(node);
+      return;
+    }
+    Turn turn;
+    call_back(root_, &turn);
+    for (Node* node = later_.first; node != nullptr && turn.is_ours(); node = node->next) {
+      call_back(node, &turn);
+    }
+  }
+
+  // False in a child that a callback has forked, and returned in.
+  bool is_ours() const { return check(root_) == 0; }
 
   // Marks everything below a node, and appends to the chain what must be visited again.
   void mark_tree(Node* top, Chain& chain) {
@@ -206,8 +239,8 @@ class Walk {
     }
   }
 
-  // Tells whom it may concern that the node is done; true if there are callbacks to run.
-  static bool wake(Node* node) {
+  // Tells whom it may concern that the node is done; true if there are callbacks left, for a later turn.
+  bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
     if (node->observers == nullptr) return false;
@@ -239,11 +272,21 @@ class Walk {
           unlink(node->observers, observer);
           static_cast<GraceNode*>(observer)->begin();
           break;
-        case Observer::Type::callback:  // its turn comes when everything is woken
+        case Observer::Type::callback: {
+          auto* const callback = static_cast<Callback*>(observer);
+          if (callback->is(Callback::kWaker)) {
+            unlink(node->observers, callback);
+            if (callback->claim(Callback::armed)) push_back(wakers_, callback);
+            break;
+          }
+          // Its turn comes when everything is woken.
           in_order = in_order && observer->rank >= rank;
           rank = observer->rank;
           callbacks = true;
+          (callbacks_ == Callbacks::queued || callback->is(Callback::kDefer) ? pushes_ : calls_) =
+              true;
           break;
+        }
       }
       link = following;
     }
@@ -270,11 +313,14 @@ class Walk {
   Node* const root_;
   const int error_;
   const Callbacks callbacks_;
-  Chain pending_;        // marked, with children that may not be
-  Chain later_;          // what must be visited again, ancestors first
-  Chain links_;          // found, with targets that may be live
-  Chain merged_;         // marked, with children that may not be
-  Node* met_ = nullptr;  // what other walks ended that were not through: their roots, or links
+  Chain pending_;           // marked, with children that may not be
+  Chain later_;             // what must be visited again, ancestors first
+  Chain links_;             // found, with targets that may be live
+  Chain merged_;            // marked, with children that may not be
+  Link* wakers_ = nullptr;  // claimed
+  bool pushes_ = false;     // there are callbacks for other threads
+  bool calls_ = false;      // and for this one
+  Node* met_ = nullptr;     // what other walks ended that were not through: their roots, or links
 };
 
 // Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where
@@ -343,7 +389,7 @@ bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNC
   return false;
 }
 
-void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
+void end_all(Loop* loop, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
   Node* const root = loop->root();
   Lock& merges = loop->merge_lock();
   merges.lock();
@@ -352,7 +398,7 @@ void end_all(Loop* loop) CTX_UNCHECKED_LOCKING {
     root->phase.await(Phase::kWoken);
     return;
   }
-  finish(root, kCanceled, Callbacks::here, &merges);
+  finish(root, kCanceled, callbacks, &merges);
 }
 
 }  // namespace ctxcore

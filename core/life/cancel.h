@@ -37,7 +37,7 @@ bool end(Node* node, int error, const Cause* cause, Callbacks callbacks);
 
 // Ends everything on a loop, for good: its root's children, and those to come (Loop::close). Returns when
 // all is marked and woken, whoever did it.
-void end_all(Loop* loop);
+void end_all(Loop* loop, Callbacks callbacks);
 
 }  // namespace ctxcore
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
-// What a loop's clock must not do itself: callbacks that a deadline set off or that were deferred, and
-// the last release of a node, which may run a user's drop. A threaded loop has a thread for them, and
-// the others run them in dispatch and advance.
+// What waits for a thread that may run users' code: callbacks that a loop set off or that were deferred,
+// and last releases, which may run a user's drop. A threaded loop has a thread for its backlog, the others
+// run it in dispatch and advance. Wakers wait in it only until the thread that ended their contexts has
+// let go of its locks.
 //
 // Invariants
-//  1. Both lists are guarded by lock_, and so is a callback's change between armed, queued and claimed
+//  1. All lists are guarded by lock_, and so is a callback's change between armed, queued and claimed
 //     while it is going into the list or out of it.
 //  2. A callback in the list is queued, or claimed by a stop that is about to withdraw it.
-//  3. A node in the list has one reference left, the list's own. It was put there under its home shard's
+//  3. A waker in the list is claimed: nobody can stop it any more. A spent callback is finished, and has the
+//     last reference to its context and one to itself.
+//  4. A node in the list has one reference left, the list's own. It was put there under its home shard's
 //     lock, after the cancel that ended it was through: no walk uses its `next`, or will.
-//  4. Who pushes rings the loop afterwards (Loop::ring), with no lock held.
+//  5. Who pushes rings the loop afterwards (Loop::ring), with no lock held.
 //
 // Lock order: a leaf; taken with a node's shards' locks held.
 #ifndef CTX_CORE_LOOP_BACKLOG_H
@@ -19,29 +22,36 @@
 
 #include "core/base/list.h"
 #include "core/base/lock.h"
+#include "core/tree/callback.h"
 
 namespace ctxcore {
 
-struct Callback;
-struct Node;
-
-class Calls {
+class Backlog {
  public:
-  constexpr Calls() = default;
+  constexpr Backlog() = default;
 
-  void push(Callback* callback);      // unless a stop has claimed it meanwhile
-  void withdraw(Callback* callback);  // by the stop that claimed it while it was queued
+  void push(Callback* callback, Callback::Place place);  // unless a stop has claimed it meanwhile
+  void withdraw(Callback* callback);                     // by the stop that claimed it while queued
+  void push_wakers(Link*& wakers);                       // takes the whole list
+  void push_spent(Callback* callback);
   void push_release(Node* node);
 
-  bool run_callback();  // false if there was none
-  bool run_release();
-  bool run_one() { return run_callback() || run_release(); }
-  bool any();
+  // The next one, claimed; nullptr if there is none among the next *left, which is counted down.
+  Callback* take(size_t* left);
+  Callback* take_to_post(size_t* left);  // the same, but still queued, with one more reference
+  Callback* take_waker();
+  bool run_release();  // false if there was none
+
+  bool any();          // is there anything but wakers?
   size_t callbacks();  // how many wait
 
  private:
+  Callback* pop(size_t* left) CTX_REQUIRES(lock_);
+
   Lock lock_;
   Link* callbacks_ CTX_GUARDED_BY(lock_) = nullptr;
+  Link* wakers_ CTX_GUARDED_BY(lock_) = nullptr;
+  Link* spent_ CTX_GUARDED_BY(lock_) = nullptr;
   Node* nodes_ CTX_GUARDED_BY(lock_) = nullptr;
   size_t waiting_ CTX_GUARDED_BY(lock_) = 0;  // callbacks
 };

@@ -3,7 +3,6 @@
 #include "core/loop/loop.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -57,26 +56,25 @@ void Loop::close_poller() {
 }
 
 int Loop::start_threads() {
-  pthread_t calls{};
-  pthread_t clock{};
+  starters_mask_ = signal_mask();
   users_.fetch_add(2, std::memory_order_relaxed);
-  int result = start_thread("ctx-calls", run_calls, this, &calls);
+  threads_.fetch_add(2, std::memory_order_relaxed);
+  int result = start_thread("ctx-calls", run_calls, this);
   if (result < 0) {
     users_.fetch_sub(2, std::memory_order_relaxed);
+    threads_.fetch_sub(2, std::memory_order_relaxed);
     return result;
   }
-  result = start_thread("ctx-loop", run, this, &clock);
+  result = start_thread("ctx-loop", run, this);
   if (result < 0) {
     users_.fetch_sub(1, std::memory_order_relaxed);
-    stopping_.store(true, std::memory_order_relaxed);
+    threads_.fetch_sub(1, std::memory_order_relaxed);
+    stop_.store(Stop::join, std::memory_order_release);
     ring_calls();
-    pthread_join(calls, nullptr);
-    stopping_.store(false, std::memory_order_relaxed);
-    return result;
+    await_threads(kForever);
+    stop_.store(Stop::no, std::memory_order_relaxed);
   }
-  pthread_detach(calls);
-  pthread_detach(clock);
-  return 0;
+  return result;
 }
 
 int Loop::start() {
@@ -87,7 +85,7 @@ int Loop::start() {
     if (const int result = open_poller(); result < 0) return result;
     watching_.store(true, std::memory_order_release);
   }
-  if (drive_ == Drive::threads) {
+  if (drive_ == Drive::threads && !orphaned()) {
     if (const int result = start_threads(); result < 0) {
       watching_.store(false, std::memory_order_relaxed);
       close_poller();
@@ -189,7 +187,8 @@ void Loop::set_next_alarm() {
   Guard guard(alarm_lock_);
   if (!poller_.is_open()) return;
   alarm_.store(kForever, std::memory_order_relaxed);
-  const bool at_once = has_posted() || (drive_ == Drive::host && calls_.any());
+  const bool at_once = has_posted() || summoned_.load(std::memory_order_relaxed) ||
+                       (drive_ == Drive::host && backlog_.any());
   const int64_t when = at_once ? kAtOnce : next_timer();
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);
@@ -275,6 +274,7 @@ int Loop::turn(bool sleep) {
   }
   fired += fire_posted(*this);
   fired += fire_timers();
+  run_wakers();
   return fired;
 }
 
@@ -283,7 +283,7 @@ void Loop::release_later(Node* node) {
   // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
   // that the cancel which ended the node is through: whoever calls this has made or awaited that.
   Guard guard(home(node).lock);
-  if (!release_shared(node)) calls_.push_release(node);
+  if (!release_shared(node)) backlog_.push_release(node);
 }
 
 void Loop::abandon() { poller_.close(); }

@@ -46,12 +46,22 @@
 
 namespace ctxcore {
 
+class CallMask;
+class Turn;
 struct SignalNode;
 
 enum class Drive : uint8_t { threads, host, told };  // told the time, that is
 
+// What ctx_loop_set_executor() is given: a function that has run(work) called once, somewhere.
+struct Executor {
+  int (*post)(void* executor, void (*run)(void* work), void* work) = nullptr;
+  void* executor = nullptr;
+};
+
 class Loop {
  public:
+  enum class Stop : uint8_t { no, leave, join };  // what its threads are to do
+
   static constexpr uint8_t kWheels = 8;  // one a processor, as far as they go
 
   // The root lists every family of this loop that has no other parent. The wheels stand apart from the
@@ -71,7 +81,8 @@ class Loop {
   int64_t now() const {
     return drive_ == Drive::told ? clock_.load(std::memory_order_acquire) : monotonic_now();
   }
-  Calls& calls() { return calls_; }
+  Backlog& backlog() { return backlog_; }
+  uint64_t starters_mask() const { return starters_mask_; }  // once it is started
   Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
   uint64_t next_birth() CTX_REQUIRES(merge_lock_) { return ++births_; }
 
@@ -98,8 +109,16 @@ class Loop {
   // has read the signal. It runs nobody's code, also where this loop is orphaned.
   void post(SignalNode* node, Loop& reader);
 
-  // After a push to the calls, with no lock held and something that keeps the loop: sees to it that they
-  // are run. Wakes nobody if there are none.
+  // A callback that is to run on no thread that cancels: queues it, unless a stop has claimed it, and takes
+  // it back for the stop that claimed it while it was queued.
+  void push(Callback* callback);
+  void withdraw(Callback* callback);
+
+  // Has callbacks run by the program's own executor. -EBUSY once the loop is started.
+  int set_executor(Executor executor);
+
+  // After a push to the backlog or the lane, with no lock held and something that keeps the loop: sees to it that
+  // they are run. Wakes nobody if there are none.
   void ring();
   bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
 
@@ -121,6 +140,10 @@ class Loop {
   int64_t next_work();  // kForever: none
   int host_fd();        // or a negative errno
 
+  // Closes the loop, runs what waits, and ends its threads and those of the lane. 0; -ETIMEDOUT if users'
+  // code still runs then.
+  int shut_down(int64_t until_ns);
+
   void abandon();  // in a forked child: the threads are gone, the descriptors are not ours
 
   uint32_t stamp = 0;
@@ -130,6 +153,9 @@ class Loop {
 
   static void* run(void* self);
   static void* run_calls(void* self);
+  static void run_posted(void* work);
+  bool await_threads(int64_t until_ns);
+  void end_thread();
   int start_threads();
   int open_poller();
   void close_poller();
@@ -139,8 +165,14 @@ class Loop {
   int fire_timers();
   int fire_timers_into(Link*& due);
   int turn(bool sleep);
+  bool leaves_to_lane(const Callback* callback) const;
+  bool post_one(size_t* left);
+  bool run_one(Turn* turn, size_t* left);
+  void run_some(size_t callbacks, CallMask* mask);
+  void run_all(CallMask* mask);
   void run_batch();
-  void run_all();
+  void run_deserted(CallMask* mask);
+  void run_wakers();
   bool has_posted();
   bool anything_ready();
   int64_t next_timer();
@@ -158,7 +190,7 @@ class Loop {
   const uint8_t wheel_count_;
   Node* const root_;
   Wheel* const wheels_;
-  Calls calls_;
+  Backlog backlog_;
   Poller poller_;
   Sources sources_{poller_};
   Lock alarm_lock_;  // also guards that the poller is opened and closed
@@ -172,7 +204,11 @@ class Loop {
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   std::atomic<bool> started_{false};
   std::atomic<bool> watching_{false};
-  std::atomic<bool> stopping_{false};  // its threads are to leave
+  Executor executor_;
+  uint64_t starters_mask_ = 0;         // written before started_
+  std::atomic<bool> summoned_{false};  // the lane wants a thread, which this loop's may start
+  std::atomic<Stop> stop_{Stop::no};
+  std::atomic<uint32_t> threads_{0};   // that have not left
   std::atomic<bool> orphaned_{false};  // nobody can drive it any more
   std::atomic<bool> driven_{false};    // dispatch or advance is under way
   std::atomic<int32_t> closed_{0};

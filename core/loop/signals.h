@@ -44,6 +44,8 @@ uint64_t signals_of(const int* numbers, size_t count);
 void remove_signals(SignalNode* node);       // does nothing if it is not listed
 bool remove_signals_last(SignalNode* node);  // the same if it has one reference; else returns false
 
+uint64_t signals_waited_for();
+
 // Posts to the loops what the signalfd has; called by the reader's driver.
 void receive_signals(Loop& reader);
 

@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include "core/base/alloc.h"
@@ -40,19 +41,23 @@ bool count(uint64_t signals, int by) CTX_REQUIRES(registry.lock) {
   return changed;
 }
 
+// The signals that the signalfd takes, to be read without the lock. What they say was written under it.
+std::atomic<uint64_t> waited_for{0};
+
 // Makes the signalfd take what nodes wait for. 0 or a negative errno; only the first one can fail.
 int take_waited_for() CTX_REQUIRES(registry.lock) {
   sigset_t set;
   sigemptyset(&set);
-  bool any = false;
+  uint64_t wanted = 0;
   for (int i = 0; i < kSignals; ++i) {
     if (registry.waiting[i] == 0) continue;
     sigaddset(&set, i + 1);
-    any = true;
+    wanted |= bit(i + 1);
   }
+  waited_for.store(wanted, std::memory_order_relaxed);
   const int saved = errno;
   int result = 0;
-  if (any) {
+  if (wanted != 0) {
     const int fd = signalfd(registry.fd, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0) result = -errno;
     if (fd >= 0) registry.fd = fd;
@@ -129,6 +134,8 @@ bool remove_signals_last(SignalNode* node) {
   return true;
 }
 
+uint64_t signals_waited_for() { return waited_for.load(std::memory_order_relaxed); }
+
 void receive_signals(Loop& reader) {
   const int saved = errno;
   Link* taken = nullptr;
@@ -151,6 +158,7 @@ void receive_signals(Loop& reader) {
 void forget_signals() CTX_UNCHECKED_LOCKING {
   if (registry.fd >= 0) close(registry.fd);
   ::new (&registry) Registry;
+  waited_for.store(0, std::memory_order_relaxed);
 }
 
 int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret) {

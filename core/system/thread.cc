@@ -1,19 +1,82 @@
 // SPDX-License-Identifier: MIT
 #include "core/system/thread.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <csignal>
 
 namespace ctxcore {
 
-int start_thread(const char* name, void* (*run)(void*), void* argument, pthread_t* thread) {
-  sigset_t all;
+namespace {
+
+constexpr int kSignals = 64;
+
+// Of threads that are to be joined, the one that ended last; each joins the one before it.
+std::atomic<pthread_t> last_ended{};
+
+// What a fault of the thread's own code raises. Blocked, such a signal would end the process at once, and
+// no handler could report it.
+constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+sigset_t all_but_faults() {
+  sigset_t set;
+  sigfillset(&set);
+  for (const int fault : kFaults) sigdelset(&set, fault);
+  return set;
+}
+
+}  // namespace
+
+int start_thread(const char* name, void* (*run)(void*), void* argument) {
+  const sigset_t all = all_but_faults();
   sigset_t before;
-  sigfillset(&all);
+  pthread_t thread{};
   pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
-  const int error = pthread_create(thread, nullptr, run, argument);
+  const int error = pthread_create(&thread, nullptr, run, argument);
+  if (error == 0) pthread_setname_np(thread, name);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error == 0) pthread_setname_np(*thread, name);
   return -error;
 }
+
+void end_thread(bool join) {
+  if (!join) {
+    pthread_detach(pthread_self());
+    return;
+  }
+  // acq_rel: the number is read by whoever joins this thread.
+  const pthread_t before = last_ended.exchange(pthread_self(), std::memory_order_acq_rel);
+  if (before != pthread_t{}) pthread_join(before, nullptr);
+}
+
+void join_ended() {
+  const pthread_t last = last_ended.exchange(pthread_t{}, std::memory_order_acq_rel);
+  if (last != pthread_t{}) pthread_join(last, nullptr);
+}
+
+void forget_ended() { last_ended.store(pthread_t{}, std::memory_order_relaxed); }
+
+uint64_t signal_mask() {
+  sigset_t set;
+  pthread_sigmask(SIG_BLOCK, nullptr, &set);
+  uint64_t mask = 0;
+  for (int i = 0; i < kSignals; ++i) {
+    if (sigismember(&set, i + 1) == 1) mask |= uint64_t{1} << i;
+  }
+  return mask;
+}
+
+void set_signal_mask(uint64_t mask) {
+  sigset_t set = all_but_faults();
+  if (mask != kAllSignals) {
+    sigemptyset(&set);
+    for (int i = 0; i < kSignals; ++i) {
+      if ((mask >> i & 1) != 0) sigaddset(&set, i + 1);
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &set, nullptr);
+}
+
+void exit_child() { _exit(0); }
 
 }  // namespace ctxcore

@@ -6,53 +6,33 @@
 #include "core/base/alloc.h"
 #include "core/base/check.h"
 #include "core/loop/loop.h"
+#include "core/loop/turn.h"
+#include "core/tree/node.h"
 #include "core/watch/wait_circle.h"
 
 namespace ctxcore {
 
 namespace {
 
-// The end of a claimed callback, whether fn ran or was prevented. In a child that fn forked, and returned
-// in, it is its parent's.
-void finish(Callback* callback) {
-  if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
-  if (callback->drop != nullptr) callback->drop(callback->arg);
-  Context* const context = callback->context;
-  if (callback->state.exchange(Callback::finished, std::memory_order_acq_rel) ==
-      Callback::awaited) {
-    futex_wake(&callback->state, INT_MAX);
-  }
-  if (context != nullptr) {
-    release_after_callback(context);
-    release(callback);  // what being armed held
-  }
-}
-
-void set_runner(Callback* callback) {
-  callback->runner.store(pthread_self(), std::memory_order_relaxed);
-}
-
-// The first callback of a node, off the list and claimed or queued; false if there is none. One that is
-// to run here is in *ret; null if it was queued (then *queued is true), or stopped at the last moment.
-bool take_callback(Node* node, Callbacks callbacks, Callback** ret, bool* queued) {
-  *ret = nullptr;
-  Guard guard(observers_lock(node));
-  Link* link = node->observers;
-  if (link == nullptr) return false;
+// The first callback of a node from `link` on, under the lock; nullptr if there is none.
+Callback* next_callback(Node* node, Link* link) CTX_REQUIRES(observers_lock(node)) {
+  if (link == nullptr) return nullptr;
   while (static_cast<Observer*>(link)->stands()) {
     link = link->next;
-    if (link == node->observers) return false;
+    if (link == node->observers) return nullptr;
   }
   CTX_ASSERT(static_cast<Observer*>(link)->type == Observer::Type::callback);
-  auto* callback = static_cast<Callback*>(link);
-  unlink(node->observers, callback);
-  if (callbacks == Callbacks::queued || callback->deferred) {
-    node->loop->calls().push(callback);
-    *queued = true;
-  } else if (callback->claim(Callback::armed)) {
-    *ret = callback;
+  return static_cast<Callback*>(link);
+}
+
+// The first callback of a node, off the list and claimed; nullptr if there is none.
+Callback* take_callback(Node* node) {
+  Guard guard(observers_lock(node));
+  while (Callback* const callback = next_callback(node, node->observers)) {
+    unlink(node->observers, callback);
+    if (callback->claim(Callback::armed)) return callback;  // else it is being stopped
   }
-  return true;
+  return nullptr;
 }
 
 void publish(Callback* callback, Callback** ret) {
@@ -79,9 +59,10 @@ int leave_idle(Callback* callback, Callback** ret) {
 
 }  // namespace
 
-int after_func(Context* context, Callback::Function fn, void* arg, Callback::Drop drop, bool defer,
-               Callback** ret) {
-  auto* callback = make<Callback>(0, fn, arg, drop, defer, rank_of(context));
+int after_func(Context* context, Callback::Function fn, void* arg, Callback::Drop drop,
+               uint8_t flags, Callback** ret) {
+  const bool defer = (flags & Callback::kDefer) != 0;
+  auto* callback = make<Callback>(0, fn, arg, drop, flags, rank_of(context));
   if (callback == nullptr) return -ENOMEM;
   callback->stamp = stamp::make(stamp::kWatch);
   Node* const node = node_of(context);
@@ -104,31 +85,55 @@ int after_func(Context* context, Callback::Function fn, void* arg, Callback::Dro
     callback->refs.fetch_add(1,
                              std::memory_order_relaxed);  // it may be stopped before it is pushed
     publish(callback, ret);
-    node->loop->calls().push(callback);
+    node->loop->push(callback);
     node->loop->ring();
     release(callback);
   } else {
     callback->state.store(Callback::busy, std::memory_order_relaxed);
     publish(callback, ret);
-    run_claimed(callback);
+    Turn turn;
+    turn.run(callback);
   }
   return 1;
 }
 
-void run_claimed(Callback* callback) {
-  set_runner(callback);
-  callback->fn(reinterpret_cast<::ctx_context*>(callback->context), callback->arg);
-  finish(callback);
+void push_callbacks(Node* node, bool all) {
+  Guard guard(observers_lock(node));
+  Callback* callback = next_callback(node, node->observers);
+  while (callback != nullptr) {
+    Link* const following = callback->next == node->observers ? nullptr : callback->next;
+    if (all || callback->is(Callback::kDefer)) {
+      unlink(node->observers, callback);
+      node->loop->push(callback);
+    }
+    callback = next_callback(node, following);
+  }
 }
 
-void call_back(Node* node, Callbacks callbacks) {
-  Callback* callback = nullptr;
-  bool queued = false;
-  // A callback may fork, and the child return here: the rest is its parent's.
-  while (check(node) == 0 && take_callback(node, callbacks, &callback, &queued)) {
-    if (callback != nullptr) run_claimed(callback);
+void leave_to_turn(Node* node) {
+  Guard guard(observers_lock(node));
+  while (Callback* const callback = next_callback(node, node->observers)) {
+    unlink(node->observers, callback);
+    Turn::push(callback);
   }
-  if (queued && callbacks == Callbacks::here && check(node) == 0) node->loop->ring();
+}
+
+void call_back(Node* node, Turn* turn) {
+  while (turn->is_ours()) {
+    Callback* const callback = take_callback(node);
+    if (callback == nullptr) return;
+    turn->run(callback);
+  }
+}
+
+void run_wakers(Link*& wakers) {
+  if (wakers == nullptr) return;
+  Turn turn;
+  while (turn.is_ours()) {
+    Link* const waker = pop_front(wakers);
+    if (waker == nullptr) return;
+    turn.run(static_cast<Callback*>(waker));
+  }
 }
 
 bool stop(Callback* callback) {
@@ -143,7 +148,11 @@ bool stop(Callback* callback) {
       Guard guard(observers_lock(node));
       if (callback->linked()) unlink(node->observers, callback);
     } else if (state == Callback::queued) {
-      node_of(callback->context)->loop->calls().withdraw(callback);
+      if (callback->place == Callback::Place::turn) {
+        Turn::withdraw(callback);
+      } else {
+        node_of(callback->context)->loop->withdraw(callback);
+      }
     }
     finish(callback);
     return true;

@@ -68,19 +68,43 @@ CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_
 CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeout_ns);
 
 /**
- * Flag of ctx_after_func(): always run on the loop's callback thread, or in the dispatch or advance of a
- * loop without threads; never inside a call of another's.
+ * Flag of ctx_after_func(): fn never runs inside a call that cancels. It runs on `ctx-calls`, the loop's
+ * thread for callbacks, or in the dispatch or advance of a loop without threads. It starts at once, also
+ * while callbacks of the same cancel run elsewhere. For callers who hold a lock that fn takes.
  */
 #define CTX_DEFER UINT32_C(1)
+
+/**
+ * Flag of ctx_after_func(): fn may block, or take the lock of a language's runtime. Where `ctx-calls` would
+ * run it, a thread of its own does, named `ctx-lane`: it delays no other callback, and may overlap with
+ * them. Such threads are started when needed, 512 at most, and end when they have been idle for a while.
+ * A loop without threads runs fn as any other callback.
+ */
+#define CTX_BLOCKING UINT32_C(2)
+
+/**
+ * Flag of ctx_after_func(), alone: fn only wakes somebody, such as a task or an event loop. It runs before
+ * all other callbacks, on whatever thread ends the context, that of the loop's clock included. It must be
+ * short, must not block, and should not cancel; drop likewise.
+ */
+#define CTX_WAKER UINT32_C(4)
 
 /**
  * Arms a callback: fn(ctx, arg) runs once, when the context is done, and drop(arg) after it; or
  * drop(arg) alone after a stop that prevented it.
  *
- * With flags 0 fn runs on the thread whose call ended the context, before that call returns; if a
- * deadline ended it, on the library's thread `ctx-calls`. On a context that is done already it runs
- * here, before this function returns 1. With CTX_DEFER it always runs on `ctx-calls`, for callers who
- * hold a lock that fn takes. One callback that blocks holds up others, but no deadline.
+ * Without flags fn runs on the thread whose call ended the context, before that call returns; if a
+ * deadline, descriptor or signal ended it, on the loop's thread `ctx-calls`. On a context that is done
+ * already it runs here, before this function returns 1. A callback on `ctx-calls` that blocks delays the
+ * next ones there, but no deadline and no waker: give CTX_BLOCKING for it.
+ *
+ * A cancel that fn calls marks and wakes before it returns. The callbacks that it sets off run on the same
+ * thread as soon as fn has returned. So callbacks that cancel never nest, however many there are.
+ *
+ * On a thread of the library fn has the signal mask of the thread that started the loop; signals that
+ * ctx_with_signal() waits for stay blocked. fn must return: it must not leave by an exception, longjmp() or
+ * pthread_exit(). While callbacks run, pthread_cancel() of the thread is held back. If fn forks and the child
+ * returns from it, on a thread of the library, the child ends with status 0.
  *
  * An armed callback holds a reference to ctx until it has run or was stopped. On a context that can
  * never be done nothing is armed: stop answers 1, and drop runs when the watch is stopped or given
@@ -88,7 +112,7 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
  *
  * @param fn    not NULL.
  * @param drop  NULL for none.
- * @param flags 0 or CTX_DEFER, else -EINVAL.
+ * @param flags 0, CTX_DEFER, CTX_BLOCKING, these two together, or CTX_WAKER; else -EINVAL.
  * @param ret   receives the watch, owned by the caller, before fn runs; may be NULL.
  * @return 0: armed; 1: fn has run already, or with CTX_DEFER is on its way; -EINVAL; -ENOMEM; -EAGAIN,
  *         -EMFILE or -ENFILE if the callback thread could not be started; -ESHUTDOWN for CTX_DEFER where

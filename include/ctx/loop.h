@@ -108,6 +108,28 @@ CTX_API int ctx_loop_dispatch(ctx_loop_t *loop);
  */
 CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
 
+/**
+ * Has an executor of the program's own run the callbacks that the loop sets off or that are deferred: so
+ * that those of one library do not wait for those of another. post(executor, run, work) is called on a
+ * thread of the loop, with no lock held, for one callback after the other; it must have run(work) called
+ * once, on any thread, or answer a negative number, and then the loop runs it. Callbacks of CTX_WAKER and
+ * drop functions of values do not go there. What the executor runs in parallel has no order.
+ * @param executor passed to post; must live until the loop's last context is freed.
+ * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL post;
+ *         -ECHILD; -EREMOTE. Since 0.1.
+ */
+CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *executor);
+
+/**
+ * An orderly end of the default loop, to be called before a program's globals are destroyed: closes it as
+ * ctx_loop_close(), has everything that waits run, and joins its threads and those of CTX_BLOCKING. From
+ * then on contexts of the default loop are born done, and no callback of it runs. A second call waits for
+ * what the first one left.
+ * @param timeout_ns how long to wait for callbacks that run; CTX_FOREVER for no limit; negative is -EINVAL.
+ * @return 0; -ETIMEDOUT: callbacks still run; -EDEADLK inside a callback; -EINVAL. Since 0.1.
+ */
+CTX_API int ctx_shutdown(int64_t timeout_ns);
+
 /** Now, on the loop's clock; INT64_MIN for a bad handle. Since 0.1. */
 CTX_API int64_t ctx_loop_now(const ctx_loop_t *loop);
 

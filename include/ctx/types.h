@@ -64,6 +64,9 @@ typedef void (*ctx_fn)(ctx_t *ctx, void *arg);
 /** A user's destructor: receives the pointer that was handed over, once. */
 typedef void (*ctx_drop_fn)(void *ptr);
 
+/** How an executor takes work: it has run(work) called once; see ctx_loop_set_executor(). */
+typedef int (*ctx_post_fn)(void *executor, void (*run)(void *work), void *work);
+
 /** No deadline, and no limit of a wait: the largest time there is. */
 #define CTX_FOREVER INT64_MAX
 

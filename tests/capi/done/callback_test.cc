@@ -237,7 +237,7 @@ TEST(Callback, Rule27_ARegistrationThatFailedDropsNothing) {
   const Scope scope = WithCancel(ctx_background());
   const auto fn = [](ctx_t*, void*) { ADD_FAILURE() << "this was refused"; };
   ctx_watch_t* untouched = reinterpret_cast<ctx_watch_t*>(&drop);
-  EXPECT_EQ(ctx_after_func(scope, fn, &drop, Drop::Run, 2, &untouched), -EINVAL);
+  EXPECT_EQ(ctx_after_func(scope, fn, &drop, Drop::Run, 8, &untouched), -EINVAL);
   EXPECT_EQ(ctx_after_func(scope, fn, &drop, Drop::Run, ~uint32_t{0}, &untouched), -EINVAL);
   EXPECT_EQ(ctx_after_func(scope, nullptr, &drop, Drop::Run, 0, &untouched), -EINVAL);
   EXPECT_EQ(ctx_after_func(nullptr, fn, &drop, Drop::Run, 0, &untouched), -EINVAL);

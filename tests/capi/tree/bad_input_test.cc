@@ -145,7 +145,7 @@ TEST(BadInput, UnknownFlagsAreEINVAL) {
   Drop drop;
   const Scope live = WithCancel(ctx_background()), done = WithTimeout(ctx_background(), 0);
   for (ctx_t* ctx : {live.ctx.get(), done.ctx.get(), ctx_background()}) {
-    for (uint32_t flags : {uint32_t{2}, CTX_DEFER | 4, uint32_t{1} << 31, ~uint32_t{0}}) {
+    for (uint32_t flags : {uint32_t{8}, CTX_DEFER | CTX_WAKER, uint32_t{1} << 31, ~uint32_t{0}}) {
       EXPECT_EQ(ctx_after_func(ctx, Nothing, &drop, Drop::Run, flags, &ret.watch), -EINVAL);
     }
   }

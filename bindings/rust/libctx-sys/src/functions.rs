@@ -162,6 +162,12 @@ unsafe extern "C" {
     pub fn ctx_loop_advance(r#loop: *mut ctx_loop_t, ns: i64) -> c_int;
     pub fn ctx_loop_now(r#loop: *const ctx_loop_t) -> i64;
     pub fn ctx_loop_next(r#loop: *const ctx_loop_t) -> i64;
+    pub fn ctx_loop_set_executor(
+        r#loop: *mut ctx_loop_t,
+        post: Option<ctx_post_fn>,
+        executor: *mut c_void,
+    ) -> c_int;
+    pub fn ctx_shutdown(timeout_ns: i64) -> c_int;
     pub fn ctx_with_fd(
         parent: *mut ctx_t,
         fd: c_int,

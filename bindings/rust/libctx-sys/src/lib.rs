@@ -81,6 +81,12 @@ pub struct ctx_event {
 pub type ctx_fn = unsafe extern "C" fn(ctx: *mut ctx_t, arg: *mut c_void);
 /// A destructor of the caller's: receives, once, the pointer that was handed over. It must not unwind.
 pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
+/// An executor of [`ctx_loop_set_executor`]: it has `run(work)` called once, or answers a negative number.
+pub type ctx_post_fn = unsafe extern "C" fn(
+    executor: *mut c_void,
+    run: unsafe extern "C" fn(work: *mut c_void),
+    work: *mut c_void,
+) -> c_int;
 
 /// The context was cancelled.
 pub const CTX_CANCELED: c_int = -libc::ECANCELED;
@@ -90,6 +96,8 @@ pub const CTX_DEADLINE_EXCEEDED: c_int = -libc::ETIMEDOUT;
 pub const CTX_FOREVER: i64 = i64::MAX;
 /// Flag of `ctx_after_func()`: always run on the callback thread.
 pub const CTX_DEFER: u32 = 1;
+pub const CTX_BLOCKING: u32 = 2;
+pub const CTX_WAKER: u32 = 4;
 /// A loop with threads of its own.
 pub const CTX_LOOP_THREAD: c_int = 1;
 /// A loop that the host drives.

@@ -215,6 +215,8 @@ fn constants_are_the_headers_and_none_is_missing() {
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),
         ("CTX_DEFER", CTX_DEFER.into()),
+        ("CTX_BLOCKING", CTX_BLOCKING.into()),
+        ("CTX_WAKER", CTX_WAKER.into()),
         ("CTX_LOOP_THREAD", CTX_LOOP_THREAD.into()),
         ("CTX_LOOP_MANUAL", CTX_LOOP_MANUAL.into()),
         ("CTX_LOOP_VIRTUAL", CTX_LOOP_VIRTUAL.into()),

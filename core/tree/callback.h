@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// The shape of a callback that is armed on a context. It is armed and stopped in watch/callback.h, waits
+// for its thread in a backlog (loop/backlog.h) or a turn (loop/turn.h), and is run by a turn.
+//
+// Invariants
+//  1. state goes idle -> busy or armed -> (queued ->) busy, then (-> awaited) -> finished. Who makes it
+//     busy, by compare-and-swap, is the only one to run fn or drop, and then finishes it; awaited is
+//     busy with a thread that waits for the end.
+//  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
+//     Queued: linked in a backlog or a turn, which `place` and `owner` name from before that; or handed to
+//     an executor. Both changes are made under the lock of the list.
+//  3. While armed, queued or busy it holds a reference to its context and one to itself.
+//  4. Idle is a callback on a context that can never be done: in no list, holding nothing.
+#ifndef CTX_CORE_TREE_CALLBACK_H
+#define CTX_CORE_TREE_CALLBACK_H
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/tree/observer.h"
+
+struct ctx_context;  // the public name of a context; a user's function takes it
+
+namespace ctxcore {
+
+struct Context;
+struct Node;
+
+struct Callback : Watch {
+  using Function = void (*)(::ctx_context*, void*);
+  using Drop = void (*)(void*);
+  enum State : uint32_t { idle, armed, queued, busy, awaited, finished };
+  enum class Place : uint8_t { backlog, lane, turn };
+
+  static constexpr uint8_t kDefer = 1;     // never on the thread that cancels
+  static constexpr uint8_t kBlocking = 2;  // a loop runs it on a lane
+  static constexpr uint8_t kWaker = 4;     // short, and told before all others
+
+  Callback(Function function, void* argument, Drop dropper, uint8_t how, uint32_t carriers)
+      : Watch(Type::callback, carriers), flags(how), fn(function), arg(argument), drop(dropper) {}
+
+  bool change(uint32_t from, State to) {
+    return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);
+  }
+  bool claim(State from) { return change(from, busy); }
+
+  bool is(uint8_t flag) const { return (flags & flag) != 0; }
+
+  std::atomic<uint32_t> refs{1};
+  std::atomic<uint32_t> state{idle};
+  const uint8_t flags;
+  Place place = Place::backlog;
+  pthread_t owner{};                // in whose turn it is queued
+  std::atomic<pthread_t> runner{};  // who made it busy
+  Context* context = nullptr;
+  const Function fn;
+  void* const arg;
+  const Drop drop;
+};
+
+void release(Callback* callback);
+
+}  // namespace ctxcore
+
+#endif

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+//
+// Rule 5: a cancel inside a callback marks and wakes before it returns, and what it sets off runs on the
+// same thread when that callback has returned. So callbacks that cancel never nest.
+#include <pthread.h>
+
+#include <atomic>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/loops.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+constexpr int kLinks = 30'000;  // nested, they would need more stack than a thread has
+
+// Contexts of which each one's callback cancels the next.
+struct Chain {
+  struct Link {
+    Chain* chain;
+    int index;
+    ctx_t* ctx;
+    ctx_canceler_t* canceler;
+  };
+
+  Chain(ctx_t* root, uint32_t flags) : links(kLinks) {
+    for (int i = 0; i < kLinks; ++i) {
+      Link& link = links[i];
+      link.chain = this;
+      link.index = i;
+      EXPECT_EQ(ctx_with_cancel(root, &link.ctx, &link.canceler), 0);
+      EXPECT_EQ(ctx_after_func(link.ctx, Run, &link, nullptr, flags, nullptr), 0);
+    }
+  }
+  ~Chain() {
+    for (const Link& link : links) {
+      ctx_unref(link.ctx);
+      ctx_canceler_unref(link.canceler);
+    }
+  }
+
+  static void Run(ctx_t*, void* arg) {
+    auto* const link = static_cast<Link*>(arg);
+    Chain* const chain = link->chain;
+    if (chain->ran++ != link->index) chain->in_order = false;
+    if (link->index + 1 == kLinks) {
+      chain->over.Open();
+      return;
+    }
+    const Link& next = chain->links[link->index + 1];
+    if (ctx_cancel(next.canceler) != 1 || ctx_err(next.ctx) == 0) chain->in_order = false;
+  }
+
+  std::vector<Link> links;
+  int ran = 0;
+  bool in_order = true;
+  Gate over;
+};
+
+TEST(CallbackChain, Rule05_OfAnyLengthRunsBeforeTheOuterCancelReturns) {
+  Chain chain(ctx_background(), 0);
+  EXPECT_EQ(ctx_cancel(chain.links[0].canceler), 1);
+  EXPECT_EQ(chain.ran, kLinks);
+  EXPECT_TRUE(chain.in_order);
+}
+
+TEST(CallbackChain, Rule05_OfAnyLengthRunsOnTheCallbackThread) {
+  Chain chain(ctx_background(), CTX_DEFER);
+  EXPECT_EQ(ctx_cancel(chain.links[0].canceler), 1);
+  ASSERT_TRUE(chain.over.Wait());
+  EXPECT_TRUE(chain.in_order);
+}
+
+TEST(CallbackChain, Rule05_OfAnyLengthRunsOnTheLane) {
+  Chain chain(ctx_background(), CTX_DEFER | CTX_BLOCKING);
+  EXPECT_EQ(ctx_cancel(chain.links[0].canceler), 1);
+  ASSERT_TRUE(chain.over.Wait());
+  EXPECT_TRUE(chain.in_order);
+}
+
+TEST(CallbackChain, Rule05_OfAnyLengthRunsInOneAdvance) {
+  const VirtualLoop test;
+  Chain chain(test.root, 0);
+  const Scope first = WithTimeout(test.root, 1);
+  Callback start([&](ctx_t*) { ctx_cancel(chain.links[0].canceler); });
+  start.Arm(first);
+  EXPECT_EQ(test.Advance(1), 1);
+  EXPECT_EQ(chain.ran, kLinks);
+  EXPECT_TRUE(chain.in_order);
+}
+
+TEST(CallbackChain, Rule05_OfAnyLengthStartsInADrop) {
+  Chain chain(ctx_background(), 0);
+  ctx_watch_t* watch = nullptr;
+  const Scope scope = WithCancel(ctx_background());
+  ctx_after_func(
+      scope, [](ctx_t*, void*) {}, &chain,
+      [](void* arg) { ctx_cancel(static_cast<Chain*>(arg)->links[0].canceler); }, 0, &watch);
+  EXPECT_EQ(ctx_watch_stop(watch), 1);
+  ctx_watch_unref(watch);
+  EXPECT_EQ(chain.ran, kLinks);
+}
+
+TEST(CallbackChain, Rule05_WhatACallbackCancelsRunsBeforeTheNextCallback) {
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+  Recorder recorder;
+  recorder.Arm(scope, 1, 0, [&](ctx_t*) {
+    EXPECT_EQ(other.Cancel(), 1);
+    EXPECT_EQ(ctx_err(other), CTX_CANCELED);
+    EXPECT_EQ(recorder.runs(), 1);
+  });
+  recorder.Arm(scope, 3);
+  recorder.Arm(other, 2);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
+}
+
+TEST(CallbackChain, Rule26_WhatACallbackCanceledCanStillBeStopped) {
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+  Callback prevented;
+  prevented.Arm(other);
+  Callback outer([&](ctx_t*) {
+    EXPECT_EQ(other.Cancel(), 1);
+    EXPECT_EQ(prevented.StopWait(), 1);
+    EXPECT_EQ(prevented.drops(), 1);
+  });
+  outer.Arm(scope);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(outer.runs(), 1);
+  EXPECT_EQ(prevented.runs(), 0);
+}
+
+TEST(CallbackChain, Rule26_AnotherThreadStopsWhatWaitsForTheOuterOne) {
+  for (int round = 0; round < 300; ++round) {
+    const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+    Callback contested;
+    contested.Arm(other);
+    StartLine line(2);
+    int stopped = -1;
+    std::thread stopper([&] {
+      line.Meet();
+      stopped = contested.StopWait();
+    });
+    Callback outer([&](ctx_t*) {
+      other.Cancel();
+      line.Meet();
+    });
+    outer.Arm(scope);
+    EXPECT_EQ(scope.Cancel(), 1);
+    stopper.join();
+    EXPECT_EQ(stopped + contested.runs(), 1);
+    EXPECT_EQ(contested.drops(), 1);
+  }
+}
+
+TEST(CallbackChain, Rule05_WakesBeforeItReturns) {
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+  const int fd = ctx_done_fd(other);
+  Callback outer([&](ctx_t*) {
+    other.Cancel();
+    EXPECT_TRUE(Readable(fd));
+    EXPECT_EQ(ctx_wait(other, CTX_FOREVER), 1);
+  });
+  outer.Arm(scope);
+  scope.Cancel();
+  EXPECT_EQ(outer.runs(), 1);
+}
+
+// A thread that is canceled by pthread_cancel() goes on until its callbacks are through.
+TEST(CallbackChain, Rule24_AThreadIsNotCanceledWithinItsCallbacks) {
+  const Scope scope = WithCancel(ctx_background());
+  std::atomic<bool> returned{false};
+  Callback first([](ctx_t*) {
+    pthread_cancel(pthread_self());
+    pthread_testcancel();
+  });
+  Callback second;
+  first.Arm(scope);
+  second.Arm(scope);
+  std::thread canceled([&] {
+    scope.Cancel();
+    returned = true;
+    pthread_testcancel();
+    ADD_FAILURE() << "the cancelation was lost";
+  });
+  canceled.join();
+  EXPECT_TRUE(returned);
+  EXPECT_EQ(first.drops(), 1);
+  EXPECT_EQ(second.runs(), 1);
+}
+
+}  // namespace
+}  // namespace ctxtest

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+//
+// Rule 24: no callback keeps another one waiting: deferred ones start at once, those that may block have
+// threads of their own, wakers come first, and a program may bring an executor.
+#include <deque>
+#include <memory>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/loops.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+TEST(CallbackLane, Rule24_ADeferredOneStartsWhileAnInlineOneOfTheSameCancelRuns) {
+  const Scope scope = WithCancel(ctx_background());
+  Callback deferred;
+  Callback inline_one([&](ctx_t*) { EXPECT_TRUE(deferred.WaitRun()); });
+  inline_one.Arm(scope);
+  deferred.Arm(scope, CTX_DEFER);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(inline_one.runs(), 1);
+}
+
+TEST(CallbackLane, Rule24_ADeferredOneOfADescendantDoesNotWaitEither) {
+  const Scope scope = WithCancel(ctx_background()), child = WithCancel(scope);
+  Callback deferred;
+  Callback inline_one([&](ctx_t*) { EXPECT_TRUE(deferred.WaitRun()); });
+  inline_one.Arm(scope);
+  deferred.Arm(child, CTX_DEFER);
+  EXPECT_EQ(scope.Cancel(), 1);
+}
+
+TEST(CallbackLane, Rule24_BlockingOnesDoNotWaitForEachOther) {
+  constexpr int kMany = 20;
+  Gate gate;
+  Counter running;
+  const Scope scope = WithTimeout(ctx_background(), kMillisecond);
+  std::deque<Callback> callbacks;
+  for (int i = 0; i < kMany; ++i) {
+    callbacks.emplace_back([&](ctx_t*) {
+      running.Add();
+      EXPECT_TRUE(gate.Wait());
+    });
+    EXPECT_GE(callbacks.back().Arm(scope, CTX_BLOCKING), 0);
+  }
+  EXPECT_TRUE(running.WaitFor(kMany));  // all at once
+  gate.Open();
+  for (Callback& callback : callbacks) EXPECT_TRUE(callback.WaitDrop());
+}
+
+TEST(CallbackLane, Rule24_OneThatBlocksDelaysNoOther) {
+  Gate gate;
+  const Scope first = WithTimeout(ctx_background(), kMillisecond);
+  Callback blocks([&](ctx_t*) { EXPECT_TRUE(gate.Wait()); });
+  blocks.Arm(first, CTX_BLOCKING | CTX_DEFER);
+  const Scope later = WithTimeout(ctx_background(), 2 * kMillisecond);
+  Callback plain, deferred, blocking;
+  plain.Arm(later);
+  deferred.Arm(later, CTX_DEFER);
+  blocking.Arm(later, CTX_BLOCKING);
+  EXPECT_TRUE(plain.WaitRun());
+  EXPECT_TRUE(deferred.WaitRun());
+  EXPECT_TRUE(blocking.WaitRun());
+  EXPECT_EQ(blocks.runs(), 0);
+  gate.Open();
+  EXPECT_TRUE(blocks.WaitDrop());
+}
+
+TEST(CallbackLane, Rule24_APlainOneThatBlocksDelaysNoBlockingOneAndNoWaker) {
+  Gate gate;
+  Gate begun;
+  const Scope first = WithTimeout(ctx_background(), kMillisecond);
+  Callback plain([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  plain.Arm(first);
+  ASSERT_TRUE(begun.Wait());
+  const Scope later = WithTimeout(ctx_background(), kMillisecond);
+  Callback blocking, waker;
+  EXPECT_GE(blocking.Arm(later, CTX_BLOCKING | CTX_DEFER), 0);
+  EXPECT_GE(waker.Arm(later, CTX_WAKER), 0);
+  const Scope canceled = WithCancel(ctx_background());
+  Callback deferred;
+  EXPECT_EQ(deferred.Arm(canceled, CTX_BLOCKING | CTX_DEFER), 0);
+  canceled.Cancel();
+  EXPECT_TRUE(blocking.WaitRun());
+  EXPECT_TRUE(waker.WaitRun());
+  EXPECT_TRUE(deferred.WaitRun());
+  EXPECT_EQ(plain.runs(), 0);
+  gate.Open();
+  EXPECT_TRUE(plain.WaitDrop());
+}
+
+TEST(CallbackLane, Rule24_BlockingOnesRunOnTheThreadThatCancels) {
+  const Scope scope = WithCancel(ctx_background());
+  Callback callback;
+  callback.Arm(scope, CTX_BLOCKING);
+  scope.Cancel();
+  EXPECT_EQ(callback.thread(), std::this_thread::get_id());
+}
+
+TEST(CallbackLane, Rule24_ThreadsHaveTheirNames) {
+  const Scope scope = WithTimeout(ctx_background(), kMillisecond);
+  Callback plain, blocking, waker;
+  plain.Arm(scope);
+  blocking.Arm(scope, CTX_BLOCKING | CTX_DEFER);
+  const bool in_time = waker.Arm(scope, CTX_WAKER) == 0;
+  ASSERT_TRUE(plain.WaitRun() && blocking.WaitRun() && waker.WaitRun());
+  EXPECT_EQ(blocking.thread_name(), "ctx-lane");
+  if (in_time) EXPECT_EQ(waker.thread_name(), "ctx-loop");
+}
+
+TEST(CallbackLane, Rule24_WakersComeBeforeAllOtherCallbacks) {
+  const Scope scope = WithCancel(ctx_background()), child = WithCancel(scope);
+  Recorder recorder;
+  recorder.Arm(scope, 3);
+  recorder.Arm(scope, 1, CTX_WAKER);
+  recorder.Arm(child, 4);
+  recorder.Arm(child, 2, CTX_WAKER);
+  scope.Cancel();
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3, 4}));
+}
+
+TEST(CallbackLane, Rule24_WakersRunInDispatchAndInAdvance) {
+  const VirtualLoop test;
+  const Scope hour = WithTimeout(test.root, kHour);
+  Callback waker, plain;
+  waker.Arm(hour, CTX_WAKER);
+  plain.Arm(hour, CTX_BLOCKING | CTX_DEFER);
+  EXPECT_EQ(test.Advance(kHour), 1);
+  EXPECT_EQ(waker.runs(), 1);
+  EXPECT_EQ(plain.thread(), std::this_thread::get_id());
+  const ManualLoop manual;
+  const Scope soon = WithTimeout(manual.root, kMillisecond);
+  Callback second;
+  second.Arm(soon, CTX_WAKER);
+  EXPECT_GE(manual.DriveUntilDone(soon), 0);
+  EXPECT_EQ(second.runs(), 1);
+}
+
+TEST(CallbackLane, Rule24_AWakerIsStoppedAsAnyCallback) {
+  const Scope scope = WithCancel(ctx_background());
+  Callback waker;
+  EXPECT_EQ(waker.Arm(scope, CTX_WAKER), 0);
+  EXPECT_EQ(waker.Stop(), 1);
+  scope.Cancel();
+  EXPECT_EQ(waker.runs(), 0);
+  EXPECT_EQ(waker.drops(), 1);
+  Callback late;
+  EXPECT_EQ(late.Arm(scope, CTX_WAKER), 1);
+  EXPECT_EQ(late.runs(), 1);
+}
+
+// Rule 30: the waker's was the last reference, and it is the clock's thread that ran it.
+TEST(CallbackLane, Rule30_AValueIsNotDroppedByTheThreadOfTheWaker) {
+  Drop drop;
+  Callback waker;
+  {
+    const Ctx value = Watched(ctx_background(), &drop);
+    const Scope scope = WithTimeout(value, 20 * kMillisecond);
+    const Ctx below = Watched(scope, &drop);
+    waker.Arm(below, CTX_WAKER);
+  }
+  EXPECT_TRUE(drop.Wait(2));
+  EXPECT_EQ(drop.thread_name(), "ctx-calls");
+}
+
+TEST(CallbackLane, Rule43_FlagsThatDoNotGoTogetherAreRefused) {
+  const Scope scope = WithCancel(ctx_background());
+  for (const uint32_t flags : {CTX_WAKER | CTX_DEFER, CTX_WAKER | CTX_BLOCKING, UINT32_C(8),
+                               UINT32_C(128), UINT32_C(256), UINT32_C(257)}) {
+    Callback callback;
+    EXPECT_EQ(callback.Arm(scope, flags), -EINVAL) << flags;
+    EXPECT_EQ(callback.drops(), 0);
+  }
+}
+
+// A thread pool of a program's own, with one thread, that can refuse.
+class Pool {
+ public:
+  Pool() : thread_([this] { Run(); }) {}
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  static int Post(void* self, void (*run)(void*), void* work) {
+    auto* const pool = static_cast<Pool*>(self);
+    if (pool->refuses) return -EAGAIN;
+    {
+      std::lock_guard<std::mutex> lock(pool->mutex_);
+      pool->works_.emplace_back(run, work);
+    }
+    pool->changed_.notify_all();
+    return 0;
+  }
+
+  std::thread::id id() const { return thread_.get_id(); }
+  std::atomic<bool> refuses{false};
+
+ private:
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return over_ || !works_.empty(); });
+      if (works_.empty()) return;
+      const auto [run, work] = works_.front();
+      works_.pop_front();
+      lock.unlock();
+      run(work);
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::pair<void (*)(void*), void*>> works_;
+  bool over_ = false;
+  std::thread thread_;
+};
+
+struct PooledLoop {
+  Pool pool;
+  Loop loop = NewLoop(CTX_LOOP_THREAD);
+  Ctx root = LoopBackground(loop);
+  PooledLoop() { EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), 0); }
+};
+
+TEST(Executor, Rule24_RunsWhatTheLoopSetsOffAndWhatIsDeferred) {
+  PooledLoop mine;
+  const Scope timed = WithTimeout(mine.root, kMillisecond), scope = WithCancel(mine.root);
+  Callback plain, blocking, deferred, inline_one;
+  plain.Arm(timed, CTX_DEFER);
+  blocking.Arm(timed, CTX_BLOCKING | CTX_DEFER);
+  deferred.Arm(scope, CTX_DEFER);
+  inline_one.Arm(scope);
+  scope.Cancel();
+  ASSERT_TRUE(plain.WaitDrop() && blocking.WaitDrop() && deferred.WaitDrop());
+  EXPECT_EQ(plain.thread(), mine.pool.id());
+  EXPECT_EQ(blocking.thread(), mine.pool.id());
+  EXPECT_EQ(deferred.thread(), mine.pool.id());
+  EXPECT_EQ(inline_one.thread(), std::this_thread::get_id());
+}
+
+TEST(Executor, Rule24_WhatItRefusesTheLoopRuns) {
+  PooledLoop mine;
+  mine.pool.refuses = true;
+  const Scope scope = WithCancel(mine.root);
+  Callback deferred;
+  deferred.Arm(scope, CTX_DEFER);
+  scope.Cancel();
+  ASSERT_TRUE(deferred.WaitDrop());
+  EXPECT_EQ(deferred.thread_name(), "ctx-calls");
+}
+
+TEST(Executor, Rule26_WhatWaitsInItCanBeStopped) {
+  PooledLoop mine;
+  Gate gate;
+  Gate begun;
+  const Scope scope = WithCancel(mine.root);
+  Callback first([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  Callback second;
+  first.Arm(scope, CTX_DEFER);
+  second.Arm(scope, CTX_DEFER);
+  scope.Cancel();
+  ASSERT_TRUE(begun.Wait());
+  EXPECT_EQ(second.StopWait(), 1);
+  EXPECT_EQ(second.drops(), 1);
+  gate.Open();
+  EXPECT_TRUE(first.WaitDrop());
+  EXPECT_EQ(second.runs(), 0);
+}
+
+TEST(Executor, Rule41_IsRefusedWhereItComesTooLateOrHasNothingToDo) {
+  const VirtualLoop test;
+  const ManualLoop manual;
+  Pool pool;
+  EXPECT_EQ(ctx_loop_set_executor(test.loop, Pool::Post, &pool), -ENOTSUP);
+  EXPECT_EQ(ctx_loop_set_executor(manual.loop, Pool::Post, &pool), -ENOTSUP);
+  EXPECT_EQ(ctx_loop_set_executor(nullptr, Pool::Post, &pool), -EINVAL);
+  const Loop loop = NewLoop(CTX_LOOP_THREAD);
+  EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &pool), -EINVAL);
+  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, nullptr), 0);
+  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), 0);
+  const Ctx root = LoopBackground(loop);
+  const Scope timed = WithTimeout(root, kHour);
+  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), -EBUSY);
+}
+
+}  // namespace
+}  // namespace ctxtest
