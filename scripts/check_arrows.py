@@ -31,7 +31,6 @@ core/life/cancel.cc -> core/watch/wait.h
 core/life/make_node.h -> core/drive/process.h
 core/life/release.cc -> core/watch/cancel_fd.h
 core/life/release.cc -> core/watch/descriptor.h
-core/loop/backlog.cc -> core/watch/callback.h
 core/loop/loop.cc -> core/life/cancel.h
 core/loop/signals_linux.cc -> core/life/make_node.h
 core/loop/sources.cc -> core/life/make_node.h

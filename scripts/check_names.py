@@ -22,7 +22,7 @@ BINDINGS = {"C++": ("bindings/cpp/include/ctx", ["*.hpp"], ["*.hpp"]),
             "Rust": ("bindings/rust/libctx/src", ["*.rs"], ["*.rs"])}
 
 # Functions that a page promises, and that are still to be written. This list may only shrink.
-COMING = {"ctx_shutdown", "ctx_loop_set_executor"}
+COMING = set()
 
 
 def read(path):

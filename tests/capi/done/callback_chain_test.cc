@@ -170,7 +170,7 @@ TEST(CallbackChain, Rule05_WakesBeforeItReturns) {
 }
 
 // A thread that is canceled by pthread_cancel() goes on until its callbacks are through.
-TEST(CallbackChain, Rule24_AThreadIsNotCanceledWithinItsCallbacks) {
+TEST(CallbackChain, Rule52_AThreadIsNotCanceledWithinItsCallbacks) {
   const Scope scope = WithCancel(ctx_background());
   std::atomic<bool> returned{false};
   Callback first([](ctx_t*) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 24: callbacks on threads of the library have the signal mask of the thread that started the loop;
+// Rule 50: callbacks on threads of the library have the signal mask of the thread that started the loop;
 // and no thread of the library blocks the signals of faults.
 #include <signal.h>
 #include <spawn.h>
@@ -32,7 +32,7 @@ void Block(int signal) {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-TEST(CallMask, Rule24_BetweenCallbacksTheLaneBlocksAllButFaults) {
+TEST(CallMask, Rule50_BetweenCallbacksTheLaneBlocksAllButFaults) {
   const Scope scope = WithTimeout(ctx_background(), kMillisecond);
   Callback lane;
   lane.Arm(scope, CTX_DEFER | CTX_BLOCKING);
@@ -60,7 +60,7 @@ void CallbacksHaveTheMaskOfWhoStartedTheLoop() {
     EXPECT_EQ(sigismember(&mask, SIGUSR1), 0);
   }
 }
-TEST(CallMask, Rule24_CallbacksHaveTheMaskOfWhoStartedTheLoop) {
+TEST(CallMask, Rule50_CallbacksHaveTheMaskOfWhoStartedTheLoop) {
   CTX_IN_NEW_PROCESS(CallbacksHaveTheMaskOfWhoStartedTheLoop());
 }
 
@@ -79,7 +79,7 @@ void AChildThatACallbackStartsCanBeEnded() {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
-TEST(CallMask, Rule24_AChildThatACallbackStartsCanBeEnded) {
+TEST(CallMask, Rule50_AChildThatACallbackStartsCanBeEnded) {
   CTX_IN_NEW_PROCESS(AChildThatACallbackStartsCanBeEnded());
 }
 
@@ -102,7 +102,7 @@ void SignalsThatContextsWaitForStayBlocked() {
     EXPECT_EQ(sigismember(&mask, SIGUSR2), 0);
   }
 }
-TEST(CallMask, Rule35_SignalsThatContextsWaitForStayBlocked) {
+TEST(CallMask, Rule50_SignalsThatContextsWaitForStayBlocked) {
   CTX_IN_NEW_PROCESS(SignalsThatContextsWaitForStayBlocked());
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 45: ctx_shutdown() ends the contexts of the default loop, runs what waits, and joins the threads. Each
+// Rule 51: ctx_shutdown() ends the contexts of the default loop, runs what waits, and joins the threads. Each
 // case needs a process of its own: it is the end of the default loop.
 #include "support/callback.h"
 #include "support/handles.h"
@@ -27,7 +27,7 @@ void EndsContextsRunsCallbacksAndJoinsThreads() {
   EXPECT_EQ(blocking.drops(), 1);
   EXPECT_EQ(ThreadCount(), before);
 }
-TEST(Shutdown, Rule45_EndsContextsRunsCallbacksAndJoinsThreads) {
+TEST(Shutdown, Rule51_EndsContextsRunsCallbacksAndJoinsThreads) {
   CTX_IN_NEW_PROCESS(EndsContextsRunsCallbacksAndJoinsThreads());
 }
 
@@ -43,7 +43,7 @@ void AfterItContextsAreBornDoneAndNoThreadStarts() {
   EXPECT_EQ(deferred.Arm(late, CTX_DEFER), -ESHUTDOWN);
   EXPECT_EQ(ThreadCount(), before);
 }
-TEST(Shutdown, Rule45_AfterItContextsAreBornDoneAndNoThreadStarts) {
+TEST(Shutdown, Rule51_AfterItContextsAreBornDoneAndNoThreadStarts) {
   CTX_IN_NEW_PROCESS(AfterItContextsAreBornDoneAndNoThreadStarts());
 }
 
@@ -56,7 +56,7 @@ void OfAProgramThatStartedNothing() {
   EXPECT_EQ(callback.thread(), std::this_thread::get_id());
   EXPECT_EQ(ThreadCount(), before);
 }
-TEST(Shutdown, Rule45_OfAProgramThatStartedNothing) {
+TEST(Shutdown, Rule51_OfAProgramThatStartedNothing) {
   CTX_IN_NEW_PROCESS(OfAProgramThatStartedNothing());
 }
 
@@ -77,7 +77,7 @@ void KeepsItsLimitAndGoesOnLater() {
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(blocks.drops(), 1);
 }
-TEST(Shutdown, Rule45_KeepsItsLimitAndGoesOnLater) {
+TEST(Shutdown, Rule51_KeepsItsLimitAndGoesOnLater) {
   CTX_IN_NEW_PROCESS(KeepsItsLimitAndGoesOnLater());
 }
 
@@ -97,7 +97,7 @@ void WaitsForTheLaneToo() {
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(blocks.drops(), 1);
 }
-TEST(Shutdown, Rule45_WaitsForTheLaneToo) { CTX_IN_NEW_PROCESS(WaitsForTheLaneToo()); }
+TEST(Shutdown, Rule51_WaitsForTheLaneToo) { CTX_IN_NEW_PROCESS(WaitsForTheLaneToo()); }
 
 void FromSeveralThreadsAtOnce() {
   const size_t before = ThreadCount();
@@ -109,7 +109,7 @@ void FromSeveralThreadsAtOnce() {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ThreadCount(), before);
 }
-TEST(Shutdown, Rule45_FromSeveralThreadsAtOnce) { CTX_IN_NEW_PROCESS(FromSeveralThreadsAtOnce()); }
+TEST(Shutdown, Rule51_FromSeveralThreadsAtOnce) { CTX_IN_NEW_PROCESS(FromSeveralThreadsAtOnce()); }
 
 void IsRefusedWhereItWouldWaitForItself() {
   const Scope scope = WithCancel(ctx_background());
@@ -124,7 +124,7 @@ void IsRefusedWhereItWouldWaitForItself() {
   EXPECT_EQ(deferred, -EDEADLK);
   EXPECT_EQ(ctx_shutdown(-1), -EINVAL);
 }
-TEST(Shutdown, Rule45_IsRefusedWhereItWouldWaitForItself) {
+TEST(Shutdown, Rule51_IsRefusedWhereItWouldWaitForItself) {
   CTX_IN_NEW_PROCESS(IsRefusedWhereItWouldWaitForItself());
 }
 
@@ -138,7 +138,7 @@ void OfADefaultLoopThatTheProgramDrives() {
   EXPECT_EQ(deferred.drops(), 1);
   EXPECT_EQ(ctx_err(scope), CTX_CANCELED);
 }
-TEST(Shutdown, Rule45_OfADefaultLoopThatTheProgramDrives) {
+TEST(Shutdown, Rule51_OfADefaultLoopThatTheProgramDrives) {
   CTX_IN_NEW_PROCESS(OfADefaultLoopThatTheProgramDrives());
 }
 
