@@ -107,10 +107,10 @@ bool Loop::run_one(Turn* turn, size_t* left) {
 // rest is its parent's. A thread of the library's gives its mask.
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
-  if (mask != nullptr) mask->open(*this);
   Turn turn;
-  while (turn.is_ours() && (run_one(&turn, &callbacks) || backlog_.run_release())) {
-  }
+  do {
+    if (mask != nullptr) mask->open(*this);  // each time: more signals may be waited for by now
+  } while ((run_one(&turn, &callbacks) || backlog_.run_release()) && turn.is_ours());
 }
 
 void Loop::run_all(CallMask* mask) { run_some(SIZE_MAX, mask); }

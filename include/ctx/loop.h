@@ -171,7 +171,8 @@ CTX_API int ctx_with_fd(ctx_t *parent, int fd, uint32_t poll_events, ctx_t **ret
  * alone again.
  *
  * No handler is changed. The signals must be blocked in every thread of the process, which is checked
- * for the calling one, and must be sent to the process, not to one of its threads.
+ * for the calling one, and must be sent to the process, not to one of its threads. Block them before the
+ * library starts threads: a callback that runs meanwhile keeps the mask that it began with.
  *
  * @param signals n signals, at least one; none of them invalid, SIGKILL, SIGSTOP or unblocked, else
  *                -EINVAL.
