@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Shows that every gate of .ci/run can fail: scripts/gates.py [WORD...], by `./dev gates`.
+
+A gate that nobody has seen fail may have stopped looking. For each one this plants a violation into a copy of the
+tree, in build/gates, and runs that gate as `./dev` does, with no more built and tested than it needs: first
+without the violation, when it must pass, and then with it, when it must fail and say why. WORDs choose gates by
+their names. Every step of `./dev check` and `./dev docs` must have its gate here.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPY, SHIMS = ROOT / "build/gates/tree", ROOT / "build/gates/bin"
+
+ONE_FILE = "CMakeFiles/ctx.dir/core/base/alloc.cc.o"
+ALLOC, ALLOC_END = "core/base/alloc.cc", "}  // namespace ctxcore"
+ALLOCATE = "{ return std::malloc(size); }"
+ONE_CASE = r"^value\.Value\.Rule29_TheNearestWins$"
+DOCS = "manual in build/docs/html/index.html\nnames and links of the manual"
+RULES = len(re.findall("^### Rule ", (ROOT / "docs/rules.md").read_text(encoding="utf-8"), flags=re.M))
+
+
+@dataclasses.dataclass
+class Gate:
+    name: str      # what is held
+    planted: str   # what violates it
+    edits: list    # [(file, text that is there, what it becomes)]; an empty text stands for the file's end
+    says: str      # how the gate tells
+    command: str   # of dev: check, test, sanitize or docs
+    steps: str     # those steps of the command that are run, by the names that dev gives them
+    build: str = ONE_FILE  # what of the tree is built
+    tests: str = "^$"      # what of the tests is run
+
+
+def check(name, step, planted, edits, says):
+    return Gate(name, planted, edits, says, "check", step)
+
+
+def release(name, planted, edits, says, build, tests):
+    return Gate(name, planted, edits, says, "test", "build release\ntest release", build, tests)
+
+
+def sanitized(preset, name, planted, edits, says, build, tests):
+    return Gate(name, planted, edits, says, "sanitize", f"build {preset}\ntest {preset}", build, tests)
+
+
+GATES = [
+    check("format", "formatting", "two spaces in core/base/alloc.cc",
+          [(ALLOC, "", "int  planted;\n")], r"alloc\.cc:\d+:\d+: error: code should be clang-formatted"),
+    check("arrows", "who may include whom", "core/base includes core/drive",
+          [(ALLOC, "#include <cstdlib>\n", '#include <cstdlib>\n\n#include "core/drive/process.h"\n')],
+          r"alloc\.cc:\d+: includes core/drive/process\.h"),
+    check("rules: a test's", "rules and targets against what cites them", "a test of a rule 999",
+          [("tests/capi/value/value_test.cc", "", "TEST(Value, Rule999_Planted) {}\n")], r"there is no rule 999"),
+    check("rules: a heading's", "rules and targets against what cites them", "a rule without a test",
+          [("docs/rules.md", "", f"\n### Rule {RULES + 1}: Planted\n\nNobody tests it.\n")], r"rule \d+ has no test"),
+    check("names: Rust", "names of the public functions", "ctx_todo is not declared for Rust",
+          [("bindings/rust/libctx-sys/src/functions.rs", "pub fn ctx_todo(", "pub fn todo(")],
+          r"functions\.rs: ctx_todo is missing"),
+    check("names: the table", "names of the public functions", "ctx_todo has no row in bindings/README.md",
+          [("bindings/README.md", "| `ctx_todo` |", "| `todo` |")], r"bindings/README\.md: ctx_todo is missing"),
+    check("warnings of gcc", "gcc, warnings as errors", "a local variable that is not used",
+          [(ALLOC, ALLOC_END, "int planted() {\n  int unused;\n  return 0;\n}\n" + ALLOC_END)],
+          r"error: unused variable .unused."),
+    check("warnings of clang", "clang with thread-safety analysis, warnings as errors",
+          "a private field that is not used, of which gcc says nothing",
+          [(ALLOC, ALLOC_END, "class Planted {\n  int unused_ = 0;\n};\n" + ALLOC_END)],
+          r"error: private field 'unused_' is not used"),
+    check("thread-safety analysis", "clang with thread-safety analysis, warnings as errors",
+          "a guarded field that is read without its lock",
+          [(ALLOC, "#include <cstdlib>\n", '#include <cstdlib>\n\n#include "core/base/lock.h"\n'),
+           (ALLOC, ALLOC_END, "struct Planted {\n  Lock lock;\n  int guarded CTX_GUARDED_BY(lock) = 0;\n"
+            "  int read() { return guarded; }\n};\n" + ALLOC_END)],
+          r"error: reading variable 'guarded' requires holding lock"),
+    # The first of those that take the library, as it leaves none behind.
+    release("symbols: libc alone", "core uses a function of libm",
+            [(ALLOC, "#include <cstdlib>\n", "#include <cmath>\n#include <cstdlib>\n"),
+             (ALLOC, ALLOCATE, "{ return std::malloc(size + (std::cos(size) > 2)); }")],
+            r"undefined reference to `cos'", "ctx", r"^abi\.needed$"),
+    release("symbols: in the map", "ctx_todo is taken out of cmake/libctx.map",
+            [("cmake/libctx.map", "    ctx_todo;\n", "")],
+            r"in headers but not in version script: \['ctx_todo'\]", "ctx", r"^abi\.exports$"),
+    release("symbols: in the headers", "cmake/libctx.map exports what is nowhere",
+            [("cmake/libctx.map", "    ctx_todo;\n", "    ctx_todo;\n    ctx_planted;\n")],
+            r"in version script but not in headers: \['ctx_planted'\]", "ctx", r"^abi\.exports$"),
+    release("headers alone", "value.h forgets to include types.h",
+            [("include/ctx/value.h", "#include <ctx/types.h>\n", "")],
+            r"header_value_alone_c99.*Failed", ONE_FILE, r"^abi\.header_value_alone_c99$"),
+    Gate("manual: comments", "ctx_now() has no comment",
+         [("include/ctx/context.h", "/** Now, on the clock", "/* Now, on the clock")],
+         r"ctx_now.* is not documented", "docs", DOCS),
+    Gate("manual: anchors", "value.h is in no group",
+         [("include/ctx/value.h", " * @{\n", ""), ("include/ctx/value.h", "/** @} */\n", "")],
+         r"ctx_with_value: it has no place", "docs", DOCS),
+    Gate("manual: links", "the README links to a page that is not there",
+         [("README.md", "](CONTRIBUTING.md)", "](docs/planted.md)")],
+         r"unable to resolve reference to 'planted'", "docs", DOCS),
+    sanitized("asan", "AddressSanitizer", "core allocates one byte less than it uses",
+              [(ALLOC, ALLOCATE, "{ return std::malloc(size - 1); }")],
+              r"ERROR: AddressSanitizer: heap-buffer-overflow", "test_value", ONE_CASE),
+    sanitized("asan", "UndefinedBehaviorSanitizer", "a sum of two ints that is too large",
+              [(ALLOC, ALLOCATE, "{ return std::malloc(size + (int(size) + 0x7fffffff == 0)); }")],
+              r"runtime error: signed integer overflow", "test_value", ONE_CASE),
+    sanitized("tsan", "ThreadSanitizer", "two threads write a plain variable",
+              [(ALLOC, f"void* allocate(size_t size) {ALLOCATE}",
+                "static int planted;\nvoid* allocate(size_t size) { return std::malloc(size + (planted++ == 0)); }")],
+              r"WARNING: ThreadSanitizer: data race", "test_cancel",
+              r"^cancel\.CancelRace\.Rule08_TwoThreadsDerivingWhileAThirdCancels$"),
+    release("leaks", "one in four blocks of memory is not freed",
+            [(ALLOC, "void deallocate(void* memory) {\n", "void deallocate(void* memory) {\n"
+              "  static int planted;\n  if (++planted % 4 == 0) return;\n")],
+            r"Expected: \(LiveBlocks\(\) - blocks\)", "test_fault", r"^fault\.NoMemory\..*Leaks/WithValue$"),
+    release("no test is skipped: a case", "a case skips itself",
+            [("tests/capi/value/value_test.cc", "TEST(Value, Rule29_TheNearestWins) {\n",
+              "TEST(Value, Rule29_TheNearestWins) {\n  GTEST_SKIP();\n")],
+            r"0 passed, 1 failed, 0 skipped", "test_value", ONE_CASE),
+    release("no test is skipped: a tool", "a tool of a test is missing",
+            [("tests/abi/CMakeLists.txt", "", "ctx_add_missing(abi.planted planted)\n")],
+            r"1 passed, 1 failed, 0 skipped", "ctx", r"^abi\.(planted|soname)$"),
+    Gate("no test is skipped: a language", "the tests of a binding skip one",
+         [("build/skips", "", "== skipped: planted\n")], r"3 passed, 1 failed, 0 skipped",
+         "language planted true sh -c 'echo 3 passed; cat build/skips || true'", "test planted"),
+]
+
+# dev's own functions, with the steps that a gate has no need of left out.
+HARNESS = r"""
+. ./dev
+need() { :; }
+bindings() { :; }
+eval "dev_$(declare -f step)"
+step() { if grep -qxF -- "$1" <<<"$GATE_STEPS"; then dev_step "$@"; fi; }
+eval "$GATE_COMMAND"
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
+"""
+SHIM = {"cmake": '[ "$1" != --build ] || set -- "$@" --target $GATE_BUILD', "ctest": 'set -- "$@" -R "$GATE_TESTS"'}
+
+
+def copy_tree():
+    """What is in the tree now, committed or not; files that did not change keep their time, so little is built."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout.split("\0")
+    names = {name for name in listed if name and os.path.lexists(ROOT / name)}
+    for old in [path for path in COPY.rglob("*") if not path.is_dir() or path.is_symlink()] if COPY.exists() else []:
+        name = str(old.relative_to(COPY))
+        if not name.startswith("build/") and name not in names:
+            old.unlink()
+    for name in sorted(names):
+        source, target = ROOT / name, COPY / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            if not os.path.lexists(target):
+                target.symlink_to(os.readlink(source))
+        elif not target.exists() or source.read_bytes() != target.read_bytes():
+            shutil.copy(source, target)
+
+
+def make_shims():
+    SHIMS.mkdir(parents=True, exist_ok=True)
+    for tool, change in SHIM.items():
+        (SHIMS / tool).write_text(f'#!/bin/sh\n{change}\nexec {shutil.which(tool)} "$@"\n')
+        (SHIMS / tool).chmod(0o755)
+
+
+def run(gate):
+    environment = dict(os.environ, CI="1", PATH=f"{SHIMS}:{os.environ['PATH']}", GATE_STEPS=gate.steps,
+                       GATE_COMMAND=gate.command, GATE_BUILD=gate.build, GATE_TESTS=gate.tests)
+    began = time.monotonic()
+    done = subprocess.run(["bash", "-c", HARNESS], cwd=COPY, env=environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return done.returncode, done.stdout, time.monotonic() - began
+
+
+def plant(edits):
+    """Makes the edits; the texts that were there, to be put back."""
+    before = {}
+    for name, old, new in edits:
+        path = COPY / name
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        before.setdefault(path, text)
+        assert not old or text.count(old) == 1, f"{name} has no longer exactly one {old!r}: mend scripts/gates.py"
+        path.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
+    return before
+
+
+def try_gate(gate):
+    """(whether the gate caught it, how, seconds)."""
+    code, output, _ = run(gate)
+    if code != 0:
+        return False, f"it fails without a violation:\n{output}", 0
+    before = plant(gate.edits)
+    try:
+        code, output, seconds = run(gate)
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+    match = re.search(rf"^.*{gate.says}.*$", output, flags=re.M)
+    if code == 0:
+        return False, f"it passes:\n{output}", seconds
+    if not match:
+        return False, f"it fails, but not with {gate.says}:\n{output}", seconds
+    return True, match[0].strip().replace(f"{COPY}/", ""), seconds
+
+
+def untried():
+    """The steps of dev that no gate here tries."""
+    dev = (ROOT / "dev").read_text(encoding="utf-8")
+    commands = re.search(r'/dev" (.*)', (ROOT / ".ci/run").read_text(encoding="utf-8"))[1].split()
+    bodies = [re.search(rf"^{command}\(\) {{.*?^}}", dev, flags=re.S | re.M)[0] for command in commands]
+    steps = re.findall(r'verdict "([^"]+)"', "\n".join(bodies))
+    assert steps, "dev has no steps?"
+    return [step for step in steps if not any(step in gate.steps.split("\n") for gate in GATES)]
+
+
+def main():
+    chosen = [gate for gate in GATES if not sys.argv[1:] or any(word in gate.name for word in sys.argv[1:])]
+    copy_tree()
+    make_shims()
+    failures = [f"no gate here tries the step '{step}' of dev" for step in untried()]
+    print(f"{'gate':<30}  {'planted violation':<60}  {'s':>4}  how it was caught")
+    for gate in chosen:
+        caught, how, seconds = try_gate(gate)
+        how = how if caught else f"NOT CAUGHT: {how}"
+        print(f"{gate.name:<30}  {gate.planted:<60}  {seconds:>4.0f}  {how}", flush=True)
+        if not caught:
+            failures.append(f"{gate.name}: not caught")
+    print("\n".join(failures) or f"{len(chosen)} violations, each caught")
+    return bool(failures) or not chosen
+
+
+sys.exit(main())
