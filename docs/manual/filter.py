@@ -59,7 +59,10 @@ def page(path):
         return f"[{text}](@ref {target})" if target else text
 
     def code(match):
-        return f"<code>#{match[1]}</code>" if match[1] in functions else match[0]
+        name = match[1].removesuffix("()")
+        if name in functions:
+            return f"<code>#{name}</code>"
+        return f"`{match[0]}`" if "'" in match[1] else match[0]  # which Doxygen else takes for an end of the code
 
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("```"):
@@ -70,7 +73,7 @@ def page(path):
             first = False
         elif not fenced:
             line = re.sub(r"\[([^\]]*)\]\(([^)]+)\)", link, line)
-            line = re.sub(r"`(\w+)(?:\(\))?`", code, line)
+            line = re.sub(r"`([^`]+)`", code, line)
         yield line
 
 
