@@ -4,12 +4,12 @@
 #include <climits>
 
 #include "capi/handles.h"
-#include "core/drive/process.h"
 #include "core/life/derive.h"
 #include "core/life/describe.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
+#include "core/loop/roots.h"
 
 using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 using ctxcore::kForever;

@@ -5,8 +5,9 @@
 #include <poll.h>
 
 #include "capi/handles.h"
-#include "core/drive/process.h"
 #include "core/life/cancel.h"
+#include "core/life/derive_source.h"
+#include "core/loop/roots.h"
 #include "core/loop/signals.h"
 #include "core/loop/sources.h"
 #include "core/watch/cancel_fd.h"

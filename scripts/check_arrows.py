@@ -22,18 +22,7 @@ SOURCES = {".c", ".cc", ".h", ".hpp"}
 
 # <file> -> <what it includes>, one a line.
 EXCEPTIONS = """
-core/life/cancel.cc -> core/drive/process.h
-core/life/cancel.cc -> core/watch/callback.h
-core/life/cancel.cc -> core/watch/cancel_fd.h
-core/life/cancel.cc -> core/watch/descriptor.h
-core/life/cancel.cc -> core/watch/queue.h
-core/life/cancel.cc -> core/watch/wait.h
-core/life/make_node.h -> core/drive/process.h
-core/life/release.cc -> core/watch/cancel_fd.h
-core/life/release.cc -> core/watch/descriptor.h
 core/loop/loop.cc -> core/life/cancel.h
-core/loop/signals_linux.cc -> core/life/make_node.h
-core/loop/sources.cc -> core/life/make_node.h
 """
 
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "core/drive/process.h"
-
 #include <pthread.h>
 
 #include "core/loop/lane.h"
 #include "core/loop/loop.h"
+#include "core/loop/roots.h"
 #include "core/loop/signals.h"
 #include "core/loop/turn.h"
 #include "core/system/thread.h"

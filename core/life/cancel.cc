@@ -4,17 +4,13 @@
 #include <algorithm>
 
 #include "core/base/check.h"
-#include "core/drive/process.h"
+#include "core/life/call_back.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
+#include "core/loop/roots.h"
 #include "core/loop/turn.h"
 #include "core/tree/observer.h"
-#include "core/watch/callback.h"
-#include "core/watch/cancel_fd.h"
-#include "core/watch/descriptor.h"
-#include "core/watch/queue.h"
-#include "core/watch/wait.h"
 
 namespace ctxcore {
 
@@ -239,6 +235,19 @@ class Walk {
     }
   }
 
+  // True for a waker, which leaves the list and will be run. Any other callback's turn comes when everything
+  // is woken.
+  bool take_waker(Node* node, Callback* callback) CTX_REQUIRES(observers_lock(node)) {
+    if (callback->is(Callback::kWaker)) {
+      unlink(node->observers, callback);
+      if (callback->claim(Callback::armed)) push_back(wakers_, callback);
+      return true;
+    }
+    const bool pushed = callbacks_ == Callbacks::queued || callback->is(Callback::kDefer);
+    (pushed ? pushes_ : calls_) = true;
+    return false;
+  }
+
   // Tells whom it may concern that the node is done; true if there are callbacks left, for a later turn.
   bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
@@ -253,40 +262,12 @@ class Walk {
       more = link != last;
       Link* const following = link->next;
       auto* observer = static_cast<Observer*>(link);
-      switch (observer->type) {
-        case Observer::Type::descriptor:
-          static_cast<Descriptor*>(observer)->signal();
-          break;
-        case Observer::Type::cancel_fd:
-          node->loop->unwatch(static_cast<CancelFd*>(observer));
-          break;
-        case Observer::Type::waiter:
-          unlink(node->observers, observer);
-          static_cast<WaitEntry*>(observer)->waiter->wake();
-          break;
-        case Observer::Type::entry:
-          unlink(node->observers, observer);
-          static_cast<Entry*>(observer)->post();
-          break;
-        case Observer::Type::grace:
-          unlink(node->observers, observer);
-          static_cast<GraceNode*>(observer)->begin();
-          break;
-        case Observer::Type::callback: {
-          auto* const callback = static_cast<Callback*>(observer);
-          if (callback->is(Callback::kWaker)) {
-            unlink(node->observers, callback);
-            if (callback->claim(Callback::armed)) push_back(wakers_, callback);
-            break;
-          }
-          // Its turn comes when everything is woken.
-          in_order = in_order && observer->rank >= rank;
-          rank = observer->rank;
-          callbacks = true;
-          (callbacks_ == Callbacks::queued || callback->is(Callback::kDefer) ? pushes_ : calls_) =
-              true;
-          break;
-        }
+      if (observer->type != Observer::Type::callback) {
+        tell(node, observer);
+      } else if (!take_waker(node, static_cast<Callback*>(observer))) {
+        in_order = in_order && observer->rank >= rank;
+        rank = observer->rank;
+        callbacks = true;
       }
       link = following;
     }

@@ -12,8 +12,8 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
-#include "core/drive/process.h"
 #include "core/loop/loop.h"
+#include "core/loop/roots.h"
 #include "core/tree/node.h"
 
 namespace ctxcore {

@@ -16,8 +16,6 @@
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
 #include "core/tree/context.h"
-#include "core/watch/cancel_fd.h"
-#include "core/watch/descriptor.h"
 
 namespace ctxcore {
 
@@ -55,7 +53,7 @@ class Remains {
 
   void dispose() {
     if (family_) {
-      free_standing_observers(memory_);
+      free_standing(memory_);
       memory_->children.free_all();
     }
     unref(own_);
@@ -72,12 +70,6 @@ class Remains {
 
 enum class Fate { free, kept, pinned };
 
-// Takes a node's cancel descriptor away from the loop; false if the loop has pinned the node by it.
-bool unwatch_cancel_fd(Node* node) CTX_REQUIRES(observers_lock(node)) {
-  Observer* const found = find_standing(node, Observer::Type::cancel_fd);
-  return found == nullptr || node->loop->unwatch_last(static_cast<CancelFd*>(found));
-}
-
 // With one reference left, and nobody but children, the loop and their last releases to find the node:
 // what becomes of it. If children keep it, the last reference is given up here.
 [[gnu::noinline]] Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
@@ -89,7 +81,7 @@ bool unwatch_cancel_fd(Node* node) CTX_REQUIRES(observers_lock(node)) {
     uint32_t one = 1;
     fate = node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
                                                                                  : Fate::pinned;
-  } else if (node->refs.load(std::memory_order_acquire) != 1 || !unwatch_cancel_fd(node)) {
+  } else if (node->refs.load(std::memory_order_acquire) != 1 || !leave_loop(node)) {
     fate = Fate::pinned;  // by the loop, or by another release that found it empty
   }
   children.unlock_all();

@@ -41,6 +41,9 @@ struct SignalNode : Node, Link {
 // this thread, as those that cannot be blocked never are.
 uint64_t signals_of(const int* numbers, size_t count);
 
+// Has the signals end the node, unless it is done already. 0 or a negative errno.
+int list_signals(SignalNode* node);
+
 void remove_signals(SignalNode* node);       // does nothing if it is not listed
 bool remove_signals_last(SignalNode* node);  // the same if it has one reference; else returns false
 
@@ -50,9 +53,6 @@ uint64_t signals_waited_for();
 void receive_signals(Loop& reader);
 
 void forget_signals();  // in a forked child
-
-// Derives a node that ends with a signal.
-int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret);
 
 }  // namespace ctxcore
 

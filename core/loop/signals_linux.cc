@@ -9,7 +9,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/text.h"
-#include "core/life/make_node.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
 
@@ -77,17 +76,6 @@ void unlist(SignalNode* node) CTX_REQUIRES(registry.lock) {
   if (count(node->signals, -1)) take_waited_for();
 }
 
-int list(SignalNode* node) {
-  Guard guard(registry.lock);
-  if (error_of(node) != 0) return 0;
-  push_back(registry.nodes, node);
-  node->listed = true;
-  int result = count(node->signals, 1) ? take_waited_for() : 0;
-  if (result == 0) result = node->loop->watch_signals(registry.fd);
-  if (result < 0) unlist(node);
-  return result;
-}
-
 // Takes the nodes that wait for a signal off the list, pinned.
 void take(int signal, uint32_t sender, uint32_t user, bool sent, Link*& taken)
     CTX_REQUIRES(registry.lock) {
@@ -120,6 +108,17 @@ uint64_t signals_of(const int* numbers, size_t count) {
     signals |= bit(numbers[i]);
   }
   return signals;
+}
+
+int list_signals(SignalNode* node) {
+  Guard guard(registry.lock);
+  if (error_of(node) != 0) return 0;
+  push_back(registry.nodes, node);
+  node->listed = true;
+  int result = count(node->signals, 1) ? take_waited_for() : 0;
+  if (result == 0) result = node->loop->watch_signals(registry.fd);
+  if (result < 0) unlist(node);
+  return result;
 }
 
 void remove_signals(SignalNode* node) {
@@ -159,27 +158,6 @@ void forget_signals() CTX_UNCHECKED_LOCKING {
   if (registry.fd >= 0) close(registry.fd);
   ::new (&registry) Registry;
   waited_for.store(0, std::memory_order_relaxed);
-}
-
-int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret) {
-  Node* const above = node_of(parent);
-  Loop* const loop = family_loop(above);
-  if (const int result = loop->start_watching(); result < 0) return result;
-  Cause* const reason = make_blank_cause(kSignalText);
-  if (reason == nullptr) return -ENOMEM;
-  SignalNode* node = nullptr;
-  int result = make_node(parent, Kind::signal, refs, &node, above->deadline, signals, reason);
-  if (result < 0) {
-    unref(reason);
-    return result;
-  }
-  result = list(node);
-  if (result < 0) {
-    give_up(node, refs);
-    return result;
-  }
-  *ret = node;
-  return 0;
 }
 
 }  // namespace ctxcore

@@ -9,7 +9,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/text.h"
-#include "core/life/make_node.h"
 #include "core/loop/loop.h"
 
 namespace ctxcore {
@@ -20,13 +19,6 @@ constexpr uint32_t kAlways = POLLERR | POLLHUP;  // told whatever was asked for
 
 uint64_t id_of(int fd, uint32_t serial) {
   return uint64_t{serial} << 32 | static_cast<uint32_t>(fd);
-}
-
-bool is_open(int fd) {
-  const int saved = errno;
-  const bool open = fcntl(fd, F_GETFD) >= 0;
-  errno = saved;
-  return open;
 }
 
 uint32_t wanted_of(Link* first) {
@@ -144,27 +136,5 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
 }
 
 void Sources::free_all() CTX_UNCHECKED_LOCKING { deallocate(places_); }
-
-int derive_fd(Context* parent, int fd, uint32_t events, uint32_t refs, Node** ret) {
-  if (!is_open(fd)) return -EBADF;
-  Node* const above = node_of(parent);
-  Loop* const loop = family_loop(above);
-  if (const int result = loop->start_watching(); result < 0) return result;
-  Cause* const reason = make_blank_cause(kEventsText);
-  if (reason == nullptr) return -ENOMEM;
-  FdNode* node = nullptr;
-  int result = make_node(parent, Kind::fd, refs, &node, above->deadline, fd, events, reason);
-  if (result < 0) {
-    unref(reason);
-    return result;
-  }
-  result = loop->watch(node);
-  if (result < 0) {
-    give_up(node, refs);
-    return result;
-  }
-  *ret = node;
-  return 0;
-}
 
 }  // namespace ctxcore

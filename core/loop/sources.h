@@ -86,9 +86,6 @@ class Sources {
   size_t room_ CTX_GUARDED_BY(lock_) = 0;
 };
 
-// Derives a node that ends with an event on a descriptor.
-int derive_fd(Context* parent, int fd, uint32_t events, uint32_t refs, Node** ret);
-
 }  // namespace ctxcore
 
 #endif

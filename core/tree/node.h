@@ -88,7 +88,7 @@ inline bool is_static(const Context* context) {
   return context->parent == nullptr && static_cast<const Node*>(context)->loop == nullptr;
 }
 
-Loop* default_loop();  // process.h
+Loop* default_loop();  // drive/process.cc
 inline Loop* loop_of(const Node* node) {
   return node->loop != nullptr ? node->loop : default_loop();
 }
@@ -105,8 +105,11 @@ inline Lock& observers_lock(Node* node) CTX_LOCK_RETURNED(node->children.first.l
   return node->children.first.lock;
 }
 
-// One of the at most two observers that stand at the head of the list, or nullptr.
+// What watch/ does with observers that are no callbacks, for those below it.
+void tell(Node* node, Observer* observer) CTX_REQUIRES(observers_lock(node));  // its node is done
 Observer* find_standing(Node* node, Observer::Type type) CTX_REQUIRES(observers_lock(node));
+bool leave_loop(Node* node) CTX_REQUIRES(observers_lock(node));  // false if the loop has pinned it
+void free_standing(Node* node);  // of a node that nobody can reach any more
 
 // 0 while live. The acquire pairs with the release in mark(): who sees the error sees its cause.
 inline int error_of(const Node* node) { return node->error.load(std::memory_order_acquire); }

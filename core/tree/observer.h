@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What wants to learn that a node is done. All observers of a node are in one list, in the order they
-// came, and one walk over it serves them: a new kind is a new case in wake() (walk.cc), not a new list.
+// came, and one walk over it serves them: a new kind is a new case in tell() (watch/tell.cc), not a new list.
 //
 // Invariants
 //  1. The list is guarded by observers_lock(node); so is being linked.

@@ -45,6 +45,11 @@ CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)
 CancelFd::CancelFd(Node* ends, const Event& event)
     : Observer(Type::cancel_fd), Source(ends, event.read_end, POLLIN, nullptr), written(event) {}
 
+void discard(CancelFd* descriptor) {
+  descriptor->written.close();
+  deallocate(descriptor);
+}
+
 int open_cancel_fd(Node* node) {
   if (const int result = node->loop->start_watching(); result < 0) return result;
   set_family(node);

@@ -21,6 +21,8 @@ struct CancelFd : Observer, Source {
   Event written;
 };
 
+void discard(CancelFd* descriptor);
+
 // A descriptor to write to, the caller's own; or a negative errno.
 int open_cancel_fd(Node* node);
 

@@ -4,7 +4,6 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
-#include "core/watch/cancel_fd.h"
 
 namespace ctxcore {
 
@@ -12,16 +11,6 @@ namespace {
 
 Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
   return static_cast<Descriptor*>(find_standing(node, Observer::Type::descriptor));
-}
-
-void discard(Descriptor* descriptor) {
-  descriptor->done.close();
-  deallocate(descriptor);
-}
-
-void discard(CancelFd* descriptor) {
-  descriptor->written.close();
-  deallocate(descriptor);
 }
 
 // The node's descriptor, made if need be; nullptr and a negative errno in *error if it is not to be had.
@@ -50,14 +39,9 @@ Descriptor* find_or_make(Node* node, int* error) {
 
 }  // namespace
 
-Observer* find_standing(Node* node, Observer::Type type) {
-  Link* link = node->observers;
-  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
-    auto* observer = static_cast<Observer*>(link);
-    if (observer->type == type) return observer;
-    link = link->next == node->observers ? nullptr : link->next;
-  }
-  return nullptr;
+void discard(Descriptor* descriptor) {
+  descriptor->done.close();
+  deallocate(descriptor);
 }
 
 int descriptor_of(Node* node) {
@@ -72,17 +56,6 @@ int descriptor_of(Node* node) {
     descriptor->signal();
   }
   return descriptor->done.read_end;
-}
-
-void free_standing_observers(Node* node) CTX_UNCHECKED_LOCKING {
-  while (Link* link = pop_front(node->observers)) {
-    auto* observer = static_cast<Observer*>(link);
-    if (observer->type == Observer::Type::descriptor) {
-      discard(static_cast<Descriptor*>(observer));
-    } else {
-      discard(static_cast<CancelFd*>(observer));
-    }
-  }
 }
 
 }  // namespace ctxcore

@@ -26,8 +26,7 @@ struct Descriptor : Observer {
 // The number, or a negative errno: -ENOTSUP for a root, -ENOMEM, and what the system refuses.
 int descriptor_of(Node* node);
 
-// What stands in the list of a node that nobody can reach any more.
-void free_standing_observers(Node* node);
+void discard(Descriptor* descriptor);
 
 }  // namespace ctxcore
 

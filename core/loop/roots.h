@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a process has once: the two roots and the default loop; and how a forked child starts afresh.
+// What a process has once: the two roots and the default loop. They are defined in drive/process.cc, which
+// also starts them afresh in a forked child.
 //
 // Nothing here is made at load but numbers, and nothing is torn down at exit: the threads of a loop may
 // still run then. A fork copies the memory in whatever state other threads have it. The child therefore
@@ -12,8 +13,8 @@
 //  2. It becomes a loop of the caller's under that loop's merge_lock(). Who ends all on that loop closes it
 //     under the same lock, and reads `chosen_loop` in that section: either it finds what hangs on the two
 //     roots, or whoever derives from them afterwards finds the loop closed.
-#ifndef CTX_CORE_DRIVE_PROCESS_H
-#define CTX_CORE_DRIVE_PROCESS_H
+#ifndef CTX_CORE_LOOP_ROOTS_H
+#define CTX_CORE_LOOP_ROOTS_H
 
 #include "core/tree/node.h"
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// What each kind of observer does when its node is done, and with those that stand when it is freed. A new
+// kind of observer is a new case here.
+#include "core/base/alloc.h"
+#include "core/base/check.h"
+#include "core/loop/loop.h"
+#include "core/tree/grace_node.h"
+#include "core/watch/cancel_fd.h"
+#include "core/watch/descriptor.h"
+#include "core/watch/queue.h"
+#include "core/watch/wait.h"
+
+namespace ctxcore {
+
+void tell(Node* node, Observer* observer) {
+  switch (observer->type) {
+    case Observer::Type::descriptor:
+      return static_cast<Descriptor*>(observer)->signal();
+    case Observer::Type::cancel_fd:
+      return node->loop->unwatch(static_cast<CancelFd*>(observer));
+    case Observer::Type::waiter:
+      unlink(node->observers, observer);
+      return static_cast<WaitEntry*>(observer)->waiter->wake();
+    case Observer::Type::entry:
+      unlink(node->observers, observer);
+      return static_cast<Entry*>(observer)->post();
+    case Observer::Type::grace:
+      unlink(node->observers, observer);
+      return static_cast<GraceNode*>(observer)->begin();
+    case Observer::Type::callback:
+      CTX_ASSERT(false);  // the cancel's own work
+  }
+}
+
+Observer* find_standing(Node* node, Observer::Type type) {
+  Link* link = node->observers;
+  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == type) return observer;
+    link = link->next == node->observers ? nullptr : link->next;
+  }
+  return nullptr;
+}
+
+bool leave_loop(Node* node) {
+  Observer* const found = find_standing(node, Observer::Type::cancel_fd);
+  return found == nullptr || node->loop->unwatch_last(static_cast<CancelFd*>(found));
+}
+
+void free_standing(Node* node) CTX_UNCHECKED_LOCKING {
+  while (Link* link = pop_front(node->observers)) {
+    auto* observer = static_cast<Observer*>(link);
+    if (observer->type == Observer::Type::descriptor) {
+      discard(static_cast<Descriptor*>(observer));
+    } else {
+      discard(static_cast<CancelFd*>(observer));
+    }
+  }
+}
+
+}  // namespace ctxcore
