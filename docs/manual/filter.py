@@ -4,7 +4,8 @@
 
 The pages of the repository are written to be read as they are. For the manual each heading gets a name; links
 between pages, to headers and to examples become links of the manual, and so do names of C in `...`. A link to
-what the manual has not becomes a word. In the comments of headers, names of constants become links.
+what the manual has not becomes a word. In the comments of headers, names of constants and of
+headers become links.
 """
 
 import pathlib
@@ -31,6 +32,11 @@ def anchor_of(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def group_of(header):
+    """The group of a header of C."""
+    return "c" if header == "ctx" else header
+
+
 def target_of(page, link):
     """What a link of a page is in the manual; None if it is nothing there."""
     link, _, anchor = link.partition("#")
@@ -40,7 +46,7 @@ def target_of(page, link):
     if path.suffix == ".md":
         return f"{name_of(path)}_{anchor}" if anchor else name_of(path)
     if path.suffix == ".h":
-        return "c" if path.name == "ctx.h" else path.stem
+        return group_of(path.stem)
     if path.name in ("ctx.hpp", "LICENSE"):
         return {"ctx.hpp": "ctx", "LICENSE": "license"}[path.name]
     if path.is_file() and (match := re.search(r"/examples?/(.*)", str(path))):
@@ -81,6 +87,7 @@ def header(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         if re.match(r"\s*(/\*\*|\*|///)", line):
             line = re.sub(r"(?<![#\w])(CTX_[A-Z_]*[A-Z])\b", r"#\1", line)
+            line = re.sub(r"\bctx/(\w+)\.h\b(?! -)", lambda match: f'@ref {group_of(match[1])} "{match[0]}"', line)
         yield line
 
 
