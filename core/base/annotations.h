@@ -16,6 +16,7 @@
 #define CTX_ACQUIRE(...) CTX_ANNOTATE(acquire_capability(__VA_ARGS__))
 #define CTX_TRY_ACQUIRE(...) CTX_ANNOTATE(try_acquire_capability(__VA_ARGS__))
 #define CTX_RELEASE(...) CTX_ANNOTATE(release_capability(__VA_ARGS__))
+#define CTX_ASSERT_CAPABILITY(lock) CTX_ANNOTATE(assert_capability(lock))
 #define CTX_LOCK_RETURNED(lock) CTX_ANNOTATE(lock_returned(lock))
 #define CTX_UNCHECKED_LOCKING CTX_ANNOTATE(no_thread_safety_analysis)
 

@@ -101,6 +101,53 @@ void sort(Link*& first, Before before) {
   }
 }
 
+// The same as a class: a list of Ts, each of which is a Link once. Adding, removing and joining take constant
+// time. It owns nothing.
+template <typename T>
+class Ring {
+ public:
+  constexpr Ring() = default;
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  bool empty() const { return first_ == nullptr; }
+  T* front() const { return static_cast<T*>(first_); }  // nullptr of an empty one
+  T* after(T* item) const {                             // nullptr after the last
+    Link* const link = item;
+    return link->next == first_ ? nullptr : static_cast<T*>(link->next);
+  }
+
+  void push_back(T* item) { ctxcore::push_back(first_, item); }
+  void push_front(T* item) { ctxcore::push_front(first_, item); }
+  void remove(T* item) { unlink(first_, item); }
+  T* pop_front() { return static_cast<T*>(ctxcore::pop_front(first_)); }
+  void take_all(Ring& other) { append(first_, other.first_); }  // to the end
+  void turn() { first_ = first_->next; }                        // the first becomes the last
+
+  // Visits each item that is there now, in order; the visitor may remove the one that it is given.
+  template <typename Visit>
+  void each(Visit visit) const {
+    T* const last = empty() ? nullptr : static_cast<T*>(first_->prev);
+    T* item = front();
+    while (item != nullptr) {
+      T* const following = item == last ? nullptr : static_cast<T*>(static_cast<Link*>(item)->next);
+      visit(*item);
+      item = following;
+    }
+  }
+
+  // Keeps the order of what is equal.
+  template <typename Before>
+  void sort(Before before) {
+    ctxcore::sort(first_, [before](const Link* a, const Link* b) {
+      return before(*static_cast<const T*>(a), *static_cast<const T*>(b));
+    });
+  }
+
+ private:
+  Link* first_ = nullptr;
+};
+
 }  // namespace ctxcore
 
 #endif

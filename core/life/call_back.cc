@@ -8,22 +8,19 @@ namespace ctxcore {
 
 namespace {
 
-// The first callback of a node from `link` on, under the lock; nullptr if there is none.
-Callback* next_callback(Node* node, Link* link) CTX_REQUIRES(observers_lock(node)) {
-  if (link == nullptr) return nullptr;
-  while (static_cast<Observer*>(link)->stands()) {
-    link = link->next;
-    if (link == node->observers) return nullptr;
-  }
-  CTX_ASSERT(static_cast<Observer*>(link)->type == Observer::Type::callback);
-  return static_cast<Callback*>(link);
+// The first callback of a node, under the lock; nullptr if there is none.
+Callback* first_callback(Node* node) CTX_REQUIRES(observers_lock(node)) {
+  Observer* observer = node->observers.front();
+  while (observer != nullptr && observer->stands()) observer = node->observers.after(observer);
+  CTX_ASSERT(observer == nullptr || observer->type == Observer::Type::callback);
+  return static_cast<Callback*>(observer);
 }
 
 // The first callback of a node, off the list and claimed; nullptr if there is none.
 Callback* take_callback(Node* node) {
   Guard guard(observers_lock(node));
-  while (Callback* const callback = next_callback(node, node->observers)) {
-    unlink(node->observers, callback);
+  while (Callback* const callback = first_callback(node)) {
+    node->observers.remove(callback);
     if (callback->claim(Callback::armed)) return callback;  // else it is being stopped
   }
   return nullptr;
@@ -33,21 +30,20 @@ Callback* take_callback(Node* node) {
 
 void push_callbacks(Node* node, bool all) {
   Guard guard(observers_lock(node));
-  Callback* callback = next_callback(node, node->observers);
-  while (callback != nullptr) {
-    Link* const following = callback->next == node->observers ? nullptr : callback->next;
-    if (all || callback->is(Callback::kDefer)) {
-      unlink(node->observers, callback);
-      node->loop->push(callback);
-    }
-    callback = next_callback(node, following);
-  }
+  node->observers.each([node, all](Observer& observer) {
+    observers_lock(node).assert_held();
+    if (observer.stands()) return;
+    auto* const callback = static_cast<Callback*>(&observer);
+    if (!all && !callback->is(Callback::kDefer)) return;
+    node->observers.remove(callback);
+    node->loop->push(callback);
+  });
 }
 
 void leave_to_turn(Node* node) {
   Guard guard(observers_lock(node));
-  while (Callback* const callback = next_callback(node, node->observers)) {
-    unlink(node->observers, callback);
+  while (Callback* const callback = first_callback(node)) {
+    node->observers.remove(callback);
     Turn::push(callback);
   }
 }
@@ -60,13 +56,13 @@ void call_back(Node* node, Turn* turn) {
   }
 }
 
-void run_wakers(Link*& wakers) {
-  if (wakers == nullptr) return;
+void run_wakers(Ring<Callback>& wakers) {
+  if (wakers.empty()) return;
   Turn turn;
   while (turn.is_ours()) {
-    Link* const waker = pop_front(wakers);
+    Callback* const waker = wakers.pop_front();
     if (waker == nullptr) return;
-    turn.run(static_cast<Callback*>(waker));
+    turn.run(waker);
   }
 }
 

@@ -13,7 +13,7 @@ namespace ctxcore {
 void push_callbacks(Node* node, bool all);  // all, or those that are deferred, go to the loop
 void leave_to_turn(Node* node);             // the others go to the turn of this thread
 void call_back(Node* node, Turn* turn);     // the others run here
-void run_wakers(Link*& wakers);             // claimed ones, off their lists
+void run_wakers(Ring<Callback>& wakers);    // claimed ones, off their lists
 
 }  // namespace ctxcore
 

@@ -124,7 +124,7 @@ class Walk {
   // of its own, and these are put in order when all are there: a parent's birth number is the lower one,
   // so every parent that this walk has ended comes before its child, whichever link was found first.
   void mark_merged() {
-    Link* chains = nullptr;
+    Ring<MergedNode> chains;
     for (;;) {
       while (Node* link = links_.pop()) visit_target(static_cast<LinkNode*>(link));
       auto* const node = static_cast<MergedNode*>(merged_.pop());
@@ -133,13 +133,10 @@ class Walk {
       chain.append(node);
       mark_tree(node, chain);
       node->last = chain.last;
-      push_back(chains, node);
+      chains.push_back(node);
     }
-    sort(chains, [](const Link* a, const Link* b) {
-      return static_cast<const MergedNode*>(a)->birth < static_cast<const MergedNode*>(b)->birth;
-    });
-    while (Link* link = pop_front(chains)) {
-      auto* const node = static_cast<MergedNode*>(link);
+    chains.sort([](const MergedNode& a, const MergedNode& b) { return a.birth < b.birth; });
+    while (MergedNode* const node = chains.pop_front()) {
       (later_.first == nullptr ? later_.first : later_.last->next) = node;
       later_.last = node->last;
     }
@@ -152,7 +149,7 @@ class Walk {
     uint32_t cursor = UINT32_MAX;
     do {
       Guard guard(observers_lock(node));
-      *watched = node->observers != nullptr;
+      *watched = !node->observers.empty();
       cursor = mark_chunk(node->children.first, cursor);
     } while (cursor > 0);
     // Only now: a shard made later is filled under its lock by threads that see the error.
@@ -239,8 +236,8 @@ class Walk {
   // is woken.
   bool take_waker(Node* node, Callback* callback) CTX_REQUIRES(observers_lock(node)) {
     if (callback->is(Callback::kWaker)) {
-      unlink(node->observers, callback);
-      if (callback->claim(Callback::armed)) push_back(wakers_, callback);
+      node->observers.remove(callback);
+      if (callback->claim(Callback::armed)) wakers_.push_back(callback);
       return true;
     }
     const bool pushed = callbacks_ == Callbacks::queued || callback->is(Callback::kDefer);
@@ -252,29 +249,21 @@ class Walk {
   bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
-    if (node->observers == nullptr) return false;
-    bool callbacks = false;
-    Link* const last = node->observers->prev;
-    Link* link = node->observers;
     uint32_t rank = 0;
+    bool callbacks = false;
     bool in_order = true;
-    for (bool more = true; more;) {
-      more = link != last;
-      Link* const following = link->next;
-      auto* observer = static_cast<Observer*>(link);
-      if (observer->type != Observer::Type::callback) {
-        tell(node, observer);
-      } else if (!take_waker(node, static_cast<Callback*>(observer))) {
-        in_order = in_order && observer->rank >= rank;
-        rank = observer->rank;
+    node->observers.each([&](Observer& observer) {
+      observers_lock(node).assert_held();
+      if (observer.type != Observer::Type::callback) {
+        tell(node, &observer);
+      } else if (!take_waker(node, static_cast<Callback*>(&observer))) {
+        in_order = in_order && observer.rank >= rank;
+        rank = observer.rank;
         callbacks = true;
       }
-      link = following;
-    }
+    });
     if (!in_order) {
-      sort(node->observers, [](const Link* a, const Link* b) {
-        return static_cast<const Observer*>(a)->rank < static_cast<const Observer*>(b)->rank;
-      });
+      node->observers.sort([](const Observer& a, const Observer& b) { return a.rank < b.rank; });
     }
     return callbacks;
   }
@@ -294,14 +283,14 @@ class Walk {
   Node* const root_;
   const int error_;
   const Callbacks callbacks_;
-  Chain pending_;           // marked, with children that may not be
-  Chain later_;             // what must be visited again, ancestors first
-  Chain links_;             // found, with targets that may be live
-  Chain merged_;            // marked, with children that may not be
-  Link* wakers_ = nullptr;  // claimed
-  bool pushes_ = false;     // there are callbacks for other threads
-  bool calls_ = false;      // and for this one
-  Node* met_ = nullptr;     // what other walks ended that were not through: their roots, or links
+  Chain pending_;          // marked, with children that may not be
+  Chain later_;            // what must be visited again, ancestors first
+  Chain links_;            // found, with targets that may be live
+  Chain merged_;           // marked, with children that may not be
+  Ring<Callback> wakers_;  // claimed
+  bool pushes_ = false;    // there are callbacks for other threads
+  bool calls_ = false;     // and for this one
+  Node* met_ = nullptr;    // what other walks ended that were not through: their roots, or links
 };
 
 // Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where

@@ -18,7 +18,7 @@ bool observe(Node* parent, GraceNode* node) {
   set_family(parent);
   Guard guard(observers_lock(parent));
   if (error_of(parent) != 0) return false;
-  push_back(parent->observers, static_cast<Observer*>(node));
+  parent->observers.push_back(node);
   return true;
 }
 
@@ -35,7 +35,7 @@ void GraceNode::forget_parent() {
   Node* const node = graced();
   if (is_root(node)) return;
   Guard guard(observers_lock(node));
-  if (Observer::linked()) unlink(node->observers, static_cast<Observer*>(this));
+  if (Observer::linked()) node->observers.remove(this);
 }
 
 int derive_grace(Context* parent, int64_t grace, uint32_t refs, Node** ret) {

@@ -10,26 +10,26 @@ void Backlog::push(Callback* callback, Callback::Place place) {
   Guard guard(lock_);
   callback->place = place;  // change() publishes it
   if (!callback->change(Callback::armed, Callback::queued)) return;
-  push_back(callbacks_, callback);
+  callbacks_.push_back(callback);
   ++waiting_;
 }
 
 void Backlog::withdraw(Callback* callback) {
   Guard guard(lock_);
   if (!callback->linked()) return;
-  unlink(callbacks_, callback);
+  callbacks_.remove(callback);
   --waiting_;
 }
 
-void Backlog::push_wakers(Link*& wakers) {
-  if (wakers == nullptr) return;
+void Backlog::push_wakers(Ring<Callback>& wakers) {
+  if (wakers.empty()) return;
   Guard guard(lock_);
-  append(wakers_, wakers);
+  wakers_.take_all(wakers);
 }
 
 void Backlog::push_spent(Callback* callback) {
   Guard guard(lock_);
-  push_back(spent_, callback);
+  spent_.push_back(callback);
 }
 
 void Backlog::push_release(Node* node) {
@@ -39,10 +39,10 @@ void Backlog::push_release(Node* node) {
 }
 
 Callback* Backlog::pop(size_t* left) {
-  if (*left == 0 || callbacks_ == nullptr) return nullptr;
+  if (*left == 0 || callbacks_.empty()) return nullptr;
   --*left;
   --waiting_;
-  return static_cast<Callback*>(pop_front(callbacks_));
+  return callbacks_.pop_front();
 }
 
 Callback* Backlog::take(size_t* left) {
@@ -65,7 +65,7 @@ Callback* Backlog::take_to_post(size_t* left) {
 
 Callback* Backlog::take_waker() {
   Guard guard(lock_);
-  return static_cast<Callback*>(pop_front(wakers_));
+  return wakers_.pop_front();
 }
 
 bool Backlog::run_release() {
@@ -73,7 +73,7 @@ bool Backlog::run_release() {
   Callback* spent = nullptr;
   {
     Guard guard(lock_);
-    spent = static_cast<Callback*>(pop_front(spent_));
+    spent = spent_.pop_front();
     if (spent == nullptr) {
       node = nodes_;
       if (node == nullptr) return false;
@@ -91,7 +91,7 @@ bool Backlog::run_release() {
 
 bool Backlog::any() {
   Guard guard(lock_);
-  return callbacks_ != nullptr || nodes_ != nullptr || spent_ != nullptr;
+  return !callbacks_.empty() || nodes_ != nullptr || !spent_.empty();
 }
 
 size_t Backlog::callbacks() {

@@ -32,7 +32,7 @@ class Backlog {
 
   void push(Callback* callback, Callback::Place place);  // unless a stop has claimed it meanwhile
   void withdraw(Callback* callback);                     // by the stop that claimed it while queued
-  void push_wakers(Link*& wakers);                       // takes the whole list
+  void push_wakers(Ring<Callback>& wakers);              // takes the whole list
   void push_spent(Callback* callback);
   void push_release(Node* node);
 
@@ -49,9 +49,9 @@ class Backlog {
   Callback* pop(size_t* left) CTX_REQUIRES(lock_);
 
   Lock lock_;
-  Link* callbacks_ CTX_GUARDED_BY(lock_) = nullptr;
-  Link* wakers_ CTX_GUARDED_BY(lock_) = nullptr;
-  Link* spent_ CTX_GUARDED_BY(lock_) = nullptr;
+  Ring<Callback> callbacks_ CTX_GUARDED_BY(lock_);
+  Ring<Callback> wakers_ CTX_GUARDED_BY(lock_);
+  Ring<Callback> spent_ CTX_GUARDED_BY(lock_);
   Node* nodes_ CTX_GUARDED_BY(lock_) = nullptr;
   size_t waiting_ CTX_GUARDED_BY(lock_) = 0;  // callbacks
 };

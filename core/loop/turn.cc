@@ -56,7 +56,7 @@ Turn::~Turn() {
   if (is_ours()) {
     TurnTable::Slot& slot = table.of(thread_);
     Guard guard(slot.lock);
-    CTX_ASSERT(callbacks_ == nullptr);
+    CTX_ASSERT(callbacks_.empty());
     Turn** place = &slot.first;
     while (*place != this) place = &(*place)->next_;
     *place = next_;
@@ -80,7 +80,7 @@ void Turn::push(Callback* callback) {
   callback->place = Callback::Place::turn;
   callback->owner = self;  // change() publishes it
   if (!callback->change(Callback::armed, Callback::queued)) return;
-  push_back(turn->callbacks_, callback);
+  turn->callbacks_.push_back(callback);
   turn->pushed_ = true;
 }
 
@@ -89,15 +89,14 @@ void Turn::withdraw(Callback* callback) {
   Guard guard(slot.lock);
   if (!callback->linked()) return;
   // It is linked, so its turn is not over.
-  unlink(TurnTable::find(slot, callback->owner)->callbacks_, callback);
+  TurnTable::find(slot, callback->owner)->callbacks_.remove(callback);
 }
 
 // The next one, claimed; nullptr if there is none.
 Callback* Turn::take() {
   TurnTable::Slot& slot = table.of(thread_);
   Guard guard(slot.lock);
-  while (Link* link = pop_front(callbacks_)) {
-    auto* const callback = static_cast<Callback*>(link);
+  while (Callback* const callback = callbacks_.pop_front()) {
     if (callback->claim(Callback::queued)) return callback;  // else it is being stopped
   }
   pushed_ = false;

@@ -63,7 +63,7 @@ class Turn {
   int cancel_state_ = 0;
   Turn* next_ = nullptr;
   const pthread_t thread_ = pthread_self();
-  Link* callbacks_ = nullptr;
+  Ring<Callback> callbacks_;
 
   friend struct TurnTable;
 };

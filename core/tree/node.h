@@ -56,7 +56,7 @@ struct Node : Context {
   Phase phase;                      // its address is the canceler's handle
   uint32_t slot = 0;                // place in the home shard; guarded by its lock
   Children children;
-  Link* observers CTX_GUARDED_BY(children.first.lock) = nullptr;  // observer.h
+  Ring<Observer> observers CTX_GUARDED_BY(children.first.lock);  // observer.h
   Node* next = nullptr;
 };
 

@@ -24,7 +24,7 @@ bool enlist(Node* node, Callback* callback, Callback** ret) {
   set_family(node);
   Guard guard(observers_lock(node));
   if (error_of(node) != 0) return false;
-  push_back(node->observers, callback);
+  node->observers.push_back(callback);
   publish(callback, ret);
   return true;
 }
@@ -86,7 +86,7 @@ bool stop(Callback* callback) {
     if (state == Callback::armed) {
       Node* const node = node_of(callback->context);
       Guard guard(observers_lock(node));
-      if (callback->linked()) unlink(node->observers, callback);
+      if (callback->linked()) node->observers.remove(callback);
     } else if (state == Callback::queued) {
       if (callback->place == Callback::Place::turn) {
         Turn::withdraw(callback);

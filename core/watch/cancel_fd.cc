@@ -36,7 +36,7 @@ CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)
     deallocate(made);
     return nullptr;
   }
-  push_front(node->observers, static_cast<Observer*>(made));
+  node->observers.push_front(made);
   return made;
 }
 

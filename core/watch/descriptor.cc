@@ -30,7 +30,7 @@ Descriptor* find_or_make(Node* node, int* error) {
   {
     Guard guard(observers_lock(node));
     existing = find(node);
-    if (existing == nullptr) push_front(node->observers, made);
+    if (existing == nullptr) node->observers.push_front(made);
   }
   if (existing == nullptr) return made;
   discard(made);

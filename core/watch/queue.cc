@@ -48,18 +48,18 @@ Queue* Queue::create() {
 
 Entry* Queue::take_entry() {
   static_assert(sizeof(void*) != 8 || (sizeof(Entry) == 56 && sizeof(Slab) <= 4096 - 16));
-  if (slabs_ == nullptr || static_cast<Slab*>(slabs_)->free == nullptr) {
+  if (slabs_.empty() || slabs_.front()->free == nullptr) {
     auto* made = make<Slab>(0, this);
     if (made == nullptr) return nullptr;
-    push_front(slabs_, made);
+    slabs_.push_front(made);
   }
-  auto* const slab = static_cast<Slab*>(slabs_);
+  Slab* const slab = slabs_.front();
   auto* const entry = static_cast<Entry*>(slab->free);
   slab->free = entry->next;
   entry->next = nullptr;
   ++slab->used;
   ++used_;
-  if (slab->free == nullptr) slabs_ = slab->next;  // the ring turns: the full one is last now
+  if (slab->free == nullptr) slabs_.turn();  // the full one is last now
   entry->stamp = stamp::make(stamp::kWatch);
   return entry;
 }
@@ -74,19 +74,19 @@ void Queue::give_entry(Entry* entry) {
   --slab->used;
   --used_;
   if (sweeping_) return;
-  if (slab->used == 0 && slabs_->next != slabs_) {
-    unlink(slabs_, slab);
+  if (slab->used == 0 && slab->next != slab) {  // not the only one
+    slabs_.remove(slab);
     deallocate(slab);
   } else if (was_full) {
-    unlink(slabs_, slab);
-    push_front(slabs_, slab);
+    slabs_.remove(slab);
+    slabs_.push_front(slab);
   }
 }
 
 void Queue::push(Entry* entry) {
-  const bool first = posted_ == nullptr;
+  const bool first = posted_.empty();
   entry->state = Entry::posted;
-  push_back(posted_, entry);
+  posted_.push_back(entry);
   if (!first) return;
   if (event_.read_end >= 0) event_.set();
   bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders it
@@ -96,8 +96,8 @@ void Queue::push(Entry* entry) {
 // The entry fires no more. The caller gives its context back afterwards, if it held one.
 void Queue::end_entry(Entry* entry) {
   if (entry->state == Entry::posted) {
-    unlink(posted_, entry);
-    if (posted_ == nullptr && event_.read_end >= 0) event_.clear();
+    posted_.remove(entry);
+    if (posted_.empty() && event_.read_end >= 0) event_.clear();
   }
   entry->state = Entry::over;
   if (!entry->has_handle) give_entry(entry);
@@ -107,7 +107,7 @@ int Queue::descriptor() {
   Guard guard(lock_);
   if (event_.read_end < 0) {
     if (const int result = event_.open(Event::Use::resettable); result < 0) return result;
-    if (posted_ != nullptr) event_.set();
+    if (!posted_.empty()) event_.set();
   }
   return event_.read_end;
 }
@@ -134,7 +134,7 @@ int Queue::add(Context* context, uint64_t token, Watch** ret) {
   {
     Guard guard(observers_lock(node));
     if (error_of(node) == 0) {
-      push_back(node->observers, entry);
+      node->observers.push_back(entry);
       if (ret != nullptr) *ret = entry;  // before the event may be posted
       return 0;
     }
@@ -149,8 +149,8 @@ int Queue::add(Context* context, uint64_t token, Watch** ret) {
 size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
   Guard guard(lock_);
   size_t count = 0;
-  for (; count < room && posted_ != nullptr; ++count) {
-    auto* const entry = static_cast<Entry*>(posted_);
+  for (; count < room && !posted_.empty(); ++count) {
+    Entry* const entry = posted_.front();
     contexts[count] = entry->context;
     events[count] = {entry->token, error_of(node_of(entry->context)), 0};
     end_entry(entry);
@@ -177,7 +177,7 @@ int Queue::sleep(int64_t until_ns) {
   uint32_t rung = 0;
   {
     Guard guard(lock_);
-    if (posted_ != nullptr) return 0;
+    if (!posted_.empty()) return 0;
     ++sleepers_;
     rung = bell_.load(std::memory_order_relaxed);
   }
@@ -203,7 +203,7 @@ bool Queue::disarm(Entry* entry, Node* node) {
   Guard observers(observers_lock(node));
   Guard guard(lock_);
   if (entry->state != Entry::armed) return false;
-  unlink(node->observers, entry);
+  node->observers.remove(entry);
   end_entry(entry);
   return true;
 }
@@ -245,19 +245,20 @@ void Queue::drop_handle(Entry* entry) {
   if (gone) destroy();
 }
 
+// With no lock held: nobody adds a slab any more, or takes one away.
+void Queue::stop_all() CTX_UNCHECKED_LOCKING {
+  slabs_.each([this](Slab& slab) {
+    for (Entry& entry : slab.entries) stop(&entry);
+  });
+}
+
 void Queue::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  Link* first = nullptr;
   {
     Guard guard(lock_);
     sweeping_ = true;
-    first = slabs_;
   }
-  Link* slab = first;
-  while (slab != nullptr) {
-    for (Entry& entry : static_cast<Slab*>(slab)->entries) stop(&entry);
-    slab = slab->next == first ? nullptr : slab->next;
-  }
+  stop_all();
   bool gone = false;
   {
     Guard guard(lock_);
@@ -268,7 +269,7 @@ void Queue::unref() {
 }
 
 void Queue::destroy() CTX_UNCHECKED_LOCKING {
-  while (Link* slab = pop_front(slabs_)) deallocate(static_cast<Slab*>(slab));
+  while (Slab* slab = slabs_.pop_front()) deallocate(slab);
   if (event_.read_end >= 0) event_.close();
   deallocate(this);
 }

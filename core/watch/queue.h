@@ -91,12 +91,13 @@ class Queue {
   bool disarm(Entry* entry, Node* node);
   size_t take_posted(Posted* events, size_t room, Context** contexts);
   int sleep(int64_t until_ns);
+  void stop_all();
   void destroy();
 
   Lock lock_;
-  Link* posted_ CTX_GUARDED_BY(lock_) = nullptr;
-  Link* slabs_ CTX_GUARDED_BY(lock_) = nullptr;  // those with room come first
-  size_t used_ CTX_GUARDED_BY(lock_) = 0;        // entries that are not unused
+  Ring<Entry> posted_ CTX_GUARDED_BY(lock_);
+  Ring<Slab> slabs_ CTX_GUARDED_BY(lock_);  // those with room come first
+  size_t used_ CTX_GUARDED_BY(lock_) = 0;   // entries that are not unused
   uint32_t sleepers_ CTX_GUARDED_BY(lock_) = 0;
   bool sweeping_ CTX_GUARDED_BY(lock_) = false;  // the last handle is gone: slabs stay as they are
   bool swept_ CTX_GUARDED_BY(lock_) = false;     // and nothing is armed or posted any more

@@ -19,13 +19,13 @@ void tell(Node* node, Observer* observer) {
     case Observer::Type::cancel_fd:
       return node->loop->unwatch(static_cast<CancelFd*>(observer));
     case Observer::Type::waiter:
-      unlink(node->observers, observer);
+      node->observers.remove(observer);
       return static_cast<WaitEntry*>(observer)->waiter->wake();
     case Observer::Type::entry:
-      unlink(node->observers, observer);
+      node->observers.remove(observer);
       return static_cast<Entry*>(observer)->post();
     case Observer::Type::grace:
-      unlink(node->observers, observer);
+      node->observers.remove(observer);
       return static_cast<GraceNode*>(observer)->begin();
     case Observer::Type::callback:
       CTX_ASSERT(false);  // the cancel's own work
@@ -33,11 +33,10 @@ void tell(Node* node, Observer* observer) {
 }
 
 Observer* find_standing(Node* node, Observer::Type type) {
-  Link* link = node->observers;
-  while (link != nullptr && static_cast<Observer*>(link)->stands()) {
-    auto* observer = static_cast<Observer*>(link);
+  Observer* observer = node->observers.front();
+  while (observer != nullptr && observer->stands()) {
     if (observer->type == type) return observer;
-    link = link->next == node->observers ? nullptr : link->next;
+    observer = node->observers.after(observer);
   }
   return nullptr;
 }
@@ -48,8 +47,7 @@ bool leave_loop(Node* node) {
 }
 
 void free_standing(Node* node) CTX_UNCHECKED_LOCKING {
-  while (Link* link = pop_front(node->observers)) {
-    auto* observer = static_cast<Observer*>(link);
+  while (Observer* observer = node->observers.pop_front()) {
     if (observer->type == Observer::Type::descriptor) {
       discard(static_cast<Descriptor*>(observer));
     } else {

@@ -30,14 +30,14 @@ bool enter(Node* node, WaitEntry* entry) {
   set_family(node);
   Guard guard(observers_lock(node));
   if (error_of(node) != 0) return false;
-  push_back(node->observers, entry);
+  node->observers.push_back(entry);
   return true;
 }
 
 void leave(Node* node, WaitEntry* entry) {
   if (is_root(node)) return;
   Guard guard(observers_lock(node));
-  if (entry->linked()) unlink(node->observers, entry);
+  if (entry->linked()) node->observers.remove(entry);
 }
 
 // On loops that their hosts drive, ends what is due, since nobody else may; returns when to come again.
