@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "core/base/text.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
+#include "core/system/raw_call.h"
 
 namespace ctxcore {
 
@@ -63,7 +63,7 @@ int take_waited_for() CTX_REQUIRES(registry.lock) {
   } else if (registry.fd >= 0) {
     // Where a child has a copy of it, the pollers keep it, too: it shall tell of nothing.
     signalfd(registry.fd, &set, 0);
-    close(registry.fd);
+    raw::close(registry.fd);
     registry.fd = -1;
   }
   errno = saved;
@@ -136,18 +136,16 @@ bool remove_signals_last(SignalNode* node) {
 uint64_t signals_waited_for() { return waited_for.load(std::memory_order_relaxed); }
 
 void receive_signals(Loop& reader) {
-  const int saved = errno;
   Link* taken = nullptr;
   {
     Guard guard(registry.lock);
     signalfd_siginfo info;
-    while (registry.fd >= 0 && read(registry.fd, &info, sizeof info) == sizeof info) {
+    while (registry.fd >= 0 && raw::read(registry.fd, &info, sizeof info) == sizeof info) {
       // A positive code is the system's: its sender is nobody.
       take(static_cast<int>(info.ssi_signo), info.ssi_pid, info.ssi_uid,
            info.ssi_code <= 0 && info.ssi_pid != 0, taken);
     }
   }
-  errno = saved;
   while (Link* link = pop_front(taken)) {
     auto* node = static_cast<SignalNode*>(link);
     node->loop->post(node, reader);
@@ -155,7 +153,7 @@ void receive_signals(Loop& reader) {
 }
 
 void forget_signals() CTX_UNCHECKED_LOCKING {
-  if (registry.fd >= 0) close(registry.fd);
+  if (registry.fd >= 0) raw::close(registry.fd);
   ::new (&registry) Registry;
   waited_for.store(0, std::memory_order_relaxed);
 }

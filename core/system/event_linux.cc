@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/system/event.h"
+#include "core/system/raw_call.h"
 
 namespace ctxcore {
 
@@ -46,38 +47,30 @@ int Event::open(Use use) {
 }
 
 void Event::raise() {
-  const int saved = errno;
   if (write_end == read_end) {
     constexpr uint64_t kAll = UINT64_MAX - 1;  // the most that an eventfd counts
-    [[maybe_unused]] ssize_t written = write(write_end, &kAll, sizeof kAll);
+    [[maybe_unused]] ssize_t written = raw::write(write_end, &kAll, sizeof kAll);
   } else {
     // The pipe is empty and takes a page; were it not so, its end would still be readable.
-    [[maybe_unused]] ssize_t written = write(write_end, kPage, sizeof kPage);
-    ::close(write_end);
+    [[maybe_unused]] ssize_t written = raw::write(write_end, kPage, sizeof kPage);
+    raw::close(write_end);
     write_end = -1;
   }
-  errno = saved;
 }
 
 void Event::set() {
-  const int saved = errno;
   constexpr uint64_t kOne = 1;
-  [[maybe_unused]] ssize_t written = write(write_end, &kOne, sizeof kOne);
-  errno = saved;
+  [[maybe_unused]] ssize_t written = raw::write(write_end, &kOne, sizeof kOne);
 }
 
 void Event::clear() {
-  const int saved = errno;
   uint64_t taken = 0;
-  [[maybe_unused]] ssize_t size = read(read_end, &taken, sizeof taken);
-  errno = saved;
+  [[maybe_unused]] ssize_t size = raw::read(read_end, &taken, sizeof taken);
 }
 
 void Event::close() {
-  const int saved = errno;
-  ::close(read_end);
-  if (write_end >= 0 && write_end != read_end) ::close(write_end);
-  errno = saved;
+  raw::close(read_end);
+  if (write_end >= 0 && write_end != read_end) raw::close(write_end);
 }
 
 }  // namespace ctxcore

@@ -11,6 +11,7 @@
 
 #include "core/system/clock.h"
 #include "core/system/poller.h"
+#include "core/system/raw_call.h"
 
 namespace ctxcore {
 
@@ -49,11 +50,9 @@ int Poller::open() {
 }
 
 void Poller::close() {
-  const int saved = errno;
-  if (alarm_ >= 0) ::close(alarm_);
-  if (fd_ >= 0) ::close(fd_);
+  if (alarm_ >= 0) raw::close(alarm_);
+  if (fd_ >= 0) raw::close(fd_);
   fd_ = alarm_ = -1;
-  errno = saved;
 }
 
 void Poller::set_alarm(int64_t when_ns) {
@@ -74,27 +73,22 @@ void Poller::unwatch(int fd) { control(fd_, EPOLL_CTL_DEL, fd, 0, 0); }
 
 int Poller::wait(bool sleep, Ready* ready) {
   epoll_event events[kBatch];
-  const int saved = errno;
-  const int count = epoll_wait(fd_, events, kBatch, sleep ? -1 : 0);
+  const int count = raw::epoll_wait(fd_, events, kBatch, sleep);
   int found = 0;
   for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 == kAlarm) {
       uint64_t expirations = 0;
-      [[maybe_unused]] ssize_t size = read(alarm_, &expirations, sizeof expirations);
+      [[maybe_unused]] ssize_t size = raw::read(alarm_, &expirations, sizeof expirations);
     } else {
       ready[found++] = {events[i].data.u64, events[i].events};
     }
   }
-  errno = saved;
   return found;
 }
 
 bool Poller::ready() const {
   pollfd self = {fd_, POLLIN, 0};
-  const int saved = errno;
-  const bool found = poll(&self, 1, 0) == 1;
-  errno = saved;
-  return found;
+  return raw::poll(&self, 1, 0) == 1;
 }
 
 }  // namespace ctxcore

@@ -19,6 +19,8 @@
  *  4. Threads. Every function may be called from any thread at any time, also on shared handles.
  *     Only ctx_err(), ctx_strerror(), loads through ctx_err_word() and a write to a descriptor of
  *     ctx_cancel_fd() are for signal handlers.
+ *     No function is a cancellation point of pthread_cancel(), nor is a wait: a thread that waits here is
+ *     ended by canceling its context.
  *  5. User code (callbacks, drop functions) runs with no lock of the library held and may call any
  *     function of the library. It must not throw and must not leave by longjmp; a drop function must not
  *     fork and return in the child.

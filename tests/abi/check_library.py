@@ -76,6 +76,27 @@ def check_needed():
     assert not re.search(r"\((RPATH|RUNPATH)\)", dynamic_section()), "has a search path"
 
 
+# Where POSIX or glibc lets pthread_cancel end a thread.
+CANCELLATION_POINTS = set("""
+accept accept4 aio_suspend clock_nanosleep close connect creat epoll_pwait epoll_pwait2 epoll_wait eventfd_read
+eventfd_write fclose fcntl fdatasync fflush fopen fprintf fputs fread fsync fwrite getline getrandom ioctl
+mq_receive mq_send msync nanosleep open open64 openat pause poll ppoll pread pread64 printf pselect pthread_cond_clockwait
+pthread_cond_timedwait pthread_cond_wait pthread_join pthread_testcancel pthread_timedjoin_np pwrite pwrite64
+read readv recv recvfrom recvmsg select sem_clockwait sem_timedwait sem_wait send sendmsg sendto sigpause
+sigsuspend sigtimedwait sigwait sigwaitinfo sleep splice syslog system tcdrain usleep vfprintf wait waitid waitpid write
+writev
+""".split())
+
+
+def check_cancellation_points():
+    """Calls none of libc's cancellation points, but: fcntl, which is one for locks only; pthread_join with
+    cancellation disabled; and pause on a thread of its own."""
+    used = {re.sub("@.*", "", line.split()[-1]) for line in output("nm", "--dynamic", "--undefined-only").splitlines()}
+    assert "syscall" in used, f"read the wrong symbols: {sorted(used)}"
+    found = used & CANCELLATION_POINTS - {"fcntl", "pthread_join", "pause"}
+    assert not found, f"calls {sorted(found)}"
+
+
 def check_soname():
     soname = re.search(r"\(SONAME\).*\[(.*)\]", dynamic_section())
     assert soname and soname[1] == "libctx.so.1", f"SONAME is {soname and soname[1]}"
