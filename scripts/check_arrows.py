@@ -6,8 +6,7 @@
 - core includes no public header, and capi includes core and the public headers.
 - Everyone else includes neither core nor capi, but for tests/core, which may include core.
 
-Each include that breaks this is printed with file and line, unless EXCEPTIONS names it. That list may only
-shrink: an exception that nothing needs any more is an error, too.
+Each include that breaks this is printed with file and line.
 """
 
 import os
@@ -19,11 +18,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORE = ["system", "base", "tree", "loop", "life", "watch", "drive"]
 FOLDERS = ["include", "core", "capi", "tests", "bench", "bindings", "examples"]
 SOURCES = {".c", ".cc", ".h", ".hpp"}
-
-# <file> -> <what it includes>, one a line.
-EXCEPTIONS = """
-core/loop/loop.cc -> core/life/cancel.h
-"""
 
 
 def sources():
@@ -69,8 +63,7 @@ def why_not(path, included):
 
 
 def main():
-    exceptions = set(EXCEPTIONS.split("\n")) - {""}
-    errors, count, unused = [], 0, set(exceptions)
+    errors, count = [], 0
     for path in sorted(sources()):
         relative = path.relative_to(ROOT)
         if relative.parts[0] == "core" and relative.parts[1] not in CORE:
@@ -78,13 +71,9 @@ def main():
             continue
         for number, included in includes(path):
             count += 1
-            arrow, reason = f"{relative} -> {included}", why_not(relative, included)
-            if reason and arrow not in exceptions:
+            if reason := why_not(relative, included):
                 errors.append(f"{relative}:{number}: includes {included}: {reason}")
-            elif reason:
-                unused.discard(arrow)
-    errors += [f"scripts/check_arrows.py: nothing needs this exception any more: {one}" for one in sorted(unused)]
-    print("\n".join(errors) or f"{count} includes follow the arrows, but for {len(exceptions)} exceptions")
+    print("\n".join(errors) or f"{count} includes follow the arrows")
     return bool(errors)
 
 

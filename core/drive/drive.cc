@@ -92,16 +92,4 @@ int Loop::host_fd() {
   return result < 0 ? result : poller_.fd();
 }
 
-void Loop::fire_due() {
-  fire_timers();
-  set_next_alarm();
-  ring();
-}
-
-int64_t Loop::fire_for_waiter() {
-  if (!started()) return kForever;
-  if (next_timer() <= now()) fire_due();
-  return next_timer();
-}
-
 }  // namespace ctxcore

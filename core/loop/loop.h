@@ -150,6 +150,8 @@ class Loop {
 
  private:
   static constexpr int64_t kAtOnce = 1;  // an alarm in the past
+  // What the poller calls the signalfd. No source has this number: its upper half counts, and begins with 1.
+  static constexpr uint64_t kSignalsId = UINT64_MAX;
 
   static void* run(void* self);
   static void* run_calls(void* self);
