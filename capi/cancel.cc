@@ -10,7 +10,7 @@ using namespace ctxcapi;  // NOLINT: the shims are about nothing else
 
 int ctx_cancel(ctx_canceler_t* canceler) {
   if (const int result = check(canceler); result < 0) return result;
-  return ctxcore::end(from(canceler), ctxcore::kCanceled, nullptr, ctxcore::Callbacks::here);
+  return ctxcore::cancel(from(canceler), ctxcore::kCanceled, nullptr, ctxcore::Callbacks::here);
 }
 
 int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
@@ -19,7 +19,7 @@ int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause)
   if (cause != nullptr) {
     if (const int result = check_readable(cause); result < 0) return result;
   }
-  return ctxcore::end(from(canceler), err, from(cause), ctxcore::Callbacks::here);
+  return ctxcore::cancel(from(canceler), err, from(cause), ctxcore::Callbacks::here);
 }
 
 ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {

@@ -29,7 +29,7 @@ int check_drive(const ctx_loop_t* loop, Drive drive) {
 
 int ctx_loop_new(int kind, ctx_loop_t** ret) {
   if (kind < CTX_LOOP_THREAD || kind > CTX_LOOP_VIRTUAL || ret == nullptr) return -EINVAL;
-  constexpr Drive kDrives[] = {Drive::threads, Drive::host, Drive::told};
+  constexpr Drive kDrives[] = {Drive::thread, Drive::manual, Drive::virtual_time};
   Loop* const loop = Loop::create(kDrives[kind - CTX_LOOP_THREAD]);
   if (loop == nullptr) return -ENOMEM;
   *ret = reinterpret_cast<ctx_loop_t*>(loop);
@@ -51,7 +51,7 @@ ctx_loop_t* ctx_loop_unref(ctx_loop_t* loop) {
 
 int ctx_loop_close(ctx_loop_t* loop) {
   if (const int result = check(loop); result < 0) return result;
-  ctxcore::end_all(from(loop), ctxcore::Callbacks::here);
+  ctxcore::cancel_all(from(loop), ctxcore::Callbacks::here);
   return 0;
 }
 
@@ -70,17 +70,17 @@ int ctx_loop_background(ctx_loop_t* loop, ctx_t** ret) {
 }
 
 int ctx_loop_fd(ctx_loop_t* loop) {
-  const int result = check_drive(loop, Drive::host);
+  const int result = check_drive(loop, Drive::manual);
   return result < 0 ? result : from(loop)->host_fd();
 }
 
 int ctx_loop_dispatch(ctx_loop_t* loop) {
-  const int result = check_drive(loop, Drive::host);
+  const int result = check_drive(loop, Drive::manual);
   return result < 0 ? result : from(loop)->dispatch();
 }
 
 int ctx_loop_advance(ctx_loop_t* loop, int64_t ns) {
-  if (const int result = check_drive(loop, Drive::told); result < 0) return result;
+  if (const int result = check_drive(loop, Drive::virtual_time); result < 0) return result;
   return ns < 0 ? -EINVAL : from(loop)->advance(ns);
 }
 
@@ -89,13 +89,13 @@ int64_t ctx_loop_now(const ctx_loop_t* loop) {
 }
 
 int64_t ctx_loop_next(const ctx_loop_t* loop) {
-  if (check(loop) < 0 || from(loop)->drive() == Drive::threads) return INT64_MIN;
+  if (check(loop) < 0 || from(loop)->drive() == Drive::thread) return INT64_MIN;
   return const_cast<Loop*>(from(loop))->next_work();
 }
 
 int ctx_loop_set_executor(ctx_loop_t* loop, ctx_post_fn post, void* executor) {
   if (post == nullptr) return -EINVAL;
-  const int result = check_drive(loop, Drive::threads);
+  const int result = check_drive(loop, Drive::thread);
   return result < 0 ? result : from(loop)->set_executor({post, executor});
 }
 

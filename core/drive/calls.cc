@@ -42,7 +42,7 @@ void Loop::ring() {
     users_.fetch_add(1, std::memory_order_relaxed);
     run_all(nullptr);
     if (is_ours()) leave();
-  } else if (drive_ == Drive::threads) {
+  } else if (drive_ == Drive::thread) {
     if (any) ring_calls();
     if (lane().summon()) return;
     summoned_.store(true, std::memory_order_relaxed);  // alarm_lock_ orders it
@@ -53,7 +53,7 @@ void Loop::ring() {
 }
 
 bool Loop::leaves_to_lane(const Callback* callback) const {
-  return callback->is(Callback::kBlocking) && drive_ == Drive::threads &&
+  return callback->is(Callback::kBlocking) && drive_ == Drive::thread &&
          executor_.post == nullptr && !orphaned();
 }
 
@@ -70,7 +70,7 @@ void Loop::withdraw(Callback* callback) {
 }
 
 int Loop::set_executor(Executor executor) {
-  if (drive_ != Drive::threads) return -ENOTSUP;
+  if (drive_ != Drive::thread) return -ENOTSUP;
   Guard guard(start_lock_);
   if (started_.load(std::memory_order_relaxed)) return -EBUSY;
   executor_ = executor;

@@ -17,10 +17,10 @@ namespace {
 
 bool fire_source(Source* source) {
   Node* const node = source->node;
-  if (source->reason == nullptr) return end(node, kCanceled, nullptr, Callbacks::queued);
+  if (source->reason == nullptr) return cancel(node, kCanceled, nullptr, Callbacks::queued);
   source->reason->code = static_cast<int>(source->came);
   write_events(blank_text(source->reason), source->fd, source->came);
-  return end(node, kCanceled, source->reason, Callbacks::queued);
+  return cancel(node, kCanceled, source->reason, Callbacks::queued);
 }
 
 }  // namespace
@@ -28,9 +28,9 @@ bool fire_source(Source* source) {
 bool fire(TimerNode* node) {
   if (node->kind == Kind::grace) {
     const Node* const parent = static_cast<GraceNode*>(node)->graced();
-    return end(node, error_of(parent), cause_of(parent), Callbacks::queued);
+    return cancel(node, error_of(parent), cause_of(parent), Callbacks::queued);
   }
-  return end(node, kDeadlineExceeded, node->reason, Callbacks::queued);
+  return cancel(node, kDeadlineExceeded, node->reason, Callbacks::queued);
 }
 
 // Sleeps if it is told to, and takes the sources that are ready, their nodes pinned.
@@ -61,7 +61,7 @@ int Loop::fire_posted(Loop& releaser) {
   int fired = 0;
   while (Link* link = pop_front(due)) {
     auto* node = static_cast<SignalNode*>(link);
-    fired += end(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
+    fired += cancel(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
     releaser.release_later(node);
   }
   return fired;

@@ -24,12 +24,13 @@ struct OwnLoop {
 }  // namespace
 
 Loop* Loop::create(Drive drive) {
-  const uint8_t count = drive == Drive::threads ? kWheels : 1;
+  const uint8_t count = drive == Drive::thread ? kWheels : 1;
   void* const memory = allocate(sizeof(OwnLoop) + count * sizeof(Wheel));
   if (memory == nullptr) return nullptr;
   auto* const wheels = reinterpret_cast<Wheel*>(static_cast<char*>(memory) + sizeof(OwnLoop));
   for (uint8_t i = 0; i < count; ++i) {
-    ::new (&wheels[i]) Wheel(drive == Drive::told ? Wheel::Tick::endless : Wheel::Tick::coarse);
+    ::new (&wheels[i])
+        Wheel(drive == Drive::virtual_time ? Wheel::Tick::endless : Wheel::Tick::coarse);
   }
   auto* const own = ::new (memory) OwnLoop(drive, wheels, count);
   own->loop.stamp = stamp::make(stamp::kLoop);
@@ -48,8 +49,8 @@ bool Loop::set_closed() {
 // The last handle closes a loop that only its holder could drive, and runs here what nobody else would.
 void Loop::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (drive_ != Drive::threads) {
-    end_all(this, Callbacks::here);
+  if (drive_ != Drive::thread) {
+    cancel_all(this, Callbacks::here);
     orphaned_.store(true, std::memory_order_release);
     fire_posted(*this);
     run_all(nullptr);
@@ -59,7 +60,7 @@ void Loop::unref() {
 }
 
 void Loop::root_released() {
-  if (drive_ == Drive::threads && started()) {
+  if (drive_ == Drive::thread && started()) {
     stop_.store(Stop::leave, std::memory_order_release);
     set_alarm_by(kAtOnce);
     ring_calls();

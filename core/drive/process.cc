@@ -23,7 +23,7 @@ struct alignas(64) StaticRoot : Node {
 constinit StaticRoot background_root{Kind::background};
 constinit StaticRoot todo_root{Kind::todo};
 constinit Wheel built_in_wheels[Loop::kWheels];
-constinit Loop built_in_loop{Drive::threads, &background_root, built_in_wheels, Loop::kWheels};
+constinit Loop built_in_loop{Drive::thread, &background_root, built_in_wheels, Loop::kWheels};
 
 void stamp_statics() {
   background_root.stamp = todo_root.stamp = stamp::make(stamp::kContext);
@@ -44,7 +44,7 @@ void start_afresh() {
   forget_turns();
   forget_ended();
   chosen_loop.store(nullptr, std::memory_order_relaxed);
-  ::new (&built_in_loop) Loop(Drive::threads, &background_root, built_in_wheels, Loop::kWheels);
+  ::new (&built_in_loop) Loop(Drive::thread, &background_root, built_in_wheels, Loop::kWheels);
   ::new (&background_root) StaticRoot(Kind::background);
   ::new (&todo_root) StaticRoot(Kind::todo);
   stamp_statics();

@@ -23,12 +23,12 @@ bool Loop::await_threads(int64_t until_ns) {
 
 int Loop::shut_down(int64_t until_ns) {
   if (Turn::under_way()) return -EDEADLK;
-  const bool own_threads = drive_ == Drive::threads && started();
-  end_all(this, own_threads ? Callbacks::queued : Callbacks::here);
+  const bool own_threads = drive_ == Drive::thread && started();
+  cancel_all(this, own_threads ? Callbacks::queued : Callbacks::here);
   bool threads = false;
   {
     Guard guard(start_lock_);  // no thread is started from now on
-    threads = drive_ == Drive::threads && started();
+    threads = drive_ == Drive::thread && started();
     // Who pushes from now on runs it itself.
     orphaned_.store(true, std::memory_order_release);
   }

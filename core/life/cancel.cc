@@ -313,7 +313,7 @@ void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKE
 }
 
 // The rest of a call that ended a node with family.
-[[gnu::noinline]] void finish(Node* node, int error, Callbacks callbacks, Lock* merges) {
+[[gnu::noinline]] void carry_out(Node* node, int error, Callbacks callbacks, Lock* merges) {
   add_ref(node);  // a callback may give back every handle there is
   walk(node, error, callbacks, merges);
   if (callbacks == Callbacks::here) {
@@ -325,7 +325,7 @@ void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKE
 
 }  // namespace
 
-bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
   Lock* merges = nullptr;  // held, if it is needed
   Lock& lock = home(node).lock;
@@ -346,7 +346,7 @@ bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNC
   }
   lock.unlock();
   if (won && family) {
-    finish(node, error, callbacks, merges);
+    carry_out(node, error, callbacks, merges);
     return true;
   }
   if (merges != nullptr) merges->unlock();
@@ -359,7 +359,7 @@ bool end(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNC
   return false;
 }
 
-void end_all(Loop* loop, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
+void cancel_all(Loop* loop, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
   Node* const root = loop->root();
   Lock& merges = loop->merge_lock();
   merges.lock();
@@ -368,7 +368,7 @@ void end_all(Loop* loop, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
     root->phase.await(Phase::kWoken);
     return;
   }
-  finish(root, kCanceled, callbacks, &merges);
+  carry_out(root, kCanceled, callbacks, &merges);
 }
 
 }  // namespace ctxcore

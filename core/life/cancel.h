@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Cancel: ends a node and everything below it.
 //
-// One call of end() that wins is one walk, in three steps: mark, wake, call back. What it needs to
+// One call of cancel() that wins is one walk, in three steps: mark, wake, call back. What it needs to
 // remember lies in the nodes themselves, so it allocates nothing and does not recurse.
 //
 // Invariants
@@ -33,11 +33,11 @@ enum class Callbacks {
 // True if this call ended the node. If not, returns when whoever did has marked and woken. The node
 // must be held by the caller, or be an ancestor of a context that is; the cause is borrowed, nullptr for
 // the plain one.
-bool end(Node* node, int error, const Cause* cause, Callbacks callbacks);
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks);
 
 // Ends everything on a loop, for good: its root's children, and those to come (Loop::close). Returns when
 // all is marked and woken, whoever did it.
-void end_all(Loop* loop, Callbacks callbacks);
+void cancel_all(Loop* loop, Callbacks callbacks);
 
 }  // namespace ctxcore
 

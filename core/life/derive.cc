@@ -90,7 +90,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   if (timed) {
     loop->arm(node, now);
   } else if (error_of(node) == 0) {
-    end(node, kDeadlineExceeded, cause, Callbacks::here);
+    cancel(node, kDeadlineExceeded, cause, Callbacks::here);
   }
   *ret = node;
   return 0;

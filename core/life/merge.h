@@ -38,7 +38,7 @@ namespace ctxcore {
 
 struct LinkNode;
 
-// What ctx_merge makes. As a Link it is in the walk that ended it (walk.cc).
+// What ctx_merge makes. As a Link it is in the walk that ended it (life/cancel.cc).
 struct MergedNode : Node, Link {
   MergedNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t number,
              size_t parents)

@@ -54,11 +54,11 @@ int Loop::start() {
   if (started()) return 0;
   Guard guard(start_lock_);
   if (started_.load(std::memory_order_relaxed)) return 0;
-  if (drive_ != Drive::told) {
+  if (drive_ != Drive::virtual_time) {
     if (const int result = open_poller(); result < 0) return result;
     watching_.store(true, std::memory_order_release);
   }
-  if (drive_ == Drive::threads && !orphaned()) {
+  if (drive_ == Drive::thread && !orphaned()) {
     if (const int result = start_threads(); result < 0) {
       watching_.store(false, std::memory_order_relaxed);
       close_poller();
@@ -70,7 +70,7 @@ int Loop::start() {
 }
 
 int Loop::start_watching() {
-  if (drive_ != Drive::told) return start();
+  if (drive_ != Drive::virtual_time) return start();
   if (watching_.load(std::memory_order_acquire)) return 0;
   Guard guard(start_lock_);
   const int result = open_poller();
@@ -146,7 +146,7 @@ bool Loop::has_posted() {
 }
 
 void Loop::set_alarm_by(int64_t when) {
-  if (drive_ == Drive::told) return;
+  if (drive_ == Drive::virtual_time) return;
   Guard guard(alarm_lock_);
   if (!poller_.is_open() || when >= alarm_.load(std::memory_order_relaxed)) return;
   alarm_.store(when, std::memory_order_relaxed);
@@ -155,13 +155,13 @@ void Loop::set_alarm_by(int64_t when) {
 
 // Sets the alarm to the next work there is, and silences one whose cause is gone. From any thread.
 void Loop::set_next_alarm() {
-  if (drive_ == Drive::told) return;
+  if (drive_ == Drive::virtual_time) return;
   next_timer();  // moves on what has come near, while nobody has to wait for the lock
   Guard guard(alarm_lock_);
   if (!poller_.is_open()) return;
   alarm_.store(kForever, std::memory_order_relaxed);
   const bool at_once = has_posted() || summoned_.load(std::memory_order_relaxed) ||
-                       (drive_ == Drive::host && backlog_.any());
+                       (drive_ == Drive::manual && backlog_.any());
   const int64_t when = at_once ? kAtOnce : next_timer();
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);

@@ -50,7 +50,7 @@ class CallMask;
 class Turn;
 struct SignalNode;
 
-enum class Drive : uint8_t { threads, host, told };  // told the time, that is
+enum class Drive : uint8_t { thread, manual, virtual_time };  // as CTX_LOOP_THREAD and so on
 
 // What ctx_loop_set_executor() is given: a function that has run(work) called once, somewhere.
 struct Executor {
@@ -79,7 +79,7 @@ class Loop {
   Node* root() const { return root_; }
   bool started() const { return started_.load(std::memory_order_acquire); }
   int64_t now() const {
-    return drive_ == Drive::told ? clock_.load(std::memory_order_acquire) : monotonic_now();
+    return drive_ == Drive::virtual_time ? clock_.load(std::memory_order_acquire) : monotonic_now();
   }
   Backlog& backlog() { return backlog_; }
   uint64_t starters_mask() const { return starters_mask_; }  // once it is started
@@ -93,7 +93,7 @@ class Loop {
 
   // 0, or the error that everything below the root is born with.
   int closed() const { return closed_.load(std::memory_order_acquire); }
-  bool set_closed() CTX_REQUIRES(merge_lock_);  // by the first walk that ends all (walk.h)
+  bool set_closed() CTX_REQUIRES(merge_lock_);  // by the first walk that ends all (life/cancel.h)
 
   uint8_t pick_wheel() const;  // for a new timer: two processors get two wheels
   void arm(TimerNode* node, int64_t now);

@@ -16,7 +16,7 @@
 //     in; when a call ends it that came up from a descendant, which is held; or when the last child of a
 //     shard goes: that child's release then carries on here.
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
-//     of a walk it belongs to a walk from above that met it (walk.h), until the walk is through; then,
+//     of a walk it belongs to a walk from above that met it (life/cancel.h), until the walk is through; then,
 //     with the last reference, to a loop's calls (backlog.h).
 //  7. kLinked is set, under the lock of the home shard, before a link of a merged node (merge.h) is
 //     listed anywhere below, on every ancestor that is not a root.

@@ -19,7 +19,7 @@ constexpr nfds_t kFew = 15;  // descriptors that need no memory
 
 // On a loop that its host drives, ends what is due meanwhile, since nobody else may.
 int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (loop->drive() != Drive::host) return raw::poll(fds, count, timeout_ns);
+  if (loop->drive() != Drive::manual) return raw::poll(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
     const int64_t help_at = loop->fire_for_waiter();  // whose end the node's descriptor tells
@@ -41,7 +41,7 @@ int outcome(Node* node, int ready) {
 }  // namespace
 
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (!is_root(node) && node->loop->drive() == Drive::host) node->loop->fire_for_waiter();
+  if (!is_root(node) && node->loop->drive() == Drive::manual) node->loop->fire_for_waiter();
   if (const int error = outcome(node, 0); error < 0) return error;
   if (is_root(node)) return raw::poll(fds, count, timeout_ns);
   const int descriptor = descriptor_of(node);

@@ -46,7 +46,7 @@ int64_t help_loops(Context* const* contexts, size_t count) {
   Loop* last = nullptr;
   for (size_t i = 0; i < count; ++i) {
     Loop* const loop = loop_of(node_of(contexts[i]));
-    if (loop == last || loop->drive() != Drive::host) continue;
+    if (loop == last || loop->drive() != Drive::manual) continue;
     when = std::min(when, loop->fire_for_waiter());
     last = loop;
   }
