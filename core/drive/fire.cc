@@ -53,14 +53,13 @@ void Loop::collect(bool sleep, Link*& sources) {
 // What was posted to an orphaned loop has been ended, so no callback is queued here: all that is left to do
 // is to give back the pins, and whoever takes them out of the list leaves that to a loop that goes on.
 int Loop::fire_posted(Loop& releaser) {
-  Link* due = nullptr;
+  Ring<SignalNode> due;
   {
     Guard guard(posted_lock_);
-    std::swap(due, posted_);
+    due.take_all(posted_);
   }
   int fired = 0;
-  while (Link* link = pop_front(due)) {
-    auto* node = static_cast<SignalNode*>(link);
+  while (SignalNode* const node = due.pop_front()) {
     fired += cancel(node, kCanceled, node->reason, Callbacks::queued) ? 1 : 0;
     releaser.release_later(node);
   }

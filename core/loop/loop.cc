@@ -130,7 +130,7 @@ void Loop::post(SignalNode* node, Loop& reader) {
   users_.fetch_add(1, std::memory_order_relaxed);  // the node that kept the loop may go meanwhile
   {
     Guard guard(posted_lock_);
-    push_back(posted_, node);
+    posted_.push_back(node);
   }
   if (orphaned_.load(std::memory_order_acquire)) {
     fire_posted(reader);
@@ -142,7 +142,7 @@ void Loop::post(SignalNode* node, Loop& reader) {
 
 bool Loop::has_posted() {
   Guard guard(posted_lock_);
-  return posted_ != nullptr;
+  return !posted_.empty();
 }
 
 void Loop::set_alarm_by(int64_t when) {

@@ -197,7 +197,7 @@ class Loop {
   Sources sources_{poller_};
   Lock alarm_lock_;  // also guards that the poller is opened and closed
   Lock posted_lock_;
-  Link* posted_ CTX_GUARDED_BY(posted_lock_) = nullptr;
+  Ring<SignalNode> posted_ CTX_GUARDED_BY(posted_lock_);
   std::atomic<int64_t> alarm_{kForever};
   std::atomic<int64_t> clock_{0};  // of a loop that is told the time
   Lock start_lock_;
