@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
-P1 to P16 are the targets of docs/targets.md: what is measured is named beside each. P16, of the bindings, is
+P1 to P18 are the targets of docs/targets.md: what is measured is named beside each. P16, of the bindings, is
 measured by bindings/rust/bench.sh and bindings/python/bench.sh.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-GOOGLE = ["derive", "read", "fan", "chain", "threads", "growth"]
+GOOGLE = ["derive", "read", "fan", "chain", "threads", "growth", "merge"]
 PLAIN = ["memory", "queue", "timers", "go_peers"]
 
 # For peers that are not measured if their language is not there: what they were.
@@ -79,6 +79,7 @@ TARGETS = [
     ("P13", "… value", "P13/value", (80, "limit"), "<=", 1.0, "B"),
     ("P14", "wake-ups a second", "P14/wakeups", (10, "limit"), "<=", 1.0, "/s"),
     ("P14", "… of a manual loop's host", "P14/manual/wakeups", (10, "limit"), "<=", 1.0, "/s"),
+    ("P18", "cancel above a merge that is gone", "P18/with", "P18/without", "<=", 1.05, "ns"),
     ("P1", "growth: 1,000,000 siblings", "P1/growth/siblings", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P1", "growth: 100,000 timers", "P1/growth/timers", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P2", "growth: 1,000,000 siblings", "P2/growth/siblings", "P2/growth/alone", "<=", 1.3, "ns"),

@@ -13,15 +13,32 @@ namespace ctxcore {
 
 namespace {
 
-// Flags a node and all above it. Those above a node that is flagged are.
-void flag_upwards(Node* node) {
-  for (; !is_root(node) && !is_linked(node); node = node_of(node->parent)) {
+// A node is to get one more child that is a link, or that is above its first one. Counts it, and all nodes
+// above for which it is the first: those above a node that counts one already do so, too.
+void count_linked(Node* node) {
+  for (; !is_root(node); node = node_of(node->parent)) {
     {
       Guard guard(home(node).lock);
-      node->flags.store(node->flags.load(std::memory_order_relaxed) | Node::kLinked,
-                        std::memory_order_release);
+      const uint8_t flags = node->flags.load(std::memory_order_relaxed);
+      if ((flags & Node::kLinked) == Node::kLinked) return;
+      node->flags.store(flags + Node::kOneLinked, std::memory_order_release);
+      if ((flags & Node::kLinked) != 0) return;
     }
     if (error_of(node) != 0) await(node, Phase::kMarked);
+  }
+}
+
+// The opposite, when the link has been taken out; the node is held. Not to the top of a deep tree, or merges
+// that come and go at its bottom would each go all the way.
+void uncount_linked(Node* node) {
+  constexpr int kLevels = 16;
+  for (int level = 0; level < kLevels && !is_root(node); ++level) {
+    Guard guard(home(node).lock);
+    const uint8_t flags = node->flags.load(std::memory_order_relaxed);
+    if ((flags & Node::kLinked) == Node::kLinked) return;
+    node->flags.store(flags - Node::kOneLinked, std::memory_order_release);
+    if ((flags & Node::kLinked) != Node::kOneLinked) return;
+    node = node_of(node->parent);
   }
 }
 
@@ -30,7 +47,7 @@ int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
   if (is_root(parent)) return 0;
   auto* link = make<LinkNode>(0, parent, node);
   if (link == nullptr) return -ENOMEM;
-  flag_upwards(parent);
+  count_linked(parent);
   set_family(parent);
   const Children::Place place = parent->children.lock_for_adding();
   link->home_shard = place.index;
@@ -38,6 +55,7 @@ int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
   const int error = error_of(parent);
   place.shard->lock.unlock();
   if (result < 0) {
+    uncount_linked(parent);
     deallocate(link);
     return result;
   }
@@ -86,22 +104,19 @@ Node* earliest_parent(const MergedNode* node) {
   return node_of(link->parent);
 }
 
-void take_out_links(LinkNode* links, LinkNode** owed) CTX_UNCHECKED_LOCKING {
+void take_out_links(LinkNode* links, LinkNode** owed) {
   while (LinkNode* const link = links) {
     links = link->sibling;
     Node* const parent = node_of(link->parent);
-    Shard& shard = home(link);
-    shard.lock.lock();
-    shard.remove(link);
-    const bool last = shard.count == 0 && parent->refs.load(std::memory_order_relaxed) == 0;
-    if (last) add_ref(parent);
-    shard.lock.unlock();
-    if (last) {
-      link->sibling = *owed;
-      *owed = link;
-    } else {
-      deallocate(link);
+    {
+      Shard& shard = home(link);
+      Guard guard(shard.lock);
+      shard.remove(link);
+      add_ref(parent);
     }
+    uncount_linked(parent);  // which is in the tree, for it is pinned
+    link->sibling = *owed;
+    *owed = link;
   }
 }
 

@@ -6,24 +6,32 @@
 // marks the node it stands for.
 //
 // With links the tree is a graph: two walks can reach one node, and each can meet what the other has
-// ended. What keeps that simple is one lock a loop, merge_lock(), and a flag, kLinked, on every node
-// below which a link hangs. Whoever ends such a node holds the lock from before its error is set until
-// everything below it is marked, whoever marked it.
+// ended. What keeps that simple is one lock a loop, merge_lock(). Whoever ends a node below which a link
+// hangs holds it from before the node's error is set until everything below is marked, whoever marked it.
+// A count in each node, kLinked, tells whether a link hangs below.
 //
 // Invariants
 //  1. Links are listed, visited and taken out under merge_lock(). So a walk that finds a link finds its
 //     target in memory.
-//  2. Every ancestor of a link but the roots is kLinked before the link is listed. An ancestor that was
-//     ended before it had the flag is done with marking before the link is listed: so no walk without the
-//     lock comes to a link.
-//  3. A link stays listed until its target is freed: it keeps the parent, and whoever ended that, in
+//  2. A node counts its children that are links or count some themselves: from before a link is listed
+//     until it has been taken out, all its ancestors but the roots count. An ancestor that was ended while it
+//     counted nothing is done with marking before the link is listed. So no walk without the lock comes to
+//     a link.
+//  3. A count may be too high: one that has reached its end stays there, and far above a link that is taken
+//     out nothing is counted back. Then an end takes the lock though no link may be left, which costs a
+//     little and is never wrong.
+//  4. A link stays listed until its target is freed: it keeps the parent, and whoever ended that, in
 //     memory, for the target to borrow the cause from.
-//  4. Of merged nodes one of which is below the other, the lower one has the higher birth number.
+//  5. If a merged node is below another one, it has the higher birth number.
 //
 // Why nobody waits in a circle. A walk that holds the lock waits for the marking of those it met. If
 // they needed the lock they had it earlier, and have marked. If they did not, nothing below them has a
 // link, they wait only for walks below themselves that are like them, and none of those needs the lock.
 // For waking a walk waits, without the lock, for walks that had the lock earlier, or for such below it.
+//
+// Why a walk does not take the lock when it meets its first link, which would need no count. Of two walks
+// that are both marking, one can meet the other's root, and the other can come by a link to what the first
+// has ended. Then each waits for the other's marking.
 //
 // Lock order: merge_lock() before all locks of the tree.
 #ifndef CTX_CORE_LIFE_MERGE_H
@@ -68,8 +76,8 @@ int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** r
 // The parent that its deadline comes from; it must have one.
 Node* earliest_parent(const MergedNode* node);
 
-// For a merged node that is out of the tree, under merge_lock(): takes its links out. Those whose parent
-// has nothing else left are put into the chain *owed: the parent, pinned, is to be released next.
+// For a merged node that is out of the tree, under merge_lock(): takes its links out and puts them into the
+// chain *owed. The parent of each is pinned, and is to be released when no lock is held.
 void take_out_links(LinkNode* links, LinkNode** owed);
 
 }  // namespace ctxcore

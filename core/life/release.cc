@@ -155,7 +155,7 @@ Context* release_last_of(Node* node) {
   return next;
 }
 
-// The same for a merged node. Parents that it leaves behind are added to *owed.
+// The same for a merged node. Its parents are added to *owed, each pinned.
 [[gnu::noinline]] Context* release_last_of(MergedNode* node,
                                            LinkNode** owed) CTX_UNCHECKED_LOCKING {
   Lock& merges = node->loop->merge_lock();
@@ -195,7 +195,7 @@ Context* release_last_of(Carrier* carrier) {
 }  // namespace
 
 void release_last(Context* context) {
-  LinkNode* owed = nullptr;  // stand for parents that merged nodes left behind
+  LinkNode* owed = nullptr;  // of merged nodes that are freed: each parent is still to be released
   for (;;) {
     do {
       if (is_carrier(context)) {

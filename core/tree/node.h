@@ -18,8 +18,9 @@
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
 //     of a walk it belongs to a walk from above that met it (life/cancel.h), until the walk is through; then,
 //     with the last reference, to a loop's calls (backlog.h).
-//  7. kLinked is set, under the lock of the home shard, before a link of a merged node (merge.h) is
-//     listed anywhere below, on every ancestor that is not a root.
+//  7. kLinked counts the children that are links of a merged node (merge.h), or have one below them. It is
+//     changed under the lock of the home shard; before a link is listed each ancestor that is not a root
+//     has counted it, and until it is taken out.
 //  8. The roots of the default loop are static, have no loop and are never freed. The root of any other
 //     loop has the loop's life: it is counted, and the loop ends with it.
 //
@@ -44,7 +45,8 @@ class Loop;
 
 struct Node : Context {
   static constexpr uint8_t kFamily = 1;
-  static constexpr uint8_t kLinked = 2;
+  static constexpr uint8_t kLinked = 0xFE;  // a count in steps of kOneLinked
+  static constexpr uint8_t kOneLinked = 2;
 
   constexpr Node(Context* above, Value* nearest, Loop* runner, int64_t when,
                  Kind which = Kind::cancel, uint8_t initial_flags = 0)
@@ -139,10 +141,6 @@ inline void mark(Node* node, int error, const Node* ender) {
 
 inline bool has_family(const Node* node) {
   return (node->flags.load(std::memory_order_acquire) & Node::kFamily) != 0;
-}
-
-inline bool is_linked(const Node* node) {
-  return (node->flags.load(std::memory_order_acquire) & Node::kLinked) != 0;
 }
 
 // Before the first child or observer is added. The acquire in has_family() pairs with the release

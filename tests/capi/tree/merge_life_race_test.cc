@@ -74,6 +74,45 @@ TEST(MergeLifeRace, Rule08_OnceAParentIsSeenDoneAMergeIsDoneOnReturn) {
   EXPECT_EQ(live, 0);
 }
 
+// Merges come and go below one ancestor, so that now one and now none is there when the ancestor ends.
+TEST(MergeLifeRace, Rule05_AnAncestorEndsWhileItsFirstAndLastMergesComeAndGo) {
+  Scope top, other;
+  std::array<Scope, 3> kept, parents;
+  std::atomic<int> live{0};
+  std::array<Stagger, 3> staggers = {Stagger(7), Stagger(8), Stagger(9)};
+  const auto come_and_go = [&](size_t which) {
+    return [&, which] {
+      staggers[which].Pass(20'000);
+      for (int i = 0; i < 8; ++i) {
+        const bool done = ctx_err(parents[which]) != 0;
+        kept[which] = Merge({parents[which], other});  // the one before goes
+        const Scope below = WithCancel(kept[which]);
+        live += done && ctx_err(below) == 0;
+        if (i % 3 == 0) kept[which].reset();
+      }
+    };
+  };
+  Race(
+      kRounds,
+      [&] {
+        top = WithCancel(ctx_background());
+        other = WithCancel(ctx_background());
+        for (size_t i = 0; i < parents.size(); ++i) {
+          parents[i] = i == 2 ? WithCancel(parents[1]) : WithCancel(top);
+        }
+      },
+      {come_and_go(0), come_and_go(2),
+       [&] {
+         staggers[1].Pass(20'000);
+         top.Cancel();
+       }},
+      [&] {
+        live += ctx_err(kept[0]) == 0 || ctx_err(kept[2]) == 0;
+        for (Scope& scope : kept) scope.reset();
+      });
+  EXPECT_EQ(live, 0);
+}
+
 // The last handles of merges go while both parents end.
 TEST(MergeLifeRace, Rule11_AReleaseThatRacesWithTheParentsCancels) {
   Drop drop;

@@ -263,6 +263,18 @@ TEST(MergeOrder, Rule45_AHundredThousandMergesOfTheSameTwo) {
   EXPECT_EQ(drop.count(), 1);
 }
 
+// Each is over in a time that does not grow with how deep it is.
+TEST(MergeOrder, Rule45_AHundredThousandMergesComeAndGoAtTheBottomOfADeepChain) {
+  const Scope side = WithCancel(ctx_background()), top = WithCancel(ctx_background());
+  Ctx bottom(ctx_ref(top));
+  for (int i = 0; i < kMany; ++i) bottom = WithCancel(bottom).ctx;
+  for (int i = 0; i < kMany; ++i) Merge({bottom, side});
+  const Scope merged = Merge({bottom, side});
+  EXPECT_EQ(ctx_err(merged), 0);
+  EXPECT_EQ(top.Cancel(), 1);
+  EXPECT_EQ(ctx_err(merged), CTX_CANCELED);
+}
+
 TEST(MergeOrder, Rule45_OneMergeOfAHundredThousand) {
   Drop drop;
   {

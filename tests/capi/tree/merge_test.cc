@@ -302,6 +302,31 @@ TEST(Merge, Rule11_GivenBackInACallbackOfAParent) {
   EXPECT_EQ(one.Cancel(), 1);
 }
 
+// More merges than a node counts; of the parents some, all or none are left when the last merge goes.
+TEST(Merge, Rule11_ManyMergesBelowOneContextComeAndGo) {
+  constexpr int kMany = 300;
+  const Scope above = WithCancel(ctx_background());
+  for (int at_once : {1, 2, 126, 127, 128, kMany}) {
+    const Scope one = WithCancel(above), two = WithCancel(ctx_background());
+    for (int round = 0; round < kMany / at_once; ++round) {
+      std::vector<Scope> merges, below;
+      for (int i = 0; i < at_once; ++i) {
+        below.push_back(WithCancel(one));
+        merges.push_back(i % 2 == 0 ? Merge({one, two}) : Merge({below[i], one, two}));
+      }
+      const Ctx held(ctx_ref(merges[at_once / 2]));
+      merges.clear();
+      EXPECT_EQ(ctx_err(held), 0);
+    }
+    const Scope last = Merge({one, two});
+    EXPECT_EQ(one.Cancel(), 1);
+    EXPECT_EQ(ctx_err(last), CTX_CANCELED) << at_once << " at once before";
+  }
+  const Scope last = Merge({above, WithCancel(ctx_background())});
+  EXPECT_EQ(above.Cancel(), 1);
+  EXPECT_EQ(ctx_err(last), CTX_CANCELED);
+}
+
 TEST(Merge, AThousandParents) {
   constexpr size_t kMany = 1'000;
   std::vector<Scope> scopes;
