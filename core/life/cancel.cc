@@ -293,29 +293,56 @@ class Walk {
   Node* met_ = nullptr;    // what other walks ended that were not through: their roots, or links
 };
 
-// Of a node that has family, pinned: what is left to do once its own error is set. `merges` is held where
-// a link may be below.
-void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKED_LOCKING {
-  Walk walk(node, error, callbacks);
-  walk.mark_all();
-  if (merges != nullptr) merges->unlock();
-  walk.wake_and_call_back();
+// The lock of a loop's merges, held from where it turns out to be needed until release(). Clang's analysis does
+// not follow a lock that is held now and then.
+class MergesHeld {
+ public:
+  MergesHeld() = default;
+  MergesHeld(const MergesHeld&) = delete;
+  ~MergesHeld() { release(); }
+
+  void take(Loop* loop) CTX_UNCHECKED_LOCKING {
+    lock_ = &loop->merge_lock();
+    lock_->lock();
+  }
+
+  void release() CTX_UNCHECKED_LOCKING {
+    if (lock_ != nullptr) lock_->unlock();
+    lock_ = nullptr;
+  }
+
+  bool held() const { return lock_ != nullptr; }
+
+ private:
+  Lock* lock_ = nullptr;
+};
+
+enum class Outcome { lost, alone, with_family, needs_merges };
+
+// Ends the node itself, if it is live. One below which a link may be is ended under the lock of the merges.
+Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
+  Guard guard(home(node).lock);
+  if (node->error.load(std::memory_order_relaxed) != 0) return Outcome::lost;
+  const uint8_t flags = node->flags.load(std::memory_order_relaxed);
+  if ((flags & Node::kLinked) != 0 && !merges_held) [[unlikely]]
+    return Outcome::needs_merges;
+  const bool family = (flags & Node::kFamily) != 0;
+  // Without family there is nobody to mark or to wake.
+  node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
+  node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
+  node->error.store(error, std::memory_order_release);
+  return family ? Outcome::with_family : Outcome::alone;
 }
 
-// With the home shard's lock held, for a live node below which a link may be: takes merge_lock(), which
-// comes first. Others may have been here before this returns.
-[[gnu::cold]] Lock* lock_merges(Node* node, Lock& home) CTX_UNCHECKED_LOCKING {
-  Lock& merges = node->loop->merge_lock();
-  home.unlock();
-  merges.lock();
-  home.lock();
-  return &merges;
-}
-
-// The rest of a call that ended a node with family.
-[[gnu::noinline]] void carry_out(Node* node, int error, Callbacks callbacks, Lock* merges) {
+// Of a node that has family: what is left to do once its own error is set.
+[[gnu::noinline]] void carry_out(Node* node, int error, Callbacks callbacks, MergesHeld* merges) {
   add_ref(node);  // a callback may give back every handle there is
-  walk(node, error, callbacks, merges);
+  {
+    Walk walk(node, error, callbacks);
+    walk.mark_all();
+    merges->release();
+    walk.wake_and_call_back();
+  }
   if (callbacks == Callbacks::here) {
     release_after_callback(node);
   } else {
@@ -325,50 +352,40 @@ void walk(Node* node, int error, Callbacks callbacks, Lock* merges) CTX_UNCHECKE
 
 }  // namespace
 
-bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks) {
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
-  Lock* merges = nullptr;  // held, if it is needed
-  Lock& lock = home(node).lock;
-  lock.lock();
-  bool won = node->error.load(std::memory_order_relaxed) == 0;
-  uint8_t flags = node->flags.load(std::memory_order_relaxed);
-  if ((flags & Node::kLinked) != 0 && won) [[unlikely]] {
-    merges = lock_merges(node, lock);
-    won = node->error.load(std::memory_order_relaxed) == 0;
-    flags = node->flags.load(std::memory_order_relaxed);
+  MergesHeld merges;
+  Outcome outcome = end_node(node, error, own, false);
+  if (outcome == Outcome::needs_merges) [[unlikely]] {
+    merges.take(node->loop);
+    outcome = end_node(node, error, own, true);
   }
-  const bool family = (flags & Node::kFamily) != 0;
-  if (won) {
-    // Without family there is nobody to mark or to wake.
-    node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
-    node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
-    node->error.store(error, std::memory_order_release);
+  switch (outcome) {
+    case Outcome::alone:
+      if (is_armed(node)) node->loop->disarm(node);
+      return true;
+    case Outcome::with_family:
+      carry_out(node, error, callbacks, &merges);
+      return true;
+    default:
+      merges.release();
+      unref(own);
+      await(node, Phase::kWoken);
+      return false;
   }
-  lock.unlock();
-  if (won && family) {
-    carry_out(node, error, callbacks, merges);
-    return true;
-  }
-  if (merges != nullptr) merges->unlock();
-  if (won) {
-    if (is_armed(node)) node->loop->disarm(node);
-    return true;
-  }
-  unref(own);
-  await(node, Phase::kWoken);
-  return false;
 }
 
-void cancel_all(Loop* loop, Callbacks callbacks) CTX_UNCHECKED_LOCKING {
+void cancel_all(Loop* loop, Callbacks callbacks) {
   Node* const root = loop->root();
-  Lock& merges = loop->merge_lock();
-  merges.lock();
-  if (!loop->set_closed()) {
-    merges.unlock();
+  MergesHeld merges;
+  merges.take(loop);
+  loop->merge_lock().assert_held();
+  if (loop->set_closed()) {
+    carry_out(root, kCanceled, callbacks, &merges);
+  } else {
+    merges.release();
     root->phase.await(Phase::kWoken);
-    return;
   }
-  carry_out(root, kCanceled, callbacks, &merges);
 }
 
 }  // namespace ctxcore
