@@ -120,13 +120,13 @@ class Walk {
            node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
   }
 
-  // Marks what the links that were found stand for, and everything below. Each merged node begins a chain
+  // Marks what the proxies that were found stand for, and everything below. Each merged node begins a chain
   // of its own, and these are put in order when all are there: a parent's birth number is the lower one,
-  // so every parent that this walk has ended comes before its child, whichever link was found first.
+  // so every parent that this walk has ended comes before its child, whichever proxy was found first.
   void mark_merged() {
     Ring<MergedNode> chains;
     for (;;) {
-      while (Node* link = links_.pop()) visit_target(static_cast<LinkNode*>(link));
+      while (Node* proxy = proxies_.pop()) visit_target(static_cast<Proxy*>(proxy));
       auto* const node = static_cast<MergedNode*>(merged_.pop());
       if (node == nullptr) break;
       Chain chain;
@@ -183,25 +183,25 @@ class Walk {
       if (!has_family(child) && !is_armed(child)) return;
       add_ref(child);
       (child->kind == Kind::merged ? merged_ : pending_).append(child);
-    } else if (child->kind == Kind::link) {
-      links_.append(child);
+    } else if (child->kind == Kind::proxy) {
+      proxies_.append(child);
     } else {
       meet(child, ender_of(child), child);
     }
   }
 
   // Under merge_lock().
-  void visit_target(LinkNode* link) {
-    MergedNode* const target = link->target;
+  void visit_target(Proxy* proxy) {
+    MergedNode* const target = proxy->target;
     Guard guard(home(target).lock);
     if (target->error.load(std::memory_order_relaxed) == 0) {
       visit(target);
     } else {
-      meet(target, ender_of(target), link);
+      meet(target, ender_of(target), proxy);
     }
   }
 
-  // A node that is done already, found by way of itself or of a link to it. If another walk has ended it
+  // A node that is done already, found by way of itself or of a proxy to it. If another walk has ended it
   // and is not through, that is waited for later.
   void meet(Node* node, const Node* ender, Node* found) {
     CTX_ASSERT(ender == root_ || ender == node || node->kind == Kind::merged);  // invariant 1
@@ -214,7 +214,7 @@ class Walk {
   }
 
   static Node* target_of(Node* met) {
-    return met->kind == Kind::link ? static_cast<LinkNode*>(met)->target : met;
+    return met->kind == Kind::proxy ? static_cast<Proxy*>(met)->target : met;
   }
 
   void await_met(Phase::Step step) {
@@ -285,12 +285,12 @@ class Walk {
   const Callbacks callbacks_;
   Chain pending_;          // marked, with children that may not be
   Chain later_;            // what must be visited again, ancestors first
-  Chain links_;            // found, with targets that may be live
+  Chain proxies_;          // found, with targets that may be live
   Chain merged_;           // marked, with children that may not be
   Ring<Callback> wakers_;  // claimed
   bool pushes_ = false;    // there are callbacks for other threads
   bool calls_ = false;     // and for this one
-  Node* met_ = nullptr;    // what other walks ended that were not through: their roots, or links
+  Node* met_ = nullptr;    // what other walks ended that were not through: their roots, or proxies
 };
 
 // The lock of a loop's merges, held from where it turns out to be needed until release(). Clang's analysis does
@@ -319,12 +319,12 @@ class MergesHeld {
 
 enum class Outcome { lost, alone, with_family, needs_merges };
 
-// Ends the node itself, if it is live. One below which a link may be is ended under the lock of the merges.
+// Ends the node itself, if it is live. One below which a proxy may be is ended under the lock of the merges.
 Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
   Guard guard(home(node).lock);
   if (node->error.load(std::memory_order_relaxed) != 0) return Outcome::lost;
   const uint8_t flags = node->flags.load(std::memory_order_relaxed);
-  if ((flags & Node::kLinked) != 0 && !merges_held) [[unlikely]]
+  if ((flags & Node::kMergesBelow) != 0 && !merges_held) [[unlikely]]
     return Outcome::needs_merges;
   const bool family = (flags & Node::kFamily) != 0;
   // Without family there is nobody to mark or to wake.

@@ -7,9 +7,9 @@
 // Invariants
 //  1. A node's children are visited only by the walk that ended the node. So a child that was ended by
 //     another walk is the root of that walk (anything between would have been ended first), or a merged
-//     node; and each child and each link is met by at most one walk from above.
+//     node; and each child and each proxy is met by at most one walk from above.
 //  2. A walk marks its whole subtree before it waits for anybody. It waits only for walks it met. Without
-//     links those are below it: waiting goes down the tree and so ends. With links: merge.h.
+//     proxies those are below it: waiting goes down the tree and so ends. With proxies: merge.h.
 //  3. Its root's phase is `marked` once everything below the root is done, whoever ended it, and
 //     `woken` once every observer below that waits has been told, by whichever walk.
 //  4. Nodes that have to be visited again are pinned and joined by `next`, ancestors first; one that has

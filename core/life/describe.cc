@@ -80,8 +80,8 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
     case Kind::merged:
       text.add(".Merge(").add(uint64_t{static_cast<const MergedNode*>(context)->count}).add(")");
       break;
-    case Kind::aside:
-    case Kind::link:
+    case Kind::anchor:
+    case Kind::proxy:
       break;
   }
   return text.length();

@@ -43,8 +43,8 @@ int derive_grace(Context* parent, int64_t grace, uint32_t refs, Node** ret) {
   Node* const above = node_of(parent);
   Loop* const loop = family_loop(above);
   if (const int result = loop->start(); result < 0) return result;
-  Carrier* const aside = make_carrier(Kind::aside, parent, loop->root());
-  if (aside == nullptr) return -ENOMEM;
+  Carrier* const anchor = make_carrier(Kind::anchor, parent, loop->root());
+  if (anchor == nullptr) return -ENOMEM;
   // The end of a parent that is done counts from now; so does its deadline, where that has passed.
   int64_t latest = above->deadline;
   if (latest != kForever) {
@@ -52,8 +52,8 @@ int derive_grace(Context* parent, int64_t grace, uint32_t refs, Node** ret) {
     latest = saturating_add(latest, grace);
   }
   GraceNode* node = nullptr;
-  const int result = make_node(aside, Kind::grace, refs, &node, latest, grace, loop->pick_wheel());
-  release(aside);  // the node holds it
+  const int result = make_node(anchor, Kind::grace, refs, &node, latest, grace, loop->pick_wheel());
+  release(anchor);  // the node holds it
   if (result < 0) return result;
   if (!is_root(above) && !observe(above, node)) node->begin();
   *ret = node;

@@ -13,54 +13,54 @@ namespace ctxcore {
 
 namespace {
 
-// A node is to get one more child that is a link, or that is above its first one. Counts it, and all nodes
+// A node is to get one more child that is a proxy, or that is above its first one. Counts it, and all nodes
 // above for which it is the first: those above a node that counts one already do so, too.
 void count_linked(Node* node) {
   for (; !is_root(node); node = node_of(node->parent)) {
     {
       Guard guard(home(node).lock);
       const uint8_t flags = node->flags.load(std::memory_order_relaxed);
-      if ((flags & Node::kLinked) == Node::kLinked) return;
-      node->flags.store(flags + Node::kOneLinked, std::memory_order_release);
-      if ((flags & Node::kLinked) != 0) return;
+      if ((flags & Node::kMergesBelow) == Node::kMergesBelow) return;
+      node->flags.store(flags + Node::kOneMerge, std::memory_order_release);
+      if ((flags & Node::kMergesBelow) != 0) return;
     }
     if (error_of(node) != 0) await(node, Phase::kMarked);
   }
 }
 
-// The opposite, when the link has been taken out; the node is held. Not to the top of a deep tree, or merges
+// The opposite, when the proxy has been taken out; the node is held. Not to the top of a deep tree, or merges
 // that come and go at its bottom would each go all the way.
 void uncount_linked(Node* node) {
   constexpr int kLevels = 16;
   for (int level = 0; level < kLevels && !is_root(node); ++level) {
     Guard guard(home(node).lock);
     const uint8_t flags = node->flags.load(std::memory_order_relaxed);
-    if ((flags & Node::kLinked) == Node::kLinked) return;
-    node->flags.store(flags - Node::kOneLinked, std::memory_order_release);
-    if ((flags & Node::kLinked) != Node::kOneLinked) return;
+    if ((flags & Node::kMergesBelow) == Node::kMergesBelow) return;
+    node->flags.store(flags - Node::kOneMerge, std::memory_order_release);
+    if ((flags & Node::kMergesBelow) != Node::kOneMerge) return;
     node = node_of(node->parent);
   }
 }
 
-// Lists a link below a parent; if that is done, so is the merged node. 0 or -ENOMEM.
+// Lists a proxy below a parent; if that is done, so is the merged node. 0 or -ENOMEM.
 int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
   if (is_root(parent)) return 0;
-  auto* link = make<LinkNode>(0, parent, node);
-  if (link == nullptr) return -ENOMEM;
+  auto* proxy = make<Proxy>(0, parent, node);
+  if (proxy == nullptr) return -ENOMEM;
   count_linked(parent);
   set_family(parent);
   const Children::Place place = parent->children.lock_for_adding();
-  link->home_shard = place.index;
-  const int result = place.shard->add(link);
+  proxy->home_shard = place.index;
+  const int result = place.shard->add(proxy);
   const int error = error_of(parent);
   place.shard->lock.unlock();
   if (result < 0) {
     uncount_linked(parent);
-    deallocate(link);
+    deallocate(proxy);
     return result;
   }
-  link->sibling = node->links;
-  node->links = link;
+  proxy->sibling = node->proxies;
+  node->proxies = proxy;
   if (error != 0) {
     Guard guard(home(node).lock);
     if (error_of(node) == 0) mark(node, error, ender_of(parent));
@@ -78,18 +78,18 @@ int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** r
     earliest = std::min(earliest, parent->deadline);
   }
   Loop* const loop = family_loop(node_of(parents[0]));
-  Carrier* const aside = make_carrier(Kind::aside, parents[0], loop->root());
-  if (aside == nullptr) return -ENOMEM;
+  Carrier* const anchor = make_carrier(Kind::anchor, parents[0], loop->root());
+  if (anchor == nullptr) return -ENOMEM;
   MergedNode* node = nullptr;
   int result = 0;
   {
     Guard guard(loop->merge_lock());
-    result = make_node(aside, Kind::merged, refs, &node, earliest, loop->next_birth(), count);
+    result = make_node(anchor, Kind::merged, refs, &node, earliest, loop->next_birth(), count);
     for (size_t i = 0; i < count && result == 0 && error_of(node) == 0; ++i) {
       result = join(node, node_of(parents[i]));
     }
   }
-  release(aside);  // the node holds it
+  release(anchor);  // the node holds it
   if (result == 0) {
     *ret = node;
   } else if (node != nullptr) {
@@ -99,24 +99,24 @@ int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** r
 }
 
 Node* earliest_parent(const MergedNode* node) {
-  const LinkNode* link = node->links;
-  while (node_of(link->parent)->deadline != node->deadline) link = link->sibling;
-  return node_of(link->parent);
+  const Proxy* proxy = node->proxies;
+  while (node_of(proxy->parent)->deadline != node->deadline) proxy = proxy->sibling;
+  return node_of(proxy->parent);
 }
 
-void take_out_links(LinkNode* links, LinkNode** owed) {
-  while (LinkNode* const link = links) {
-    links = link->sibling;
-    Node* const parent = node_of(link->parent);
+void take_out_proxies(Proxy* proxies, Proxy** owed) {
+  while (Proxy* const proxy = proxies) {
+    proxies = proxy->sibling;
+    Node* const parent = node_of(proxy->parent);
     {
-      Shard& shard = home(link);
+      Shard& shard = home(proxy);
       Guard guard(shard.lock);
-      shard.remove(link);
+      shard.remove(proxy);
       add_ref(parent);
     }
     uncount_linked(parent);  // which is in the tree, for it is pinned
-    link->sibling = *owed;
-    *owed = link;
+    proxy->sibling = *owed;
+    *owed = proxy;
   }
 }
 

@@ -4,7 +4,7 @@
 // Invariants
 //  1. The last reference of a node is given up only under its home shard's lock, and only if it is
 //     still the last one then: who finds a node in its parent's list, or armed, may therefore pin it
-//     under the lock of that list. For a merged node, which links find too, merge_lock() is held as well.
+//     under the lock of that list. For a merged node, which proxies find too, merge_lock() is held as well.
 //  2. A node with children keeps its place, its timer and its observers: its children still end with
 //     it. Nobody has a handle to derive from it any more. Only a loop's root still gets children: from those
 //     who hold a context of that loop, and so a child of the root or what hangs below one.
@@ -156,29 +156,28 @@ Context* release_last_of(Node* node) {
 }
 
 // The same for a merged node. Its parents are added to *owed, each pinned.
-[[gnu::noinline]] Context* release_last_of(MergedNode* node,
-                                           LinkNode** owed) CTX_UNCHECKED_LOCKING {
+[[gnu::noinline]] Context* release_last_of(MergedNode* node, Proxy** owed) CTX_UNCHECKED_LOCKING {
   Lock& merges = node->loop->merge_lock();
-  LinkNode* const links = node->links;
+  Proxy* const proxies = node->proxies;
   Remains remains;
   Context* next = nullptr;
   Fate fate = Fate::pinned;
   do {
     merges.lock();
     fate = give_up_last(node, &remains, &next);
-    if (fate == Fate::free) take_out_links(links, owed);
+    if (fate == Fate::free) take_out_proxies(proxies, owed);
     merges.unlock();
   } while (fate == Fate::pinned && !release_shared(node));
   if (fate == Fate::free) remains.dispose();
   return next;
 }
 
-// The parent of the first link, which goes.
-Context* pop_parent(LinkNode** links) {
-  LinkNode* const link = *links;
-  Context* const parent = link->parent;
-  *links = link->sibling;
-  deallocate(link);
+// The parent of the first proxy, which goes.
+Context* pop_parent(Proxy** proxies) {
+  Proxy* const proxy = *proxies;
+  Context* const parent = proxy->parent;
+  *proxies = proxy->sibling;
+  deallocate(proxy);
   return parent;
 }
 
@@ -195,7 +194,7 @@ Context* release_last_of(Carrier* carrier) {
 }  // namespace
 
 void release_last(Context* context) {
-  LinkNode* owed = nullptr;  // of merged nodes that are freed: each parent is still to be released
+  Proxy* owed = nullptr;  // of merged nodes that are freed: each parent is still to be released
   for (;;) {
     do {
       if (is_carrier(context)) {

@@ -34,11 +34,11 @@ enum class Kind : uint8_t {
   fd,        // an FdNode (sources.h)
   signal,    // a SignalNode (signals.h)
   merged,    // a MergedNode (merge.h)
-  link,      // a LinkNode (merge.h), which is nobody's context
+  proxy,     // a Proxy (merge.h), which is nobody's context
   value,     // from here on carriers
   string,
   detached,
-  aside,  // lets its parent's child hang on the loop's root; nobody's context either
+  anchor,  // lets its parent's child hang on the loop's root; nobody's context either
 };
 
 // Where the loop may hold a node in order to end it: the number of a wheel, or one of these.

@@ -18,8 +18,8 @@
 //  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
 //     of a walk it belongs to a walk from above that met it (life/cancel.h), until the walk is through; then,
 //     with the last reference, to a loop's calls (backlog.h).
-//  7. kLinked counts the children that are links of a merged node (merge.h), or have one below them. It is
-//     changed under the lock of the home shard; before a link is listed each ancestor that is not a root
+//  7. kMergesBelow counts the children that are proxies of a merged node (merge.h), or have one below them. It is
+//     changed under the lock of the home shard; before a proxy is listed each ancestor that is not a root
 //     has counted it, and until it is taken out.
 //  8. The roots of the default loop are static, have no loop and are never freed. The root of any other
 //     loop has the loop's life: it is counted, and the loop ends with it.
@@ -45,8 +45,8 @@ class Loop;
 
 struct Node : Context {
   static constexpr uint8_t kFamily = 1;
-  static constexpr uint8_t kLinked = 0xFE;  // a count in steps of kOneLinked
-  static constexpr uint8_t kOneLinked = 2;
+  static constexpr uint8_t kMergesBelow = 0xFE;  // a count in steps of kOneMerge
+  static constexpr uint8_t kOneMerge = 2;
 
   constexpr Node(Context* above, Value* nearest, Loop* runner, int64_t when,
                  Kind which = Kind::cancel, uint8_t initial_flags = 0)
