@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "core/system/event.h"
-#include "core/system/raw_call.h"
+#include "core/system/io.h"
 
 namespace ctxcore {
 
@@ -49,28 +49,28 @@ int Event::open(Use use) {
 void Event::raise() {
   if (write_end == read_end) {
     constexpr uint64_t kAll = UINT64_MAX - 1;  // the most that an eventfd counts
-    [[maybe_unused]] ssize_t written = raw::write(write_end, &kAll, sizeof kAll);
+    [[maybe_unused]] ssize_t written = io::write(write_end, &kAll, sizeof kAll);
   } else {
     // The pipe is empty and takes a page; were it not so, its end would still be readable.
-    [[maybe_unused]] ssize_t written = raw::write(write_end, kPage, sizeof kPage);
-    raw::close(write_end);
+    [[maybe_unused]] ssize_t written = io::write(write_end, kPage, sizeof kPage);
+    io::close(write_end);
     write_end = -1;
   }
 }
 
 void Event::set() {
   constexpr uint64_t kOne = 1;
-  [[maybe_unused]] ssize_t written = raw::write(write_end, &kOne, sizeof kOne);
+  [[maybe_unused]] ssize_t written = io::write(write_end, &kOne, sizeof kOne);
 }
 
 void Event::clear() {
   uint64_t taken = 0;
-  [[maybe_unused]] ssize_t size = raw::read(read_end, &taken, sizeof taken);
+  [[maybe_unused]] ssize_t size = io::read(read_end, &taken, sizeof taken);
 }
 
 void Event::close() {
-  raw::close(read_end);
-  if (write_end >= 0 && write_end != read_end) raw::close(write_end);
+  io::close(read_end);
+  if (write_end >= 0 && write_end != read_end) io::close(write_end);
 }
 
 }  // namespace ctxcore

@@ -10,8 +10,8 @@
 #include <cerrno>
 
 #include "core/system/clock.h"
+#include "core/system/io.h"
 #include "core/system/poller.h"
-#include "core/system/raw_call.h"
 
 namespace ctxcore {
 
@@ -50,8 +50,8 @@ int Poller::open() {
 }
 
 void Poller::close() {
-  if (alarm_ >= 0) raw::close(alarm_);
-  if (fd_ >= 0) raw::close(fd_);
+  if (alarm_ >= 0) io::close(alarm_);
+  if (fd_ >= 0) io::close(fd_);
   fd_ = alarm_ = -1;
 }
 
@@ -73,12 +73,12 @@ void Poller::unwatch(int fd) { control(fd_, EPOLL_CTL_DEL, fd, 0, 0); }
 
 int Poller::wait(bool sleep, Ready* ready) {
   epoll_event events[kBatch];
-  const int count = raw::epoll_wait(fd_, events, kBatch, sleep);
+  const int count = io::epoll_wait(fd_, events, kBatch, sleep);
   int found = 0;
   for (int i = 0; i < count; ++i) {
     if (events[i].data.u64 == kAlarm) {
       uint64_t expirations = 0;
-      [[maybe_unused]] ssize_t size = raw::read(alarm_, &expirations, sizeof expirations);
+      [[maybe_unused]] ssize_t size = io::read(alarm_, &expirations, sizeof expirations);
     } else {
       ready[found++] = {events[i].data.u64, events[i].events};
     }
@@ -88,7 +88,7 @@ int Poller::wait(bool sleep, Ready* ready) {
 
 bool Poller::ready() const {
   pollfd self = {fd_, POLLIN, 0};
-  return raw::poll(&self, 1, 0) == 1;
+  return io::poll(&self, 1, 0) == 1;
 }
 
 }  // namespace ctxcore

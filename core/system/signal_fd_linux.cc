@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "core/system/raw_call.h"
+#include "core/system/io.h"
 #include "core/system/signal_fd.h"
 
 namespace ctxcore {
@@ -35,7 +35,7 @@ int SignalFd::take(uint64_t signals) {
 
 bool SignalFd::read(Signal* signal) {
   signalfd_siginfo info;
-  if (fd_ < 0 || raw::read(fd_, &info, sizeof info) != sizeof info) return false;
+  if (fd_ < 0 || io::read(fd_, &info, sizeof info) != sizeof info) return false;
   // A positive code is the system's.
   const bool sent = info.ssi_code <= 0 && info.ssi_pid != 0;
   *signal = {static_cast<int>(info.ssi_signo), sent, info.ssi_pid, info.ssi_uid};
@@ -43,7 +43,7 @@ bool SignalFd::read(Signal* signal) {
 }
 
 void SignalFd::close() {
-  if (fd_ >= 0) raw::close(fd_);
+  if (fd_ >= 0) io::close(fd_);
   fd_ = -1;
 }
 

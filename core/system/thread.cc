@@ -6,6 +6,8 @@
 #include <atomic>
 #include <csignal>
 
+#include "core/system/io.h"
+
 namespace ctxcore {
 
 namespace {
@@ -24,15 +26,6 @@ sigset_t all_but_faults() {
   sigfillset(&set);
   for (const int fault : kFaults) sigdelset(&set, fault);
   return set;
-}
-
-// As pthread_join(), but no cancellation point (raw_call.h); of no thread it does nothing.
-void await_end(pthread_t thread) {
-  if (thread == pthread_t{}) return;
-  int before = 0;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-  pthread_join(thread, nullptr);
-  pthread_setcancelstate(before, nullptr);
 }
 
 }  // namespace
@@ -54,10 +47,14 @@ void end_thread(bool join) {
     return;
   }
   // acq_rel: the number is read by whoever joins this thread.
-  await_end(last_ended.exchange(pthread_self(), std::memory_order_acq_rel));
+  const pthread_t before = last_ended.exchange(pthread_self(), std::memory_order_acq_rel);
+  if (before != pthread_t{}) io::join(before);
 }
 
-void join_ended() { await_end(last_ended.exchange(pthread_t{}, std::memory_order_acq_rel)); }
+void join_ended() {
+  const pthread_t last = last_ended.exchange(pthread_t{}, std::memory_order_acq_rel);
+  if (last != pthread_t{}) io::join(last);
+}
 
 void forget_ended() { last_ended.store(pthread_t{}, std::memory_order_relaxed); }
 

@@ -8,7 +8,7 @@
 #include "core/base/alloc.h"
 #include "core/loop/loop.h"
 #include "core/system/clock.h"
-#include "core/system/raw_call.h"
+#include "core/system/io.h"
 #include "core/watch/descriptor.h"
 
 namespace ctxcore {
@@ -19,13 +19,13 @@ constexpr nfds_t kFew = 15;  // descriptors that need no memory
 
 // On a loop that its host drives, ends what is due meanwhile, since nobody else may.
 int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (loop->drive() != Drive::manual) return raw::poll(fds, count, timeout_ns);
+  if (loop->drive() != Drive::manual) return io::poll(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
     const int64_t help_at = loop->fire_for_waiter();  // whose end the node's descriptor tells
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
-    const int ready = raw::poll(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
+    const int ready = io::poll(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
     if (ready != 0 || until <= help_at) return ready;
   }
 }
@@ -43,7 +43,7 @@ int outcome(Node* node, int ready) {
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   if (!is_root(node) && node->loop->drive() == Drive::manual) node->loop->fire_for_waiter();
   if (const int error = outcome(node, 0); error < 0) return error;
-  if (is_root(node)) return raw::poll(fds, count, timeout_ns);
+  if (is_root(node)) return io::poll(fds, count, timeout_ns);
   const int descriptor = descriptor_of(node);
   if (descriptor < 0) return descriptor;
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/lock.h"
-#include "core/system/raw_call.h"
+#include "core/system/io.h"
 #include "core/watch/callback.h"
 
 namespace ctxcore {
@@ -18,7 +18,7 @@ constinit WaitsFor* first CTX_GUARDED_BY(lock) = nullptr;
 
 [[noreturn]] void report() {
   constexpr char kText[] = "libctx: callbacks wait for each other's end, in a circle\n";
-  [[maybe_unused]] ssize_t written = raw::write(STDERR_FILENO, kText, sizeof kText - 1);
+  [[maybe_unused]] ssize_t written = io::write(STDERR_FILENO, kText, sizeof kText - 1);
   __builtin_trap();
 }
 

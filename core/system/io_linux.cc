@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/system/clock.h"
+#include "core/system/io.h"
+
+namespace ctxcore::io {
+
+namespace {
+
+template <typename Call>
+auto uncanceled(Call call) {
+  const int saved = errno;
+  int before = 0;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  auto result = call();
+  if (result < 0) result = -errno;
+  pthread_setcancelstate(before, nullptr);
+  errno = saved;
+  return result;
+}
+
+}  // namespace
+
+ssize_t read(int fd, void* at, size_t size) {
+  return uncanceled([=] { return ::read(fd, at, size); });
+}
+
+ssize_t write(int fd, const void* from, size_t size) {
+  return uncanceled([=] { return ::write(fd, from, size); });
+}
+
+int close(int fd) {
+  return uncanceled([=] { return ::close(fd); });
+}
+
+int poll(pollfd* fds, nfds_t count, int64_t timeout_ns) {
+  const timespec limit = to_timespec(timeout_ns);
+  const timespec* const given = timeout_ns == kForever ? nullptr : &limit;
+  return uncanceled([=] { return ::ppoll(fds, count, given, nullptr); });
+}
+
+int epoll_wait(int fd, epoll_event* events, int most, bool sleep) {
+  return uncanceled([=] { return ::epoll_wait(fd, events, most, sleep ? -1 : 0); });
+}
+
+void join(pthread_t thread) {
+  uncanceled([=] { return ::pthread_join(thread, nullptr); });
+}
+
+}  // namespace ctxcore::io
