@@ -4,11 +4,12 @@
  * @ingroup c
  * ctx/cancel.h - to cancel a context, and to say why.
  *
- * A cancel is one event in three steps. First the whole subtree is marked: from then on ctx_err()
- * and ctx_cause() of every context in it tell. Then everything that waits on any of them is woken.
- * Then callbacks run, on the calling thread: parent before descendants, those of one context in the
- * order of their registration. What is below ctx_without_cancel() is not part of the subtree.
- * The general rules are in ctx/ctx.h.
+ * A cancel is one event in three steps. First it marks the whole subtree: from then on ctx_err() and
+ * ctx_cause() of every context in it tell the end. Then it wakes everything that waits on any of them.
+ * Then it runs callbacks, on the calling thread unless their flags say otherwise: those of a parent
+ * before those of its descendants, those of one context in the order of their registration. Contexts
+ * below ctx_without_cancel() or ctx_with_grace() are not part of the subtree. The general rules are in
+ * ctx/ctx.h.
  * @{
  */
 #ifndef CTX_CANCEL_H
@@ -22,37 +23,39 @@ extern "C" {
 
 /**
  * Ends a context with CTX_CANCELED. Needs no memory, descriptor or thread, and cannot fail on a valid
- * handle. It may block while another cancel marks and wakes the same contexts, never on user code of
- * another thread. On return the subtree is marked and woken, and the callbacks that this call took
- * have run.
- * @return 1: this call ended it; 0: it was done already; -EINVAL; -ECHILD; -EREMOTE. Since 0.1.
+ * handle. On return the subtree is marked and woken, and the callbacks that this call took have run.
+ * Inside a callback it marks and wakes at once; the callbacks that it takes run on the same thread as
+ * soon as the outer callback has returned, so that they never nest.
+ *
+ * It may block while another cancel marks and wakes the same contexts, never on user code of another
+ * thread.
+ * @return 1: this call ended it; 0: it was done already.
  */
 CTX_API int ctx_cancel(ctx_canceler_t *canceler);
 
 /**
- * As ctx_cancel(), with an error and a cause, so that a bridge can pass on a deadline that it learned
- * of elsewhere.
+ * As ctx_cancel(), with an error and a cause. A bridge can so pass on a deadline that passed elsewhere.
  * @param err   CTX_CANCELED or CTX_DEADLINE_EXCEEDED, else -EINVAL.
  * @param cause borrowed (the context takes its own reference); NULL for the plain one of err.
- * @return as ctx_cancel(). Since 0.1.
+ * @return as ctx_cancel().
  */
 CTX_API int ctx_cancel_with(ctx_canceler_t *canceler, int err, const ctx_cause_t *cause);
 
-/** Takes one more reference to a canceler and returns it; NULL for a bad handle. Since 0.1. */
+/** Takes one more reference to a canceler and returns it; NULL for a bad handle. */
 CTX_API ctx_canceler_t *ctx_canceler_ref(ctx_canceler_t *canceler);
 
 /**
  * Gives one reference back; it does not cancel. A canceler keeps its context alive.
- * @return NULL, always. Since 0.1.
+ * @return NULL, always.
  */
 CTX_API ctx_canceler_t *ctx_canceler_unref(ctx_canceler_t *canceler);
 
 /**
  * Makes a cause.
  * @param code    any number the caller likes; by custom a negative errno.
- * @param message copied; UTF-8 by custom. NULL: the very text that ctx_strerror() returns for the code.
+ * @param message copied; UTF-8 by custom. NULL: the text that ctx_strerror() has for the code.
  * @param ret     receives the cause; the caller owns it.
- * @return 0; -EINVAL for a NULL ret; -ENOMEM. Since 0.1.
+ * @return 0; -ENOMEM.
  */
 CTX_API int ctx_cause_new(int code, const char *message, ctx_cause_t **ret);
 
@@ -61,42 +64,41 @@ CTX_API int ctx_cause_new(int code, const char *message, ctx_cause_t **ret);
  * @param key  who may see the data: ctx_cause_data() hands it out for this key only. Not NULL.
  * @param data any pointer.
  * @param drop runs once on data, with no lock held, when the last reference goes; NULL for none.
- * @return 0; -EINVAL for a NULL key or ret; -ENOMEM. Since 0.1.
+ * @return 0; -EINVAL; -ENOMEM.
  */
 CTX_API int ctx_cause_new_data(int code, const char *message, const ctx_key_t *key, void *data,
                                ctx_drop_fn drop, ctx_cause_t **ret);
 
 /**
- * Why a context is done. Without a cause of the caller's it has the error as its code and the text of
- * ctx_strerror() as its message.
+ * Why a context is done. If no caller gave a cause, its code is the error and its message the text of
+ * ctx_strerror().
  * @return NULL while live, never NULL once done; borrowed: it lives as long as the context is held.
- *         Since 0.1.
  */
 CTX_API const ctx_cause_t *ctx_cause(const ctx_t *ctx);
 
-/** The code of a cause; -EINVAL for NULL. Since 0.1. */
+/** The code of a cause; -EINVAL for NULL. */
 CTX_API int ctx_cause_code(const ctx_cause_t *cause);
 
-/** The message of a cause; borrowed, lives as long as the cause; NULL for NULL. Since 0.1. */
+/** The message of a cause; borrowed: it lives as long as the cause. */
 CTX_API const char *ctx_cause_message(const ctx_cause_t *cause);
 
-/** The data of a cause that was made with this very key, borrowed; else NULL. Since 0.1. */
+/** The data, borrowed, if the cause was made with this key; else NULL. */
 CTX_API void *ctx_cause_data(const ctx_cause_t *cause, const ctx_key_t *key);
 
 /**
- * Whether a cause says more than the error of a context does: so a program that prints the error, and
- * then the cause if it is given, prints nothing twice.
+ * Whether a cause says more than the error of its context. A program that prints the error, and then
+ * the cause only if this is 1, prints nothing twice.
  * @return 1 for a cause that somebody made with a message, with data or with a code other than the two
- *         errors, and for what the library says itself (a closed loop, a signal, the events of a
- *         descriptor); 0 for the plain cause of an error, and for one that was made of CTX_CANCELED or
- *         CTX_DEADLINE_EXCEEDED and nothing else; -EINVAL for NULL; -EREMOTE. Since 0.1.
+ *         errors, and for causes of the library itself (a closed loop, a signal, the events of a
+ *         descriptor); 0 for the plain cause of an error, and for one made of CTX_CANCELED or
+ *         CTX_DEADLINE_EXCEEDED and nothing else.
  */
 CTX_API int ctx_cause_given(const ctx_cause_t *cause);
 
-/** Takes one more reference to a cause and returns it; NULL for a bad handle. Since 0.1. */
+/** Takes one more reference to a cause and returns it; NULL for a bad handle. */
 CTX_API const ctx_cause_t *ctx_cause_ref(const ctx_cause_t *cause);
 
-/** Gives one reference back; the last one runs drop on its data. @return NULL, always. Since 0.1. */
+/** Gives one reference back; the last one runs drop on its data. @return NULL, always. */
 CTX_API const ctx_cause_t *ctx_cause_unref(const ctx_cause_t *cause);
 
 /** @} */

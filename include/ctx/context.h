@@ -4,13 +4,13 @@
  * @ingroup c
  * ctx/context.h - roots, derivation and reading of contexts.
  *
- * A context is live until it is done, and once done stays so. It ends by its canceler, by its
- * deadline, or with its parent. A child whose last handle is given back is freed at once, cancelled
- * or not; a parent's memory stays for as long as it has children. The general rules are in
+ * A context is live until it is done, and then stays done. Its canceler, its deadline or the end of its
+ * parent ends it. When the last reference to a child is given back, the child is freed at once,
+ * canceled or not. A parent stays in memory for as long as it has children. The general rules are in
  * ctx/ctx.h.
  *
- * Every ret_canceler may be NULL, but for that of ctx_with_cancel(): then the context ends by its
- * deadline or its parent alone.
+ * Every ret_canceler may be NULL, except in ctx_with_cancel(). Without a canceler only the deadline or
+ * the parent ends the context.
  * @{
  */
 #ifndef CTX_CONTEXT_H
@@ -24,145 +24,145 @@ extern "C" {
 
 /**
  * The root of all contexts: never done, no deadline, no values. Static: ctx_ref() and ctx_unref() on
- * it do nothing. Never NULL. Since 0.1.
+ * it do nothing. Never NULL.
  */
 CTX_API ctx_t *ctx_background(void);
 
 /**
  * A second root, different from ctx_background(), for code that does not know yet which context it
- * should use. Static and never done. Since 0.1.
+ * should use. Static and never done.
  */
 CTX_API ctx_t *ctx_todo(void);
 
 /**
- * Takes one more reference to a context and returns it; NULL for a bad handle. At most 2^31
- * references may exist at once, to this as to any other object: one more ends the process. Since 0.1.
+ * Takes one more reference to a context and returns it; NULL for a bad handle. An object has at most
+ * 2^31 references at once; one more ends the process. That holds for every ..._ref().
  */
 CTX_API ctx_t *ctx_ref(ctx_t *ctx);
 
 /**
- * Gives one reference back. With the last one (canceler handles count too) the context is freed,
- * and drop functions of its values run on this thread. Never blocks on user code. Since 0.1.
+ * Gives one reference back. The last one (canceler handles count too) frees the context and runs the
+ * drop functions of its values on this thread. Never blocks on user code of another thread.
  * @return NULL, always, so that `ctx = ctx_unref(ctx)` leaves no dangling pointer.
  */
 CTX_API ctx_t *ctx_unref(ctx_t *ctx);
 
 /**
- * Derives a context that its canceler can end. Below a parent that is done it is done already, with
- * the parent's error and cause.
+ * Derives a context that its canceler can end. Below a parent that is done, it is born done, with the
+ * parent's error and cause.
  * @param ret          receives the context; the caller owns it.
  * @param ret_canceler receives the right to cancel it; the caller owns it. Not NULL.
- * @return 0; -EINVAL for a NULL argument; -ENOMEM; -ECHILD; -EREMOTE. Since 0.1.
+ * @return 0; -EINVAL; -ENOMEM.
  */
 CTX_API int ctx_with_cancel(ctx_t *parent, ctx_t **ret, ctx_canceler_t **ret_canceler);
 
 /**
- * Derives a context that also ends at a time, with CTX_DEADLINE_EXCEEDED. Where the parent's deadline
- * is not later, that one counts. A time that is past makes a context that is done on return.
- * The first deadline of a process starts the library's two threads, all signals blocked:
- * `ctx-loop`, which runs the clock, and `ctx-calls`, which runs the callbacks that deadlines set off.
+ * Derives a context that also ends at a time, with CTX_DEADLINE_EXCEEDED. The earlier of its own and
+ * its parent's deadline applies. With a time that has passed, the context is born done.
+ *
+ * The first deadline on the default loop starts the library's two threads: `ctx-loop` runs the clock,
+ * and `ctx-calls` runs the callbacks that deadlines set off. While they run no callback, both block
+ * every signal except those of faults (SIGSEGV and its like).
  * @param deadline_ns absolute, on the clock of ctx_now(); any value; CTX_FOREVER for none.
- * @return 0; -EINVAL; -ENOMEM; -EAGAIN if a thread was refused; -EMFILE, -ENFILE or what else the system
- *         answers if the loop had no descriptor; -ECHILD; -EREMOTE. Since 0.1.
+ * @return 0; -ENOMEM; -EAGAIN if the system refused a thread; -EMFILE, -ENFILE or another answer of the
+ *         system if the loop got no descriptor.
  */
 CTX_API int ctx_with_deadline(ctx_t *parent, int64_t deadline_ns, ctx_t **ret,
                               ctx_canceler_t **ret_canceler);
 
 /**
  * As ctx_with_deadline(), at a time from now.
- * @param timeout_ns zero or negative: done on return. A sum beyond CTX_FOREVER is CTX_FOREVER, which
- *        is no deadline.
- * @return as ctx_with_deadline(). Since 0.1.
+ * @param timeout_ns zero or negative: the context is born done. A sum beyond CTX_FOREVER is
+ *        CTX_FOREVER: no deadline.
+ * @return as ctx_with_deadline().
  */
 CTX_API int ctx_with_timeout(ctx_t *parent, int64_t timeout_ns, ctx_t **ret,
                              ctx_canceler_t **ret_canceler);
 
 /**
- * As ctx_with_deadline(), and if this deadline is the one that fires, ctx_cause() is the given cause.
+ * As ctx_with_deadline(); if this deadline is the one that fires, ctx_cause() is the given cause.
  * @param cause borrowed (the context takes its own reference); NULL for the plain one.
- * @return as ctx_with_deadline(). Since 0.1.
+ * @return as ctx_with_deadline().
  */
 CTX_API int ctx_with_deadline_cause(ctx_t *parent, int64_t deadline_ns, const ctx_cause_t *cause,
                                     ctx_t **ret, ctx_canceler_t **ret_canceler);
 
-/** As ctx_with_timeout(), with a cause as in ctx_with_deadline_cause(). Since 0.1. */
+/** As ctx_with_timeout(), with a cause as in ctx_with_deadline_cause(). */
 CTX_API int ctx_with_timeout_cause(ctx_t *parent, int64_t timeout_ns, const ctx_cause_t *cause,
                                    ctx_t **ret, ctx_canceler_t **ret_canceler);
 
 /**
  * Derives a context that keeps the parent's values and nothing else: it is never done, has no
- * deadline, and what is derived from it does not end with the parent. It keeps the parent's memory.
- * @return 0; -EINVAL; -ENOMEM; -ECHILD; -EREMOTE. Since 0.1.
+ * deadline, and the parent's end does not reach contexts derived from it. It keeps the parent in memory.
+ * @return 0; -ENOMEM.
  */
 CTX_API int ctx_without_cancel(ctx_t *parent, ctx_t **ret);
 
 /**
  * Derives a context that ends with the first of several parents that is done, with that one's error and
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
- * @param parents borrowed; all on one loop, else -EXDEV. The first is kept in memory, and of the
- *        others what they end with.
+ *
+ * It may block while another cancel on the same loop marks contexts that have merged ones below them.
+ * So may every cancel above a merged context, and the merged context's last unref.
+ * @param parents borrowed; all on one loop, else -EXDEV. The merged context keeps the first parent in
+ *        memory, and of each other parent only the context that can end it.
  * @param n       at least 1, else -EINVAL.
- * @return 0; -EINVAL; -EXDEV; -ENOMEM; -ECHILD; -EREMOTE. It may block, as every cancel above
- *         it and its last unref may, while another cancel on the same loop marks contexts that merged
- *         ones are below. Since 0.1.
+ * @return 0; -EINVAL; -EXDEV; -ENOMEM.
  */
 CTX_API int ctx_merge(ctx_t *const *parents, size_t n, ctx_t **ret, ctx_canceler_t **ret_canceler);
 
 /**
- * Derives a context that ends some time after its parent, with the parent's error and cause: so that
- * work may be finished in order when the parent is done, and is ended when it is not. It is not part
- * of the parent's subtree: it and what is below it are live when the parent is done. It can be
- * cancelled on its own; its deadline is the parent's plus the grace.
- * @param grace_ns how long after the parent's end, on the clock of ctx_now(); after this call if the
- *        parent is done already. Zero or negative: it ends with the parent. CTX_FOREVER: never by it.
- * @return as ctx_with_deadline(). Since 0.1.
+ * Derives a context that ends some time after its parent, with the parent's error and cause: work in
+ * hand can finish after the parent's end, but must finish within the grace. The context is not part of
+ * the parent's subtree: when the parent ends, it and everything below it stay live. It can be canceled
+ * on its own. Its deadline is the parent's plus the grace.
+ * @param grace_ns how long after the parent's end, on the clock of ctx_now(). If a deadline ended the
+ *        parent, the grace counts from that deadline; if the parent is done already, from this call.
+ *        Zero or negative: it ends with the parent. CTX_FOREVER: the parent's end never ends it.
+ * @return as ctx_with_deadline().
  */
 CTX_API int ctx_with_grace(ctx_t *parent, int64_t grace_ns, ctx_t **ret,
                            ctx_canceler_t **ret_canceler);
 
 /**
- * Whether a context is done. Async-signal-safe; never blocks. What was written before the cancel is
- * visible to whoever sees its error here.
+ * Whether a context is done. Async-signal-safe; never blocks. Whoever sees its error here also sees
+ * what was written before the cancel.
  * @return 0 while live; CTX_CANCELED or CTX_DEADLINE_EXCEEDED once done, never changing again;
- *         -EINVAL for NULL. Since 0.1.
+ *         -EINVAL for NULL.
  */
 CTX_API int ctx_err(const ctx_t *ctx);
 
 /**
- * The address of the word that ctx_err() reads, to poll it without a call from a tight loop. Load it
- * atomically, with acquire order if data depends on it. Never write it.
- * @return a pointer that is valid while the caller holds ctx; NULL for NULL. Since 0.1.
+ * The address of the word that ctx_err() reads, so that a tight loop can poll it without a call. Load
+ * it atomically, with acquire order if data depends on it. Never write it.
+ * @return a pointer that is valid while the caller holds ctx; NULL for NULL.
  */
 CTX_API const volatile int32_t *ctx_err_word(const ctx_t *ctx);
 
-/** 1 if this context can ever be done, 0 if not, -EINVAL for NULL. Since 0.1. */
+/** 1 if this context can ever be done, 0 if not. */
 CTX_API int ctx_cancelable(const ctx_t *ctx);
 
 /**
- * The effective deadline: the earlier of its own and its parent's; the same for ever, also once done.
+ * The effective deadline: the earlier of its own and its parent's. It never changes, also once done.
  * @param ret_ns receives it, in nanoseconds on the clock of ctx_now(); untouched without a deadline.
- * @return 1 and the time; 0 without a deadline; -EINVAL for a NULL argument. Since 0.1.
+ * @return 1 and the time; 0 without a deadline.
  */
 CTX_API int ctx_deadline(const ctx_t *ctx, int64_t *ret_ns);
 
-/**
- * Nanoseconds until the deadline; negative after it; CTX_FOREVER without one; INT64_MIN for NULL.
- * Since 0.1.
- */
+/** Nanoseconds until the deadline; negative after it; CTX_FOREVER without one. */
 CTX_API int64_t ctx_remaining(const ctx_t *ctx);
 
-/** Now, on the clock that this context's deadlines are on; INT64_MIN for NULL. Since 0.1. */
+/** Now, on the clock of this context's deadlines. */
 CTX_API int64_t ctx_now(const ctx_t *ctx);
 
 /**
  * Writes how a context came to be, from its root on, such as
  * `context.Background.WithCancel.WithDeadline(8123.500000000s [1.2s]).WithValue(user)`: the deadline in
- * seconds on its clock and, in brackets, what remains. As snprintf() does, it writes at most
- * size - 1 characters and a NUL, and tells the length of the whole. Since the remaining time is part
- * of the text, that length may change from call to call.
+ * seconds on its clock and, in brackets, the remaining time. As snprintf() does, it writes at most
+ * size - 1 characters and a NUL, and returns the length of the whole text. The remaining time is part
+ * of the text, so the length may change from call to call.
  * @param buf may be NULL if size is 0.
- * @return the length without the NUL; -EINVAL for a NULL context, or a NULL buf with a size;
- *         -EOVERFLOW beyond INT_MAX. Since 0.1.
+ * @return the length without the NUL; -EINVAL for a NULL buf with a size; -EOVERFLOW beyond INT_MAX.
  */
 CTX_API int ctx_describe(const ctx_t *ctx, char *buf, size_t size);
 

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/** The context was cancelled. */
+/** The context was canceled. */
 #define CTX_CANCELED (-ECANCELED)
 
 /** The context's deadline passed. */
@@ -24,9 +24,9 @@ extern "C" {
 
 /**
  * The text of an error: "context canceled" and "context deadline exceeded" for the two errors of a
- * context, otherwise what the system calls that errno, in English; for a number it does not know,
- * "unknown error". A positive errno reads as its negative.
- * @return static text, never NULL; safe from any thread, and in a signal handler. Since 0.1.
+ * context; for any other, the system's English text for that errno; "unknown error" for a number that it
+ * does not know. A positive errno reads as its negative.
+ * @return static text, never NULL; safe on any thread, and in a signal handler.
  */
 CTX_API const char *ctx_strerror(int err);
 

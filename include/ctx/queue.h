@@ -19,67 +19,66 @@
 extern "C" {
 #endif
 
-/** What a queue tells of a context that is done. */
+/** The event of a context that is done. */
 struct ctx_event {
-  uint64_t token;    /**< What was given to ctx_queue_add(). */
+  uint64_t token;    /**< The token given to ctx_queue_add(). */
   int32_t err;       /**< CTX_CANCELED or CTX_DEADLINE_EXCEEDED. */
   uint32_t reserved; /**< 0. */
 };
 
 /**
- * Makes a queue. It takes no descriptor before ctx_queue_fd() asks for it.
+ * Makes a queue. It takes no descriptor until ctx_queue_fd() asks for one.
  * @param ret receives the queue; the caller owns it.
- * @return 0; -EINVAL for a NULL ret; -ENOMEM. Since 0.1.
+ * @return 0; -ENOMEM.
  */
 CTX_API int ctx_queue_new(ctx_queue_t **ret);
 
-/** Takes one more reference to a queue and returns it; NULL for a bad handle. Since 0.1. */
+/** Takes one more reference to a queue and returns it; NULL for a bad handle. */
 CTX_API ctx_queue_t *ctx_queue_ref(ctx_queue_t *queue);
 
 /**
- * Gives one reference back. With the last one everything in the queue is disarmed, events that wait
- * are gone, and the descriptor is closed; watches that were handed out remain valid handles.
- * @return NULL, always. Since 0.1.
+ * Gives one reference back. The last one disarms everything in the queue, discards waiting events and
+ * closes the descriptor; watches that were handed out remain valid handles.
+ * @return NULL, always.
  */
 CTX_API ctx_queue_t *ctx_queue_unref(ctx_queue_t *queue);
 
 /**
  * A descriptor that is readable exactly while events wait; made when first asked for. It is
  * non-blocking and close-on-exec. Do not read, write or close it: ctx_queue_drain() does.
- * @return the descriptor, borrowed: valid while the caller holds the queue; -EINVAL; -EMFILE, -ENFILE,
- *         -ENOMEM; -ECHILD; -EREMOTE. Since 0.1.
+ * @return the descriptor, borrowed: valid while the caller holds the queue; -EMFILE, -ENFILE, -ENOMEM.
  */
 CTX_API int ctx_queue_fd(ctx_queue_t *queue);
 
 /**
- * Adds a context: when it is done, one event with the token is posted, on the thread that ends it. A
- * context that is done already posts it before this function returns.
+ * Adds a context: when it is done, the thread that ends it posts one event with the token. For a context
+ * that is done already, the event is posted before this function returns.
  *
- * What was added holds a reference to ctx until its event is drained, or it is stopped. A context
- * that can never be done is not held, and posts nothing.
+ * The entry holds a reference to ctx until its event is drained or it is stopped. A context that can
+ * never be done is not held, and posts nothing.
  *
  * @param token any number; it comes back in the event.
- * @param ret   receives a watch, owned by the caller, for ctx_watch_stop(): which answers 1 as long as
- *              the event is not drained, and withdraws it. May be NULL.
- * @return 0; -EINVAL; -ENOMEM; -ECHILD; -EREMOTE. Since 0.1.
+ * @param ret   receives a watch, owned by the caller, for ctx_watch_stop(). Until the event is drained,
+ *              that withdraws it and returns 1. May be NULL.
+ * @return 0; -ENOMEM.
  */
 CTX_API int ctx_queue_add(ctx_queue_t *queue, ctx_t *ctx, uint64_t token, ctx_watch_t **ret);
 
 /**
- * Takes up to n events, in the order they were posted, and gives the references to their contexts
- * back, which may run drop functions of values on this thread. Never blocks.
+ * Takes up to n events, in the order they were posted. It gives back the references to their contexts,
+ * which may run drop functions of values on this thread. Never blocks.
  * @param events room for n; may be NULL if n is 0.
- * @return how many; 0 if none waits; -EINVAL; -ECHILD; -EREMOTE. Since 0.1.
+ * @return how many; 0 if none waits; -EINVAL for NULL events with an n.
  */
 CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, struct ctx_event *events, size_t n);
 
 /**
- * As ctx_queue_drain(), but blocks until an event waits. It ends nothing by itself: contexts on a manual
- * or virtual loop need somebody who dispatches or advances it.
+ * As ctx_queue_drain(), but blocks until an event waits. It fires no deadlines: somebody else must
+ * dispatch or advance the manual or virtual loops of its contexts.
  * @param n          at least 1, else -EINVAL.
  * @param timeout_ns limit in real time; CTX_FOREVER for none; 0 only looks; negative is -EINVAL.
  * @return how many, at least 1; 0: timed out; -EINTR: a signal handler ran on this thread meanwhile;
- *         -EINVAL; -ECHILD; -EREMOTE. Since 0.1.
+ *         -EINVAL.
  */
 CTX_API int64_t ctx_queue_wait(ctx_queue_t *queue, struct ctx_event *events, size_t n,
                                int64_t timeout_ns);

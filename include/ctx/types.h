@@ -4,8 +4,8 @@
  * @ingroup c
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
- * All objects are opaque: a program holds pointers to them and never looks inside. The one public
- * struct here is ctx_key_t, and the only other one ctx_event in ctx/queue.h.
+ * All objects are opaque: a program holds pointers to them and never looks inside. Only two structs are
+ * public: ctx_key_t here and ctx_event in ctx/queue.h.
  * @{
  */
 #ifndef CTX_TYPES_H
@@ -26,8 +26,8 @@ extern "C" {
 #endif
 
 /**
- * A context: read it, wait for it, derive from it. Whoever holds only this cannot cancel it. (The tag is
- * not ctx, since in C++ that is the namespace of ctx/ctx.hpp.)
+ * A context: read it, wait for it, derive from it. This handle does not give the right to cancel it.
+ * (The tag is not ctx, since in C++ that is the namespace of ctx/ctx.hpp.)
  */
 typedef struct ctx_context ctx_t;
 
@@ -35,7 +35,7 @@ typedef struct ctx_context ctx_t;
 typedef struct ctx_canceler ctx_canceler_t;
 
 /**
- * Why a context was cancelled: a code, a message and, where wanted, data. Immutable. (The tag is not
+ * Why a context was canceled: a code, a message and, if wanted, data. Immutable. (The tag is not
  * ctx_cause, since in C++ a function of that name would hide it.)
  */
 typedef struct ctx_cause_object ctx_cause_t;
@@ -50,9 +50,8 @@ typedef struct ctx_queue ctx_queue_t;
 typedef struct ctx_loop ctx_loop_t;
 
 /**
- * A key of ctx_with_value() and ctx_cause_new_data(). Two keys are the same when their addresses
- * are: define one static key for each kind of value. The name is for ctx_describe() alone and may
- * be NULL; the key must outlive every context and cause made with it.
+ * A key of ctx_with_value() and ctx_cause_new_data(). Its address identifies it: define one static key
+ * for each kind of value. The key must outlive every context and cause made with it.
  */
 typedef struct ctx_key {
   const char *name; /**< For ctx_describe(); static text, or NULL. */
@@ -61,10 +60,10 @@ typedef struct ctx_key {
 /** A callback of ctx_after_func(). The context is borrowed for the length of the call. */
 typedef void (*ctx_fn)(ctx_t *ctx, void *arg);
 
-/** A user's destructor: receives the pointer that was handed over, once. */
+/** A user's destructor: called once, with the pointer that was handed over. */
 typedef void (*ctx_drop_fn)(void *ptr);
 
-/** How an executor takes work: it has run(work) called once; see ctx_loop_set_executor(). */
+/** How an executor takes work: it must have run(work) called once; see ctx_loop_set_executor(). */
 typedef int (*ctx_post_fn)(void *executor, void (*run)(void *work), void *work);
 
 /** No deadline, and no limit of a wait: the largest time there is. */

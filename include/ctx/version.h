@@ -23,10 +23,10 @@ extern "C" {
   ((uint32_t)CTX_VERSION_MAJOR << 16 | (uint32_t)CTX_VERSION_MINOR << 8 | \
    (uint32_t)CTX_VERSION_PATCH)
 
-/** The version of the library that is running, as CTX_VERSION. Since 0.1. */
+/** The version of the library that is running, as CTX_VERSION. */
 CTX_API uint32_t ctx_version(void);
 
-/** The same as text, such as "0.1.0"; static. Since 0.1. */
+/** The same as text, such as "0.1.0"; static. */
 CTX_API const char *ctx_version_string(void);
 
 /** @} */
