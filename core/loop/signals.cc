@@ -18,55 +18,38 @@ constexpr int kSignals = 64;
 struct Registry {
   Lock lock;
   SignalFd descriptor CTX_GUARDED_BY(lock);
-  Ring<SignalNode> nodes CTX_GUARDED_BY(lock);
-  uint32_t waiting[kSignals] CTX_GUARDED_BY(lock) = {};  // how many nodes wait for each signal
+  Groups<SignalNode> nodes CTX_GUARDED_BY(lock);
 };
 constinit Registry registry;
 
 uint64_t bit(int signal) { return uint64_t{1} << (signal - 1); }
-
-// Counts a node in or out; true if the signalfd has to take other signals than before.
-bool count(uint64_t signals, int by) CTX_REQUIRES(registry.lock) {
-  bool changed = false;
-  for (int i = 0; i < kSignals; ++i) {
-    if ((signals >> i & 1) == 0) continue;
-    const uint32_t before = registry.waiting[i];
-    registry.waiting[i] += static_cast<uint32_t>(by);
-    changed = changed || before == 0 || registry.waiting[i] == 0;
-  }
-  return changed;
-}
 
 // The signals that nodes wait for, written under the lock and read without: it orders nothing else.
 std::atomic<uint64_t> waited_for{0};
 
 // Has the descriptor take what nodes wait for. 0 or a negative errno; only the first one can fail.
 int take_waited_for() CTX_REQUIRES(registry.lock) {
-  uint64_t wanted = 0;
-  for (int i = 0; i < kSignals; ++i) {
-    if (registry.waiting[i] != 0) wanted |= bit(i + 1);
-  }
+  const uint64_t wanted = registry.nodes.wanted();
+  if (wanted == waited_for.load(std::memory_order_relaxed)) return 0;
   waited_for.store(wanted, std::memory_order_relaxed);
   return registry.descriptor.take(wanted);
 }
 
 void unlist(SignalNode* node) CTX_REQUIRES(registry.lock) {
+  if (node->group == nullptr) return;
   registry.nodes.remove(node);
-  node->listed = false;
-  if (count(node->signals, -1)) take_waited_for();
+  take_waited_for();
 }
 
-// Takes the nodes that wait for a signal off the list, pinned.
+// Takes the nodes that wait for a signal, pinned.
 void take(const SignalFd::Signal& signal, Ring<SignalNode>& taken) CTX_REQUIRES(registry.lock) {
-  registry.nodes.each([&](SignalNode& node) {
-    registry.lock.assert_held();
-    if ((node.signals & bit(signal.number)) == 0) return;
-    unlist(&node);
-    node.reason->code = signal.number;
-    write_signal(blank_text(node.reason), signal.number, signal.sent, signal.process, signal.user);
-    add_ref(&node);
-    taken.push_back(&node);
-  });
+  while (SignalNode* const node = registry.nodes.take(bit(signal.number))) {
+    node->reason->code = signal.number;
+    write_signal(blank_text(node->reason), signal.number, signal.sent, signal.process, signal.user);
+    add_ref(node);
+    taken.push_back(node);
+  }
+  take_waited_for();
 }
 
 }  // namespace
@@ -84,9 +67,8 @@ uint64_t signals_of(const int* numbers, size_t count) {
 int list_signals(SignalNode* node) {
   Guard guard(registry.lock);
   if (error_of(node) != 0) return 0;
-  registry.nodes.push_back(node);
-  node->listed = true;
-  int result = count(node->signals, 1) ? take_waited_for() : 0;
+  if (!registry.nodes.add(node, node->signals)) return -ENOMEM;
+  int result = take_waited_for();
   if (result == 0) result = node->loop->watch_signals(registry.descriptor.fd());
   if (result < 0) unlist(node);
   return result;
@@ -94,13 +76,13 @@ int list_signals(SignalNode* node) {
 
 void remove_signals(SignalNode* node) {
   Guard guard(registry.lock);
-  if (node->listed) unlist(node);
+  unlist(node);
 }
 
 bool remove_signals_last(SignalNode* node) {
   Guard guard(registry.lock);
   if (node->refs.load(std::memory_order_acquire) != 1) return false;
-  if (node->listed) unlist(node);
+  unlist(node);
   return true;
 }
 

@@ -4,9 +4,9 @@
 // loop reads a signal from it posts all nodes that wait for it, each to its own loop, which ends it.
 //
 // Invariants (all under one lock)
-//  1. A node is listed from when it is made until it is taken to be posted, or removed. The signalfd takes the signals that
-//     listed nodes wait for and no others, and is closed while none is listed.
-//  2. A node that is taken is pinned; who finds it listed may do so, for the last reference of a node is
+//  1. A node is in a group from when it is made until it is taken to be posted, or removed. The signalfd takes
+//     the signals that nodes in groups wait for and no others, and is closed while there are none.
+//  2. A node that is taken is pinned; who finds it in its group may do so, for the last reference of a node is
 //     given up only after remove_last().
 //  3. Who reads a signal runs no user's code, whatever loop a node is posted to: a deadline of its own
 //     loop may be near.
@@ -18,13 +18,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/groups.h"
 #include "core/base/list.h"
 #include "core/tree/cause.h"
 #include "core/tree/node.h"
 
 namespace ctxcore {
 
-// What ctx_with_signal makes. As a Link it is listed, or among what its loop has to end.
+// What ctx_with_signal makes. As a Link it is in its group, or among what its loop has to end.
 struct SignalNode : Node, Link {
   SignalNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t wanted,
              Cause* why)
@@ -33,7 +34,7 @@ struct SignalNode : Node, Link {
   }
 
   const uint64_t signals;  // bit i - 1 for signal i
-  bool listed = false;
+  Group<SignalNode>* group = nullptr;
   Cause* const reason;  // blank until it is posted
 };
 
@@ -44,7 +45,7 @@ uint64_t signals_of(const int* numbers, size_t count);
 // Has the signals end the node, unless it is done already. 0 or a negative errno.
 int list_signals(SignalNode* node);
 
-void remove_signals(SignalNode* node);       // does nothing if it is not listed
+void remove_signals(SignalNode* node);       // does nothing if it is in no group
 bool remove_signals_last(SignalNode* node);  // the same if it has one reference; else returns false
 
 uint64_t signals_waited_for();

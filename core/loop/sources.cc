@@ -21,14 +21,8 @@ uint64_t id_of(int fd, uint32_t serial) {
   return uint64_t{serial} << 32 | static_cast<uint32_t>(fd);
 }
 
-uint32_t wanted_of(Link* first) {
-  uint32_t events = 0;
-  Link* link = first;
-  do {
-    events |= static_cast<Source*>(link)->events;
-    link = link->next;
-  } while (link != first);
-  return events;
+uint32_t wanted_by(const Groups<Source>& sources) {
+  return static_cast<uint32_t>(sources.wanted());
 }
 
 }  // namespace
@@ -54,7 +48,8 @@ int Sources::watch_anew(Place& place, int fd, uint32_t events) {
 }
 
 void Sources::empty(Place& place) {
-  while (Link* link = pop_front(place.first)) static_cast<Source*>(link)->watched = false;
+  while (place.sources.take(UINT64_MAX) != nullptr) {
+  }
 }
 
 void Sources::forget(int fd) {
@@ -69,24 +64,23 @@ int Sources::add(Source* source) {
   if (!make_room(source->fd)) return -ENOMEM;
   Place& place = places_[source->fd];
   int result = -ENOENT;
-  if (place.first != nullptr) {
-    const uint32_t events = wanted_of(place.first) | source->events;
+  if (!place.sources.empty()) {
+    const uint32_t events = wanted_by(place.sources) | source->events;
     result = poller_.rewatch(source->fd, events, id_of(source->fd, place.serial));
     if (result == -ENOENT) empty(place);  // it was closed, and its number used again
   }
   if (result == -ENOENT) result = watch_anew(place, source->fd, source->events);
   if (result < 0) return result;
-  push_back(place.first, source);
-  source->watched = true;
-  return 0;
+  if (place.sources.add(source, source->events)) return 0;
+  if (place.sources.empty()) poller_.unwatch(source->fd);
+  return -ENOMEM;
 }
 
 void Sources::take_out(Source* source) {
-  if (!source->watched) return;
-  source->watched = false;
+  if (source->group == nullptr) return;
   Place& place = places_[source->fd];
-  unlink(place.first, source);
-  if (place.first == nullptr) poller_.unwatch(source->fd);
+  place.sources.remove(source);
+  if (place.sources.empty()) poller_.unwatch(source->fd);
 }
 
 void Sources::remove(Source* source) {
@@ -106,31 +100,22 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
   Guard guard(lock_);
   if (static_cast<size_t>(fd) >= room_) return;
   Place& place = places_[fd];
-  if (place.serial != ready.id >> 32 || place.first == nullptr) return;
-  Link* taken = nullptr;
-  Link* const last = place.first->prev;
-  Link* link = place.first;
-  for (bool more = true; more;) {
-    more = link != last;
-    Link* const following = link->next;
-    auto* source = static_cast<Source*>(link);
+  if (place.serial != ready.id >> 32 || place.sources.empty()) return;
+  const bool all = (ready.events & kAlways) != 0;
+  Ring<Source> taken;
+  while (Source* const source = place.sources.take(all ? UINT64_MAX : ready.events)) {
     source->came = ready.events & (source->events | kAlways);
-    if (source->came != 0) {
-      unlink(place.first, source);
-      source->watched = false;
-      push_back(taken, source);
-    }
-    link = following;
+    taken.push_back(source);
   }
-  if (place.first == nullptr) {
+  if (place.sources.empty()) {
     poller_.unwatch(fd);
   } else {
-    poller_.rewatch(fd, wanted_of(place.first), ready.id);
+    poller_.rewatch(fd, wanted_by(place.sources), ready.id);
   }
   // Pinned only now, in release order: who gives back what it takes to be its last reference, and then
   // closes the descriptor, has seen either no pin, and waits for the lock, or that we are through with it.
-  while (Link* pinned = pop_front(taken)) {
-    static_cast<Source*>(pinned)->node->refs.fetch_add(1, std::memory_order_release);
+  while (Source* const pinned = taken.pop_front()) {
+    pinned->node->refs.fetch_add(1, std::memory_order_release);
     push_back(due, pinned);
   }
 }

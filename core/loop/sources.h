@@ -2,14 +2,15 @@
 // Descriptors that end a node when they are ready: those of ctx_with_fd, and those of ctx_cancel_fd.
 //
 // The poller takes a descriptor once; so all sources of one descriptor share a place in a table that is
-// indexed by its number, and the poller watches for what any of them wants. The descriptor is somebody
+// indexed by its number, and the poller watches for what any of them wants. There may be any number of them:
+// adding, removing and finding who waits for an event take no longer for that. The descriptor is somebody
 // else's: it may be closed, and its number used again, at any time. So it is watched for one event at a
 // time, which keeps a stale registration from being told twice, and by an id that counts registrations,
 // which tells a stale one.
 //
 // Invariants (all under lock_)
-//  1. A source is `watched`, and linked in its descriptor's place, from add() until it is taken to fire or
-//     removed. Once it is taken its Link is the loop's.
+//  1. A source is in a group of its descriptor's place from add() until it is taken to fire or removed. Once
+//     it is taken its Link is the loop's.
 //  2. A place with sources is registered with the poller by its serial number, unless its descriptor was
 //     closed behind our back.
 //  3. A source that is taken pins its node; who finds it in its place may do so, for the last reference
@@ -23,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/groups.h"
 #include "core/base/list.h"
 #include "core/system/poller.h"
 #include "core/tree/cause.h"
@@ -38,7 +40,7 @@ struct Source : Link {
   const int fd;
   const uint32_t events;
   uint32_t came = 0;
-  bool watched = false;
+  Group<Source>* group = nullptr;
   Cause* const reason;  // a blank one, filled in when the source fires; nullptr for the plain one
 };
 
@@ -71,7 +73,7 @@ class Sources {
 
  private:
   struct Place {
-    Link* first;
+    Groups<Source> sources;
     uint32_t serial;  // of the registration; 0: there was none yet
   };
 
