@@ -112,7 +112,8 @@ class Ring {
 
   bool empty() const { return first_ == nullptr; }
   T* front() const { return static_cast<T*>(first_); }  // nullptr of an empty one
-  T* after(T* item) const {                             // nullptr after the last
+  T* back() const { return empty() ? nullptr : static_cast<T*>(first_->prev); }
+  T* after(T* item) const {  // nullptr after the last
     Link* const link = item;
     return link->next == first_ ? nullptr : static_cast<T*>(link->next);
   }
@@ -127,7 +128,7 @@ class Ring {
   // Visits each item that is there now, in order; the visitor may remove the one that it is given.
   template <typename Visit>
   void each(Visit visit) const {
-    T* const last = empty() ? nullptr : static_cast<T*>(first_->prev);
+    T* const last = back();
     T* item = front();
     while (item != nullptr) {
       T* const following = item == last ? nullptr : static_cast<T*>(static_cast<Link*>(item)->next);

@@ -63,14 +63,17 @@ int Loop::advance(int64_t ns) {
   const int64_t target = saturating_add(now(), ns);
   int64_t fired = 0;
   int64_t next = now();
-  do {
+  for (;;) {
     clock_.store(std::max(next, now()), std::memory_order_release);
     fired += turn(false);
     run_all(nullptr);
+    if (!is_ours()) return -ECHILD;
     next = next_timer();
-  } while (next <= target && next != kForever && is_ours());
-  if (!is_ours()) return -ECHILD;
-  clock_.store(target, std::memory_order_release);
+    if (next <= target && next != kForever) continue;
+    // A timer that is put into the wheel after this look finds the clock at the target (derive_deadline).
+    if (now() == target) break;
+    next = target;
+  }
   end_driving();
   return static_cast<int>(std::min<int64_t>(fired, INT_MAX));
 }

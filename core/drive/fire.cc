@@ -66,26 +66,59 @@ int Loop::fire_posted(Loop& releaser) {
   return fired;
 }
 
-// One thread at a time, or who waits for a later deadline could come back before an earlier one is fired.
-int Loop::fire_timers() {
-  Link* due = nullptr;
-  const int fired = fire_timers_into(due);
-  while (Link* link = pop_front(due)) release_later(static_cast<TimerNode*>(link));
-  return fired;
+// Ends some of what is due, the earliest first; false if nothing more is. One thread at a time, or a waiter
+// on a later deadline could return before an earlier one fires.
+//
+// Each wheel gives at most kBatch timers, in their order. One that has more has none left that is due before
+// the last it gave: up to the earliest such time all are there, of all wheels, and are ended. What the
+// other wheels gave beyond it waits in due_, and is looked at first the next time.
+bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
+  bool more = false;
+  int64_t until = now();
+  if (!due_.empty()) until = std::min(until, time_of(due_.front()));
+  for (unsigned i = 0; i < wheel_count_; ++i) {
+    Ring<TimerNode> taken;
+    if (wheels_[i].expire(until, taken, kBatch)) {
+      until = time_of(taken.back());
+      more = true;
+    }
+    due_.take_all(taken);
+  }
+  if (wheel_count_ > 1) {  // those of one wheel come in order
+    due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
+  }
+  while (!due_.empty() && time_of(due_.front()) <= until) {
+    TimerNode* const node = due_.pop_front();
+    *fired += fire(node) ? 1 : 0;
+    ended.push_back(node);
+  }
+  left_due_.store(!due_.empty(), std::memory_order_release);  // pairs with next_timer()
+  return more || !due_.empty();
 }
 
-int Loop::fire_timers_into(Link*& due) {
-  Guard guard(firing_lock_);
-  const int64_t time = now();
-  for (unsigned i = 0; i < wheel_count_; ++i) wheels_[i].expire(time, due);
-  if (wheel_count_ > 1) {  // those of one wheel come in order
-    sort(due, [](const Link* a, const Link* b) {
-      return time_of(static_cast<const TimerNode*>(a)) < time_of(static_cast<const TimerNode*>(b));
-    });
+// What is left to do for a batch, with no lock held.
+void Loop::finish_batch(Ring<TimerNode>& ended) {
+  while (TimerNode* const node = ended.pop_front()) release_later(node);
+  run_wakers();
+}
+
+bool Loop::fire_batch(int* fired) {
+  Ring<TimerNode> ended;
+  bool more = false;
+  {
+    Guard guard(firing_lock_);
+    more = fire_some(fired, ended);
   }
+  finish_batch(ended);
+  return more;
+}
+
+// All that is due. Callbacks need not wait for the last of many.
+int Loop::fire_timers() {
   int fired = 0;
-  for (Link* link = due; link != nullptr; link = link->next == due ? nullptr : link->next) {
-    fired += fire(static_cast<TimerNode*>(link)) ? 1 : 0;
+  while (fire_batch(&fired)) {
+    if (drive_ == Drive::thread) ring();
+    if (!is_ours()) break;  // a waker has forked, and returned in the child
   }
   return fired;
 }
@@ -103,19 +136,33 @@ int Loop::turn(bool sleep) {
   }
   fired += fire_posted(*this);
   fired += fire_timers();
-  run_wakers();
   return fired;
 }
 
-void Loop::fire_due() {
-  fire_timers();
+void Loop::fire_due(const Node* node) {
+  int fired = 0;
+  while (fire_batch(&fired) && error_of(node) == 0) {
+  }
   set_next_alarm();
   ring();
 }
 
-int64_t Loop::fire_for_waiter() {
+int64_t Loop::fire_for_waiter(int64_t until_ns) {
   if (!started()) return kForever;
-  if (next_timer() <= now()) fire_due();
+  int fired = 0;
+  while (next_timer() <= now()) {
+    // Who has the lock ends what is due, and may keep it longer than this thread wants to wait.
+    if (!firing_lock_.try_lock()) return now() + kNap;
+    Ring<TimerNode> ended;
+    const bool more = fire_some(&fired, ended);
+    firing_lock_.unlock();
+    finish_batch(ended);
+    if (!more || until_ns <= monotonic_now()) break;
+  }
+  if (fired > 0) {
+    set_next_alarm();
+    ring();
+  }
   return next_timer();
 }
 

@@ -48,7 +48,7 @@ TimerNode* owner_of_deadline(Node* node) {
 // end in their order. The callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
   if (error_of(node) != 0) return;
-  node->loop->fire_due();
+  node->loop->fire_due(node);
   while (error_of(node) == 0) fire(owner_of_deadline(node));
   node->loop->ring();
 }
@@ -89,6 +89,9 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   }
   if (timed) {
     loop->arm(node, now);
+    // The clock of a virtual loop may have been moved on past the deadline: whoever moved it has looked into
+    // the wheel before the timer was there, and so sees this thread the new time.
+    if (loop->drive() == Drive::virtual_time && deadline <= loop->now()) loop->fire_due(node);
   } else if (error_of(node) == 0) {
     cancel(node, kDeadlineExceeded, cause, Callbacks::here);
   }

@@ -126,13 +126,13 @@ class Loop {
   // which may be another than the node's: it may run a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
-  // Ends whose time has come, for a thread that drives no loop. What another thread is ending already is
-  // done, too, when it returns: it waits for that. The loop has been started.
-  void fire_due();
+  // Ends what is due in its order until this node is done or nothing more is due, for a thread that drives no
+  // loop. It waits for what another thread is ending already. The loop has been started.
+  void fire_due(const Node* node);
 
-  // The same, if anything is due that nobody has begun with, for a thread that waits on a loop which its
-  // host may not be driving. Returns when to come again.
-  int64_t fire_for_waiter();
+  // Ends what is due, if anything is, for a thread that waits until a time on a loop which its host may not be
+  // driving. When the time has come it leaves the rest. Returns when to come again.
+  int64_t fire_for_waiter(int64_t until_ns);
 
   // What a driver calls. How much was fired, -EBUSY or another negative errno.
   int dispatch();
@@ -150,6 +150,7 @@ class Loop {
 
  private:
   static constexpr int64_t kAtOnce = 1;  // an alarm in the past
+  static constexpr size_t kBatch = 512;  // timers of a wheel that are ended under firing_lock_
   // What the poller calls the signalfd. No source has this number: its upper half counts, and begins with 1.
   static constexpr uint64_t kSignalsId = UINT64_MAX;
 
@@ -164,8 +165,10 @@ class Loop {
 
   void collect(bool sleep, Link*& sources);
   int fire_posted(Loop& releaser);
+  bool fire_some(int* fired, Ring<TimerNode>& ended) CTX_REQUIRES(firing_lock_);
+  void finish_batch(Ring<TimerNode>& ended);
+  bool fire_batch(int* fired);
   int fire_timers();
-  int fire_timers_into(Link*& due);
   int turn(bool sleep);
   bool leaves_to_lane(const Callback* callback) const;
   bool post_one(size_t* left);
@@ -202,6 +205,8 @@ class Loop {
   std::atomic<int64_t> clock_{0};  // of a loop that is told the time
   Lock start_lock_;
   Lock firing_lock_;
+  Ring<TimerNode> due_ CTX_GUARDED_BY(firing_lock_);  // pinned, for the next batch, in order
+  std::atomic<bool> left_due_{false};                 // there are some
   Lock merge_lock_;
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   std::atomic<bool> started_{false};

@@ -113,7 +113,7 @@ bool Wheel::move_some(uint64_t until) {
   return true;
 }
 
-bool Wheel::expire(int64_t now, Link*& due, size_t most) {
+bool Wheel::expire(int64_t now, Ring<TimerNode>& due, size_t most) {
   const uint64_t tick = tick_of(now);
   for (size_t taken = 0;;) {
     Guard guard(lock_);
@@ -125,7 +125,7 @@ bool Wheel::expire(int64_t now, Link*& due, size_t most) {
       add_ref(node);
       // After the pin: release.cc relies on it.
       node->armed.store(kUnarmed, std::memory_order_release);
-      push_back(due, node);
+      due.push_back(node);
       ++taken;
     }
     if (node == nullptr && !move_some(tick)) {

@@ -53,7 +53,7 @@ class Wheel {
 
   // Takes out what is due at `now`, pinned, the earliest first and at most `most`, and appends it to `due` in
   // that order. False: nothing that is due is left.
-  bool expire(int64_t now, Link*& due, size_t most = SIZE_MAX);
+  bool expire(int64_t now, Ring<TimerNode>& due, size_t most);
 
   // When the next timer is due; kForever if there is none. One that is due later than kLookahead after `now`
   // may be told earlier than it is, never later: who then asks again comes nearer, at each time by a level.

@@ -22,11 +22,11 @@ int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   if (loop->drive() != Drive::manual) return io::poll(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
-    const int64_t help_at = loop->fire_for_waiter();  // whose end the node's descriptor tells
+    const int64_t help_at = loop->fire_for_waiter(until);  // whose end the node's descriptor tells
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
     const int ready = io::poll(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
-    if (ready != 0 || until <= help_at) return ready;
+    if (ready != 0 || until <= std::max(help_at, monotonic_now())) return ready;
   }
 }
 
@@ -41,7 +41,9 @@ int outcome(Node* node, int ready) {
 }  // namespace
 
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (!is_root(node) && node->loop->drive() == Drive::manual) node->loop->fire_for_waiter();
+  if (!is_root(node) && node->loop->drive() == Drive::manual) {
+    node->loop->fire_for_waiter(saturating_add(monotonic_now(), timeout_ns));
+  }
   if (const int error = outcome(node, 0); error < 0) return error;
   if (is_root(node)) return io::poll(fds, count, timeout_ns);
   const int descriptor = descriptor_of(node);

@@ -41,13 +41,13 @@ void leave(Node* node, WaitEntry* entry) {
 }
 
 // On loops that their hosts drive, ends what is due, since nobody else may; returns when to come again.
-int64_t help_loops(Context* const* contexts, size_t count) {
+int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
   int64_t when = kForever;
   Loop* last = nullptr;
   for (size_t i = 0; i < count; ++i) {
     Loop* const loop = loop_of(node_of(contexts[i]));
     if (loop == last || loop->drive() != Drive::manual) continue;
-    when = std::min(when, loop->fire_for_waiter());
+    when = std::min(when, loop->fire_for_waiter(until_ns));
     last = loop;
   }
   return when;
@@ -55,7 +55,7 @@ int64_t help_loops(Context* const* contexts, size_t count) {
 
 int sleep(Waiter& waiter, Context* const* contexts, size_t count, int64_t until_ns) {
   for (;;) {
-    const int64_t help_at = help_loops(contexts, count);
+    const int64_t help_at = help_loops(contexts, count, until_ns);
     if (waiter.woken.load(std::memory_order_acquire) != 0) return 1;
     if (until_ns <= monotonic_now()) return 0;
     const int result = futex_wait(waiter.woken, 0, std::min(until_ns, help_at));
@@ -82,7 +82,7 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
 }  // namespace
 
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index) {
-  help_loops(contexts, count);
+  help_loops(contexts, count, until_ns);
   *index = first_done(contexts, count);
   if (*index < count) return 1;
   if (until_ns <= monotonic_now()) return 0;

@@ -48,13 +48,13 @@ class WheelModel : public testing::TestWithParam<Wheel::Tick> {
   // Moves the clock and checks that exactly those fire that must, the earliest first.
   void AdvanceTo(int64_t now, size_t most = SIZE_MAX) {
     now_ = now;
-    Link* due = nullptr;
+    Ring<TimerNode> due;
     for (bool more = true; more;) {
       const int64_t earliest = Earliest();
       more = wheel_.expire(now_, due, most);
       size_t fired = 0;
       int64_t latest = earliest;
-      while (Link* link = pop_front(due)) {
+      while (TimerNode* link = due.pop_front()) {
         auto* node = static_cast<TimerNode*>(link);
         EXPECT_LE(node->deadline, now_) << "fired early";
         EXPECT_GE(node->deadline, latest) << "fired after a later one";
