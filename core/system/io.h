@@ -23,6 +23,7 @@ ssize_t read(int fd, void* at, size_t size);
 ssize_t write(int fd, const void* from, size_t size);
 int close(int fd);
 int poll(pollfd* fds, nfds_t count, int64_t timeout_ns);  // INT64_MAX: no limit
+nfds_t most_polled();                                     // how many descriptors poll() takes
 int epoll_wait(int fd, epoll_event* events, int most, bool sleep);
 void join(pthread_t thread);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,6 +42,12 @@ int poll(pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const timespec limit = to_timespec(timeout_ns);
   const timespec* const given = timeout_ns == kForever ? nullptr : &limit;
   return uncanceled([=] { return ::ppoll(fds, count, given, nullptr); });
+}
+
+nfds_t most_polled() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
 }
 
 int epoll_wait(int fd, epoll_event* events, int most, bool sleep) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "core/base/alloc.h"
 #include "core/loop/loop.h"
@@ -17,15 +16,45 @@ namespace {
 
 constexpr nfds_t kFew = 15;  // descriptors that need no memory
 
+constexpr int64_t kTurn = 10'000'000;  // ns: how late the last resort learns of the node's end
+
+// The caller's descriptors that are none are left out: the system takes only so many (RLIMIT_NOFILE), and
+// leaves those out, too.
+nfds_t copy(const pollfd* from, nfds_t count, pollfd* to) {
+  nfds_t copied = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    if (from[i].fd >= 0) to[copied++] = from[i];
+  }
+  return copied;
+}
+
+void copy_back(pollfd* to, nfds_t count, const pollfd* from) {
+  for (nfds_t i = 0; i < count; ++i) to[i].revents = to[i].fd >= 0 ? (from++)->revents : int16_t{0};
+}
+
+// `count` descriptors and behind them the node's. Where the system takes the caller's and not one more,
+// the last resort is to look at both in turn.
+int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
+  int ready = io::poll(fds, count + 1, timeout_ns);
+  if (ready != -EINVAL) return ready;
+  const int64_t until = saturating_add(monotonic_now(), timeout_ns);
+  for (;;) {
+    const int64_t left = std::max<int64_t>(saturating_sub(until, monotonic_now()), 0);
+    ready = io::poll(fds, count, std::min(left, kTurn));
+    if (ready == 0) ready = io::poll(&fds[count], 1, 0);
+    if (ready != 0 || left == 0) return ready;
+  }
+}
+
 // On a loop that its host drives, ends what is due meanwhile, since nobody else may.
 int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (loop->drive() != Drive::manual) return io::poll(fds, count, timeout_ns);
+  if (loop->drive() != Drive::manual) return poll_all(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
     const int64_t help_at = loop->fire_for_waiter(until);  // whose end the node's descriptor tells
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
-    const int ready = io::poll(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
+    const int ready = poll_all(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
     if (ready != 0 || until <= std::max(help_at, monotonic_now())) return ready;
   }
 }
@@ -49,24 +78,19 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const int descriptor = descriptor_of(node);
   if (descriptor < 0) return descriptor;
 
-  // The node's descriptor goes behind the caller's, in a copy.
   pollfd few[kFew + 1];
   pollfd* all = few;
   if (count > kFew) {
+    if (count > io::most_polled()) return -EINVAL;  // as poll(2) does, before it reads them
     size_t size = 0;
-    if (__builtin_mul_overflow(count, sizeof(pollfd), &size) ||
-        __builtin_add_overflow(size, sizeof(pollfd), &size)) {
-      return -EINVAL;
-    }
+    if (__builtin_mul_overflow(count + 1, sizeof(pollfd), &size)) return -EINVAL;
     all = static_cast<pollfd*>(allocate(size));
     if (all == nullptr) return -ENOMEM;
   }
-  if (count > 0) std::memcpy(all, fds, count * sizeof(pollfd));
-  all[count] = {descriptor, POLLIN, 0};
-  const int ready = poll_for(node->loop, all, count + 1, timeout_ns);
-  if (ready >= 0) {
-    for (nfds_t i = 0; i < count; ++i) fds[i].revents = all[i].revents;
-  }
+  const nfds_t copied = copy(fds, count, all);
+  all[copied] = {descriptor, POLLIN, 0};
+  const int ready = poll_for(node->loop, all, copied, timeout_ns);
+  if (ready >= 0) copy_back(fds, count, all);
   if (all != few) deallocate(all);
   return outcome(node, ready);
 }

@@ -62,8 +62,8 @@ CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_
  * @param fds as poll(2) takes them; revents are written. May be NULL if nfds is 0.
  * @return how many descriptors are ready; 0: timed out; CTX_CANCELED or CTX_DEADLINE_EXCEEDED: the
  *         context is done, which wins over ready descriptors (revents are then unspecified); -EINTR: a
- *         signal handler ran on this thread meanwhile; -EINVAL for a negative timeout_ns; -ENOMEM; and
- *         the errors of ctx_done_fd() except -ENOTSUP.
+ *         signal handler ran on this thread meanwhile; -EINVAL for a negative timeout_ns, or more descriptors
+ *         than poll(2) takes (RLIMIT_NOFILE); -ENOMEM; and the errors of ctx_done_fd() except -ENOTSUP.
  */
 CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeout_ns);
 

@@ -3,9 +3,11 @@
 // ctx_poll: poll(2) that the context ends, with every outcome it has.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
+#include <thread>
 #include <vector>
 
 #include "support/callback.h"
@@ -158,6 +160,41 @@ TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
     EXPECT_TRUE(result == -EINVAL || result == -ENOMEM) << result;
   }
 }
+
+// As poll(2), whose limit is RLIMIT_NOFILE: however few of them are open, none or all of them the same one.
+void AsManyAsTheSystemTakes() {
+  constexpr nfds_t kMost = 64;
+  const rlimit few = {kMost, kMost};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Pipe pipe;
+  std::vector<pollfd> none(kMost, pollfd{-1, POLLIN, 7}), same(kMost, ForRead(pipe)), one = none;
+  one[40] = ForRead(pipe);
+  const Loop manual = NewLoop(CTX_LOOP_MANUAL);
+  for (std::vector<pollfd>* fds : {&none, &one, &same}) {
+    const Scope scope = WithCancel(ctx_background());
+    EXPECT_EQ(ctx_poll(scope, fds->data(), kMost, 0), 0);
+    EXPECT_EQ(ctx_poll(scope, fds->data(), kMost, 30 * kMillisecond), 0);
+    EXPECT_EQ(fds->front().revents, 0);
+    pipe.Write();
+    const int ready = fds == &none ? 0 : fds == &one ? 1 : kMost;
+    EXPECT_EQ(ctx_poll(scope, fds->data(), kMost, fds == &none ? 0 : kLimit), ready);
+    EXPECT_EQ((*fds)[40].revents, fds == &none ? 0 : POLLIN);
+    EXPECT_EQ(fds->back().revents, fds == &same ? POLLIN : 0);
+    pipe.Read();
+    std::thread canceling([&] { scope.Cancel(); });
+    EXPECT_EQ(ctx_poll(scope, fds->data(), kMost, CTX_FOREVER), CTX_CANCELED);
+    canceling.join();
+    const Scope timed = WithTimeout(LoopBackground(manual), kMillisecond);
+    EXPECT_EQ(ctx_poll(timed, fds->data(), kMost, CTX_FOREVER), CTX_DEADLINE_EXCEEDED);
+
+    const Scope live = WithCancel(ctx_background());
+    fds->push_back(ForRead(pipe));
+    EXPECT_EQ(poll(fds->data(), kMost + 1, 0), -1);
+    EXPECT_EQ(ctx_poll(live, fds->data(), kMost + 1, 0), -EINVAL);
+  }
+}
+
+TEST(Poll, TakesAsManyDescriptorsAsPollDoes) { CTX_IN_NEW_PROCESS(AsManyAsTheSystemTakes()); }
 
 TEST(Poll, ASignalHandlerEndsIt) {
   const Scope scope = WithCancel(ctx_background());
