@@ -34,7 +34,7 @@ TEST(Batch, Rule38_AWaitWithoutTimeDoesNotEndThemAll) {
   SleepUntil(deadline);
   while (CountLive(scopes) == kMany) EXPECT_EQ(ctx_wait(hour, 0), 0);
   EXPECT_GT(CountLive(scopes), 0);
-  EXPECT_TRUE(Readable(mine.Fd(), kPatience));  // the rest is left to dispatch
+  EXPECT_TRUE(Readable(mine.Fd(), kLimitMs));  // the rest is left to dispatch
   EXPECT_GT(mine.Dispatch(), 0);
   EXPECT_EQ(CountLive(scopes), 0);
 }
