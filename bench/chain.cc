@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // P6: a chain of a million contexts, each the child of the one before, on a thread with a stack of
-// 64 KiB: cancelled at its root, and released at its end. std has no peer here: a callback that
+// 64 KiB: canceled at its root, and released at its end. std has no peer here: a callback that
 // stops the next source nests once for each link, and needs a stack to match.
 #include <benchmark/benchmark.h>
 #include <pthread.h>
@@ -45,11 +45,11 @@ double Seconds(int64_t n, Timed timed) {
   }
   const double begin = ThreadSeconds();
   root.Cancel();
-  const double cancelled = ThreadSeconds();
+  const double canceled = ThreadSeconds();
   if (ctx_err(last) != CTX_CANCELED) std::abort();
   ctx_unref(last);
   const double released = ThreadSeconds();
-  return timed == Timed::kCancel ? cancelled - begin : released - cancelled;
+  return timed == Timed::kCancel ? canceled - begin : released - canceled;
 }
 
 void Chain(benchmark::State& state, Timed timed) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // P1 and P2: derive a context from a live parent, cancel it, release it. One at a time; and with
-// 10,000 alive, of which a random one is cancelled, released and replaced at each step.
+// 10,000 alive, of which a random one is canceled, released and replaced at each step.
 #include <benchmark/benchmark.h>
 #include <time.h>
 

@@ -55,13 +55,13 @@ void CancelAndDrain(const char* name, bool shuffled, Handles handles) {
   std::vector<bool> seen(kContexts);
   const double begin = ThreadSeconds();
   if (!parent.Cancel()) std::abort();
-  const double cancelled = ThreadSeconds();
+  const double canceled = ThreadSeconds();
   const size_t drained = queue.DrainAll(&seen);
   const double end = ThreadSeconds();
   ExpectAll(drained, seen);
   const double each = 1e9 / kContexts;
-  std::printf("P9/%s/cancel %.1f\nP9/%s/drain %.1f\nP9/%s %.1f\n", name, (cancelled - begin) * each,
-              name, (end - cancelled) * each, name, (end - begin) * each);
+  std::printf("P9/%s/cancel %.1f\nP9/%s/drain %.1f\nP9/%s %.1f\n", name, (canceled - begin) * each,
+              name, (end - canceled) * each, name, (end - begin) * each);
 }
 
 void Add() {

@@ -2,7 +2,7 @@
 //
 // P12 and P14: how late deadlines are, against a thread that reads a bare timerfd (and, in bench/go,
 // against Go's), and how often the loop's thread wakes up for 100,000 timeouts a second that are all
-// cancelled long before they are due. Both once more on a manual loop, whose host is a thread that does
+// canceled long before they are due. Both once more on a manual loop, whose host is a thread that does
 // nothing but poll and dispatch. Prints `name value` lines; lateness is in microseconds.
 #include <poll.h>
 #include <sys/eventfd.h>

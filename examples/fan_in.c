@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// fan_in.c - 100,000 contexts, one queue, one descriptor. The contexts end in three ways: cancelled one
+// fan_in.c - 100,000 contexts, one queue, one descriptor. The contexts end in three ways: canceled one
 // by one by a thread, by their parents from another thread, and by deadlines. One thread sees them
 // all: it polls the queue's descriptor and drains what came, at the pace at which it comes.
 //
@@ -30,7 +30,7 @@ enum {
 enum way { ONE_BY_ONE, BY_PARENT, BY_DEADLINE, WAYS };
 static const char *const kWays[WAYS] = {"one by one", "by parents", "by deadline"};
 
-// Of every ten contexts three are cancelled one by one, four by a parent, three by a deadline.
+// Of every ten contexts three are canceled one by one, four by a parent, three by a deadline.
 static enum way way_of(uint64_t token) {
   return token % 10 < 3 ? ONE_BY_ONE : token % 10 < 7 ? BY_PARENT : BY_DEADLINE;
 }

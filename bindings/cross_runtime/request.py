@@ -69,7 +69,7 @@ async def request(library: ctypes.CDLL, seconds: float, trace_id: str, client: C
     ctx, cancel = libctx.with_timeout(traced, seconds)
 
     def serve(its: libctx.Context) -> "Future[int]":
-        """Calls Rust on a thread, without the GIL. Rust borrows its context, also after a cancelled body."""
+        """Calls Rust on a thread, without the GIL. Rust borrows its context, also after a canceled body."""
         future = pool.submit(library.handler_serve, its.handle, cancel.handle, theirs.fileno(), seen)
         calls.append((its, future))
         return future

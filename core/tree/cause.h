@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Why a context was cancelled: an immutable, counted object.
+// Why a context was canceled: an immutable, counted object.
 //
 // Invariants
 //  1. Nothing but the count changes once a context has it.

@@ -2,7 +2,7 @@
 // What a handle points to. Two shapes stand behind it:
 //
 //   Node     takes part in the cancel tree: it has an error word, a parent, children, observers.
-//            The roots, and whatever can be cancelled.
+//            The roots, and whatever can be canceled.
 //   Carrier  takes no part: it carries a value, or cuts the tie to the ancestors' ends, and has the
 //            error, deadline and observers of the node it hangs on.
 //

@@ -28,7 +28,7 @@ TEST_P(DoneDescriptor, WakesOnCancel) {
     seen = ctx_err(scope);
     watcher.Stop();
   });
-  const OnceAsleep canceller([&] { scope.Cancel(); });
+  const OnceAsleep canceler([&] { scope.Cancel(); });
   ASSERT_TRUE(RunUntil([&] { return watcher.reports() > 0; }));
   EXPECT_EQ(seen, CTX_CANCELED);
 
@@ -73,7 +73,7 @@ TEST_P(DoneDescriptor, AllOfATreeShowItsEnd) {
       watchers[i]->Stop();
     }));
   }
-  const OnceAsleep canceller([&] { parent.Cancel(); });
+  const OnceAsleep canceler([&] { parent.Cancel(); });
   EXPECT_TRUE(RunUntil([&] { return ended == children.size(); }));
 }
 
@@ -81,7 +81,7 @@ TEST_P(DoneDescriptor, WakesThoughSomeoneHasReadItBeforeTheEnd) {
   const Scope scope = WithCancel(ctx_background());
   const int fd = ctx_done_fd(scope);
   Watcher watcher(host(), fd, [&] { watcher.Stop(); });
-  const OnceAsleep canceller([&] {
+  const OnceAsleep canceler([&] {
     ReadByMistake(fd);
     scope.Cancel();
     ReadByMistake(fd);

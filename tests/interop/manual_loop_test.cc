@@ -38,7 +38,7 @@ TEST_P(ManualLoop, WakesForWhatACancelElsewhereLeavesToIt) {
   const Scope hour = WithTimeout(manual.root(), kHour);
   Callback callback;
   ASSERT_EQ(callback.Arm(hour, CTX_DEFER), 0);
-  const OnceAsleep canceller([&] { hour.Cancel(); });
+  const OnceAsleep canceler([&] { hour.Cancel(); });
   ASSERT_TRUE(RunUntil([&] { return callback.runs() > 0; }));
   EXPECT_EQ(ctx_err(hour), CTX_CANCELED);
   EXPECT_EQ(callback.thread(), std::this_thread::get_id());
@@ -129,7 +129,7 @@ TEST_P(ManualLoop, RunsWhatItsCallbacksDefer) {
   Callback last, middle([&](ctx_t*ctx) { EXPECT_EQ(last.Arm(ctx, CTX_DEFER), 1); });
   Callback outer([&](ctx_t* ctx) { EXPECT_EQ(middle.Arm(ctx, CTX_DEFER), 1); });
   ASSERT_EQ(outer.Arm(first, CTX_DEFER), 0);
-  const OnceAsleep canceller([&] { first.Cancel(); });
+  const OnceAsleep canceler([&] { first.Cancel(); });
   ASSERT_TRUE(RunUntil([&] { return last.runs() > 0; }));
   EXPECT_EQ(last.thread(), std::this_thread::get_id());
 }

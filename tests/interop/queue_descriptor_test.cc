@@ -55,7 +55,7 @@ TEST_P(QueueDescriptor, WakesOnCancelAndIsNotReadableOnceDrained) {
   ASSERT_TRUE(TurnForSomethingElse());
   EXPECT_EQ(inbox.reports(), 0);
   {
-    const OnceAsleep canceller([&] { scope.Cancel(); });
+    const OnceAsleep canceler([&] { scope.Cancel(); });
     ASSERT_TRUE(RunUntil([&] { return !inbox.tokens().empty(); }));
   }
   EXPECT_EQ(inbox.tokens(), std::vector<uint64_t>{42});
@@ -122,7 +122,7 @@ TEST_P(QueueDescriptor, WakesForTheNextEventAfterOneThatWasWithdrawn) {
   ASSERT_TRUE(TurnForSomethingElse());
   EXPECT_TRUE(inbox.tokens().empty());
 
-  const OnceAsleep canceller([&] { second.Cancel(); });
+  const OnceAsleep canceler([&] { second.Cancel(); });
   ASSERT_TRUE(RunUntil([&] { return !inbox.tokens().empty(); }));
   EXPECT_EQ(inbox.tokens(), std::vector<uint64_t>{2});
 }
@@ -136,7 +136,7 @@ TEST_P(QueueDescriptor, LosesNoEventThatComesDuringADrain) {
     scopes.push_back(WithCancel(ctx_background()));
     inbox.Add(scopes.back(), token);
   }
-  const OnceAsleep canceller([&] {
+  const OnceAsleep canceler([&] {
     Stagger stagger(1);
     for (const Scope& scope : scopes) {
       stagger.Pass(1 << 14);

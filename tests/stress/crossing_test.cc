@@ -84,7 +84,7 @@ TEST(Crossing, Rule05_WaitsForTheWakingOfTheCancelThatItMeets) {
   EXPECT_EQ(unreadable, 0);
 }
 
-// Three links of a chain, each with children, cancelled at once.
+// Three links of a chain, each with children, canceled at once.
 TEST(Crossing, Rule09_WhatEndedALinkEndedAllThatHangsOnIt) {
   constexpr size_t kLinks = 3, kLeaves = 40;
   const std::array<Cause, kLinks> causes = {NewCause(1, "upper"), NewCause(2, "middle"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Timed contexts that nobody holds any more, kept by their children alone: their deadlines fire while
-// their parent is cancelled, so that the loop and the cancel let go of the same contexts at once.
+// their parent is canceled, so that the loop and the cancel let go of the same contexts at once.
 #include <ctx/ctx.h>
 #include <gtest/gtest.h>
 

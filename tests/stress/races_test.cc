@@ -114,11 +114,11 @@ TEST(Races, Rule06_DescriptorsMadeDuringACancelBecomeReadable) {
   EXPECT_EQ(wrong, 0);
 }
 
-// Deadlines that pass while they are cancelled, and while their last handles are given back.
+// Deadlines that pass while they are canceled, and while their last handles are given back.
 TEST(Races, Rule14_DeadlinesAgainstCancelsAndReleases) {
   std::atomic<int> wrong{0}, early{0};
   std::deque<Drop> drops;
-  std::deque<Scope> cancelled, released;
+  std::deque<Scope> canceled, released;
   const auto fill = [&](std::deque<Scope>& scopes) {
     for (int i = 0; i < 20; ++i) {
       const Ctx watched = Watched(ctx_background(), &drops.emplace_back());
@@ -133,12 +133,12 @@ TEST(Races, Rule14_DeadlinesAgainstCancelsAndReleases) {
   Race(
       kRounds / 4,
       [&] {
-        fill(cancelled);
+        fill(canceled);
         fill(released);
       },
       {[&] {
-         sleep_until_due(cancelled.front(), first);
-         for (const Scope& scope : cancelled) {
+         sleep_until_due(canceled.front(), first);
+         for (const Scope& scope : canceled) {
            const int won = scope.Cancel();
            const int error = ctx_err(scope);
            wrong += won == 1 ? error != CTX_CANCELED : error != CTX_DEADLINE_EXCEEDED;
@@ -150,7 +150,7 @@ TEST(Races, Rule14_DeadlinesAgainstCancelsAndReleases) {
          released.clear();
        }},
       [&] {
-        cancelled.clear();
+        canceled.clear();
         for (const Drop& drop : drops) ASSERT_TRUE(drop.Wait());
         for (const Drop& drop : drops) wrong += drop.count() != 1;
         drops.clear();
@@ -167,12 +167,12 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
     std::atomic<int> wrong{0}, derived{0};
     {
       Scope parent = WithCancel(Watched(ctx_background(), &drop));
-      std::atomic<bool> cancelled{false};
+      std::atomic<bool> canceled{false};
       const auto churn = [&](unsigned seed) {
         std::deque<Scope> alive;
         Stagger stagger(seed);
         for (int i = 0; i < kDerivations; ++i) {
-          const bool must_be_done = cancelled.load();
+          const bool must_be_done = canceled.load();
           Scope child;
           const int result =
               i % 3 == 0 ? ctx_with_timeout(parent, kHour, child.ctx.out(), child.canceler.out())
@@ -183,14 +183,14 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
           if (stagger.Odd()) alive.push_back(std::move(child));
           if (alive.size() > 50) alive.pop_front();
         }
-        while (!cancelled.load()) std::this_thread::yield();
+        while (!canceled.load()) std::this_thread::yield();
         for (const Scope& child : alive) wrong += ctx_err(child) != CTX_CANCELED;
       };
       std::vector<std::thread> threads;
       for (unsigned i = 0; i < 4; ++i) threads.emplace_back(churn, 100 * i + 11);
       while (derived < kDerivations * (round % 8) / 2) std::this_thread::yield();
       EXPECT_EQ(parent.Cancel(), 1);
-      cancelled = true;
+      canceled = true;
       for (std::thread& thread : threads) thread.join();
     }
     ASSERT_EQ(wrong.load(), 0);

@@ -154,9 +154,9 @@ inline int64_t Deadline(ctx_t* ctx) {
   return deadline;
 }
 
-// A context whose deadline is soon, cancelled before it: as soon as this machine, now, allows.
-inline Scope CancelledInTime(ctx_t* parent, const ctx_cause_t* deadline_cause,
-                             const ctx_cause_t* cancel_cause) {
+// A context whose deadline is soon, canceled before it: as soon as this machine, now, allows.
+inline Scope CanceledInTime(ctx_t* parent, const ctx_cause_t* deadline_cause,
+                            const ctx_cause_t* cancel_cause) {
   for (int64_t timeout_ns = 10 * kMillisecond;; timeout_ns *= 2) {
     Scope made = WithTimeout(parent, timeout_ns, deadline_cause);
     if (ctx_cancel_with(made.canceler, CTX_CANCELED, cancel_cause) == 1) return made;

@@ -96,7 +96,7 @@ TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
   EXPECT_EQ(deferred.why, std::errc::operation_canceled);
 }
 
-TEST(Awaiter, ResumesWhenTheContextIsCancelled) {
+TEST(Awaiter, ResumesWhenTheContextIsCanceled) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result;
   const Task task = Await(ctx, &result);

@@ -45,7 +45,7 @@ TEST(Threads, OneOfManyCancelsWins) {
       {runner, runner, runner}, [&] { ASSERT_EQ(won, 1); });
 }
 
-TEST(Threads, ACopyMayBeDroppedWhileAnotherIsCancelled) {
+TEST(Threads, ACopyMayBeDroppedWhileAnotherIsCanceled) {
   static const ctx::key<Tracked> key("tracked");
   Tracked::Log log;
   ctx::context first, second;

@@ -156,7 +156,7 @@ TEST(CancelRace, Rule05_NoCancelBlocksOnAnotherCallsCallback) {
   EXPECT_EQ(on_below.runs(), 1);
 }
 
-TEST(CancelRace, Rule08_DerivingWhileTheParentIsCancelledNeverMissesIt) {
+TEST(CancelRace, Rule08_DerivingWhileTheParentIsCanceledNeverMissesIt) {
   Scope root, middle;
   std::array<Ctx, 48> derived;
   std::array<Canceler, 48> cancelers;

@@ -55,7 +55,7 @@ TEST(Cancel, Rule03_TheTwoErrorsAreErrnos) {
 
 TEST(Cancel, Rule03_NothingLaterChangesTheError) {
   const Scope parent = WithCancel(ctx_background());
-  const Scope child = CancelledInTime(parent, nullptr, nullptr);
+  const Scope child = CanceledInTime(parent, nullptr, nullptr);
   EXPECT_EQ(ctx_cancel_with(child.canceler, CTX_DEADLINE_EXCEEDED, nullptr), 0);
   EXPECT_EQ(ctx_cancel_with(parent.canceler, CTX_DEADLINE_EXCEEDED, nullptr), 1);
   PassDeadlineOf(child);

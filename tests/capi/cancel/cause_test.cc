@@ -250,21 +250,21 @@ TEST(Cause, DropMayUseTheLibrary) {
   struct Dropped {
     Scope parent = WithCancel(ctx_background());
     Scope child = WithCancel(parent);
-    int cancelled = -1;
+    int canceled = -1;
   } dropped;
   const auto drop = [](void* data) {
     auto* self = static_cast<Dropped*>(data);
     const Scope sibling = WithCancel(self->parent);
-    self->cancelled = self->parent.Cancel();
+    self->canceled = self->parent.Cancel();
     EXPECT_EQ(ctx_err(sibling), CTX_CANCELED);
   };
   ctx_cause_t* cause = nullptr;
   ASSERT_EQ(ctx_cause_new_data(1, "last", &kKey, &dropped, drop, &cause), 0);
   EXPECT_EQ(ctx_cancel_with(dropped.child.canceler, CTX_CANCELED, cause), 1);
   ctx_cause_unref(cause);
-  EXPECT_EQ(dropped.cancelled, -1);
+  EXPECT_EQ(dropped.canceled, -1);
   dropped.child.reset();
-  EXPECT_EQ(dropped.cancelled, 1);
+  EXPECT_EQ(dropped.canceled, 1);
 }
 
 }  // namespace

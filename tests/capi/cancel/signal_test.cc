@@ -207,7 +207,7 @@ struct Apart {
 
 // The moment between the two is short: many rounds, all of them cheap. Where stores that follow each
 // other are seen as one it takes a build with ThreadSanitizer to see them apart.
-TEST(Signal, Rule18_CauseAndErrorAreSeenTogether_OfTheContextThatIsCancelled) {
+TEST(Signal, Rule18_CauseAndErrorAreSeenTogether_OfTheContextThatIsCanceled) {
   Scope scope;
   const Cause cause = NewCause(5, "for a reason");
   Apart apart;

@@ -178,7 +178,7 @@ TEST(CallbackInside, Rule24_MayReleaseTheLastHandlesOfEverything) {
   }
 }
 
-TEST(CallbackInside, Rule24_MayReleaseTheCancelerThatIsCancelling) {
+TEST(CallbackInside, Rule24_MayReleaseTheCancelerThatIsCanceling) {
   Drop drop;
   Ctx watched = Watched(ctx_background(), &drop);
   Scope scope = WithCancel(watched);

@@ -139,12 +139,12 @@ TEST(CallbackStop, Rule26_ALaterOneCanBeStoppedFromAnotherThreadMeanwhile) {
   first.Arm(top);
   later.Arm(top);
   below.Arm(child);
-  std::thread canceller([&] { top.Cancel(); });
+  std::thread canceler([&] { top.Cancel(); });
   ASSERT_TRUE(started.Wait());
   EXPECT_EQ(later.StopWait(), 1) << "neither it nor its drop runs: nothing to wait for";
   EXPECT_EQ(below.Stop(), 1);
   go_on.Open();
-  canceller.join();
+  canceler.join();
   EXPECT_EQ(first.runs(), 1);
   EXPECT_EQ(later.runs() + below.runs(), 0);
   EXPECT_EQ(later.drops() + below.drops(), 2);
@@ -198,12 +198,12 @@ TEST(CallbackStop, Rule26_StopDoesNotWaitForOneThatRuns) {
     EXPECT_TRUE(go_on.Wait());
   });
   callback.Arm(scope);
-  std::thread canceller([&] { scope.Cancel(); });
+  std::thread canceler([&] { scope.Cancel(); });
   ASSERT_TRUE(started.Wait());
   EXPECT_EQ(callback.Stop(), 0);
   EXPECT_EQ(callback.runs(), 0) << "it is still inside";
   go_on.Open();
-  canceller.join();
+  canceler.join();
   EXPECT_EQ(callback.runs(), 1);
 }
 

@@ -39,9 +39,9 @@ TEST(Callback, Rule24_ThoseOfDescendantsRunOnTheThreadThatCancelsToo) {
   ctx_t* seen = nullptr;
   Callback callback([&](ctx_t* ctx) { seen = ctx; });
   ASSERT_EQ(callback.Arm(leaf), 0);
-  std::thread canceller([&] { top.Cancel(); });
-  const std::thread::id id = canceller.get_id();
-  canceller.join();
+  std::thread canceler([&] { top.Cancel(); });
+  const std::thread::id id = canceler.get_id();
+  canceler.join();
   EXPECT_EQ(callback.thread(), id);
   EXPECT_EQ(seen, leaf.get()) << "the context it was registered on";
 }

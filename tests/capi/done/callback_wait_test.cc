@@ -45,12 +45,12 @@ TEST(CallbackWait, Rule26_StopWaitWaitsForFnAndDrop) {
     Run run;
     const Scope scope = WithCancel(ctx_background());
     const Watch watch = AfterFunc(scope, fn, &run, round % 2 == 0 ? 0 : CTX_DEFER, drop);
-    std::thread canceller([&] { scope.Cancel(); });
+    std::thread canceler([&] { scope.Cancel(); });
     ASSERT_TRUE(run.started.Wait());
     run.waiting = true;
     wrong += ctx_watch_stop_wait(watch) != 0;
     wrong += run.fn_over != 1 || run.drop_over != 1;
-    canceller.join();
+    canceler.join();
   }
   EXPECT_EQ(wrong, 0);
 }

@@ -236,9 +236,9 @@ TEST(DoneFd, WorksInAnEdgeTriggeredLoop) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   ASSERT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, ctx_done_fd(scope), &event), 0);
-  std::thread canceller([&] { scope.Cancel(); });
+  std::thread canceler([&] { scope.Cancel(); });
   EXPECT_EQ(epoll_wait(epoll, &event, 1, kLimitMs), 1);
-  canceller.join();
+  canceler.join();
 }
 
 TEST(DoneFd, TheSameOneTwiceInOneEpollIsEEXISTAndADupIsNot) {

@@ -133,9 +133,9 @@ TEST(Poll, ManyDescriptors) {
   EXPECT_EQ(fds[13].revents, POLLIN);
   EXPECT_EQ(fds.back().revents, POLLIN);
   std::fill(fds.begin(), fds.end(), ForRead(idle));
-  std::thread canceller([&] { scope.Cancel(); });
+  std::thread canceler([&] { scope.Cancel(); });
   EXPECT_EQ(ctx_poll(scope, fds.data(), fds.size(), CTX_FOREVER), CTX_CANCELED);
-  canceller.join();
+  canceler.join();
 }
 
 TEST(Poll, BadArgumentsAreEINVAL) {

@@ -200,10 +200,10 @@ TEST(WaitAny, NeverDoneOnesAndDuplicatesMayBeAmongThem) {
   ctx_t* const any[] = {ctx_background(), ctx_todo(), scope, value, scope, scope};
   size_t index = 42;
   EXPECT_EQ(ctx_wait_any(any, 6, kMillisecond, &index), 0);
-  std::thread canceller([&] { scope.Cancel(); });
+  std::thread canceler([&] { scope.Cancel(); });
   EXPECT_EQ(ctx_wait_any(any, 6, CTX_FOREVER, &index), 1);
   EXPECT_EQ(index, 2u);
-  canceller.join();
+  canceler.join();
 }
 
 TEST(WaitAny, OfNeverDoneOnesAloneTimesOut) {
@@ -221,11 +221,11 @@ TEST(WaitAny, AThousandContextsEachOfWhichMayEndIt) {
     any.push_back(scopes.back());
   }
   for (size_t last : {size_t{0}, size_t{499}, size_t{999}}) {
-    std::thread canceller([&] { scopes[last].Cancel(); });
+    std::thread canceler([&] { scopes[last].Cancel(); });
     size_t index = kMany;
     EXPECT_EQ(ctx_wait_any(any.data(), kMany, CTX_FOREVER, &index), 1);
     EXPECT_EQ(index, last);
-    canceller.join();
+    canceler.join();
     scopes[last] = WithCancel(ctx_background());
     any[last] = scopes[last];
   }
@@ -258,13 +258,13 @@ TEST(Wait, ASignalHandlerEndsIt) {
 TEST(Wait, AnInterruptedWaitCanBeTakenUpAgain) {
   const Scope scope = WithCancel(ctx_background());
   Gate interrupted;
-  std::thread canceller([&] {
+  std::thread canceler([&] {
     if (interrupted.Wait()) scope.Cancel();
   });
   EXPECT_EQ(Interrupted(0, [&] { return ctx_wait(scope, CTX_FOREVER); }), -EINTR);
   interrupted.Open();
   EXPECT_EQ(ctx_wait(scope, CTX_FOREVER), 1);
-  canceller.join();
+  canceler.join();
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ TEST_P(FdGone, Rule34_ClosedOnceItsContextIsDoneNothingIsLeft) {
   host.ExpectIdle();
 }
 
-// Sources that are made and released, become ready, and are cancelled, while other threads do the same
+// Sources that are made and released, become ready, and are canceled, while other threads do the same
 // and the loop is at work.
 TEST_P(FdGone, ManyThreadsMakeEndAndReleaseSources) {
   constexpr int kEach = kSanitized ? 100 : 500;

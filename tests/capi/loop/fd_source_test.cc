@@ -235,9 +235,9 @@ TEST_P(FdSource, Rule34_OneDescriptorWithDifferentEvents) {
 TEST_P(FdSource, Rule34_ADescriptorThatHasServedServesAgain) {
   const Pipe pipe;
   for (int i = 0; i < 20; ++i) {
-    const Scope cancelled = WithFd(host.root(), pipe.read_end, POLLIN);
+    const Scope canceled = WithFd(host.root(), pipe.read_end, POLLIN);
     const Scope scope = WithFd(host.root(), pipe.read_end, POLLIN);
-    EXPECT_EQ(cancelled.Cancel(), 1);
+    EXPECT_EQ(canceled.Cancel(), 1);
     pipe.Write();
     ASSERT_TRUE(host.Done(scope));
     pipe.Read();
@@ -271,7 +271,7 @@ TEST_P(FdSource, Rule34_TheWholeSubtreeEndsAndCallbacksRun) {
   EXPECT_EQ(Tokens(queue).size(), 1u);
 }
 
-TEST_P(FdSource, CancelledBeforeItIsReady) {
+TEST_P(FdSource, CanceledBeforeItIsReady) {
   const Pipe pipe;
   const Cause cause = NewCause(3, "mine");
   const Scope scope = WithFd(host.root(), pipe.read_end, POLLIN);

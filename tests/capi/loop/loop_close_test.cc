@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 39: ctx_loop_close ends all that can be cancelled on a loop, and what is made there afterwards is
+// Rule 39: ctx_loop_close ends all that can be canceled on a loop, and what is made there afterwards is
 // born done. What the last handle of a loop does is in loop_last_handle_test.cc.
 #include <atomic>
 #include <deque>
@@ -19,7 +19,7 @@ namespace {
 const ctx_key_t kKey = {"key"};
 constexpr int kKinds[] = {CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL};
 
-// One context of each kind that can be cancelled, and some that cannot.
+// One context of each kind that can be canceled, and some that cannot.
 struct Family {
   explicit Family(ctx_t* of) : root(ctx_ref(of)) {}
 
@@ -45,7 +45,7 @@ void ExpectClosed(ctx_t* ctx) {
   EXPECT_EQ(ctx_cause_given(ctx_cause(ctx)), 1);
 }
 
-TEST(LoopClose, Rule39_EndsAllThatCanBeCancelled) {
+TEST(LoopClose, Rule39_EndsAllThatCanBeCanceled) {
   for (int kind : kKinds) {
     const Loop loop = NewLoop(kind);
     const Family family(LoopBackground(loop));
@@ -59,7 +59,7 @@ TEST(LoopClose, Rule39_EndsAllThatCanBeCancelled) {
   }
 }
 
-TEST(LoopClose, Rule39_WhatCouldBeCancelledIsBornDoneFromThenOn) {
+TEST(LoopClose, Rule39_WhatCouldBeCanceledIsBornDoneFromThenOn) {
   for (int kind : kKinds) {
     const Loop loop = NewLoop(kind);
     const Family before(LoopBackground(loop));

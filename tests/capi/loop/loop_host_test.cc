@@ -211,7 +211,7 @@ TEST(LoopHost, Rule38_ADeadlineThatAWaiterHasEndedIsNoWorkAnyMore) {
   }
 }
 
-TEST(LoopHost, Rule41_ADeadlineThatWasCancelledInTimeIsNoWorkAtItsTime) {
+TEST(LoopHost, Rule41_ADeadlineThatWasCanceledInTimeIsNoWorkAtItsTime) {
   const ManualLoop manual;
   const Scope timed = WithTimeout(manual.root, kMillisecond);
   timed.Cancel();

@@ -84,12 +84,12 @@ TEST(LoopLastHandle, Rule39_WhatWaitedForADispatchRunsOnThatThread) {
   for (int kind : kDriven) {
     Loop loop = NewLoop(kind);
     const Ctx root = LoopBackground(loop);
-    const Scope cancelled = WithCancel(root), live = WithTimeout(root, kHour);
+    const Scope canceled = WithCancel(root), live = WithTimeout(root, kHour);
     Callback waiting, at_once, deferred;
-    waiting.Arm(cancelled, CTX_DEFER);
+    waiting.Arm(canceled, CTX_DEFER);
     at_once.Arm(live);
     deferred.Arm(live, CTX_DEFER);
-    cancelled.Cancel();
+    canceled.Cancel();
     EXPECT_EQ(waiting.runs(), 0);
     std::thread::id releasing;
     std::thread other([&] {

@@ -170,12 +170,12 @@ TEST(Manual, Rule41_DispatchTellsHowManyFired) {
   EXPECT_EQ(manual.Dispatch(), 0);
   const Scope past = WithTimeout(manual.root, 0);  // born done: nothing fires
   const Scope far = WithTimeout(manual.root, kHour);
-  const Scope cancelled = WithTimeout(manual.root, 20 * kMillisecond);
+  const Scope canceled = WithTimeout(manual.root, 20 * kMillisecond);
   const Scope parent = WithTimeout(manual.root, kMillisecond);
   const Scope covered = WithTimeout(parent, kHour), plain = WithCancel(parent);
   std::vector<Scope> timed;
   for (int i = 0; i < 1000; ++i) timed.push_back(WithDeadline(manual.root, manual.Now() + 1 + i));
-  EXPECT_EQ(cancelled.Cancel(), 1);
+  EXPECT_EQ(canceled.Cancel(), 1);
   SleepUntil(manual.Now() + kPast);
   int fired = ctx_err(parent) == 0;  // and not found past by what was derived from it
   for (const Scope& scope : timed) fired += ctx_err(scope) == 0;  // and not born done

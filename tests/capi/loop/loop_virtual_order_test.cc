@@ -117,7 +117,7 @@ TEST(VirtualOrder, Rule17_SetByThreadsOnDifferentProcessors) {
   EXPECT_EQ(recorder.order(), expected);
 }
 
-// Set, cancelled, given back and fired in random order, against a multiset of those that remain.
+// Set, canceled, given back and fired in random order, against a multiset of those that remain.
 TEST(VirtualOrder, Rule41_NextIsExactlyTheNextDeadline) {
   for (unsigned seed = 0; seed < 10; ++seed) {
     Random random(seed);
@@ -237,20 +237,20 @@ TEST(VirtualOrder, FarDeadlinesFireAtTheirTime) {
   EXPECT_EQ(recorder.clocks(), expected);
 }
 
-// Deadlines are set and cancelled by one thread while another moves the clock: each one fires or is
-// cancelled or is born done, and none is lost.
+// Deadlines are set and canceled by one thread while another moves the clock: each one fires or is
+// canceled or is born done, and none is lost.
 TEST(VirtualOrder, Rule37_AThreadThatAdvancesAndOneThatDerives) {
   constexpr int kEach = kSanitized ? 3'000 : 30'000;
   const VirtualLoop time;
   std::vector<Scope> timed;
-  int cancelled = 0;
+  int canceled = 0;
   std::atomic<bool> over{false};
   std::thread other([&] {
     Stagger stagger(37);
     for (int i = 0; i < kEach; ++i) {
       timed.push_back(WithDeadline(time.root, ctx_now(time.root) + i % 50));
       stagger.Pass(64);
-      if (i % 3 == 0) cancelled += timed.back().Cancel();
+      if (i % 3 == 0) canceled += timed.back().Cancel();
     }
     over = true;
   });
@@ -264,7 +264,7 @@ TEST(VirtualOrder, Rule37_AThreadThatAdvancesAndOneThatDerives) {
     late += ctx_err(scope) == CTX_DEADLINE_EXCEEDED;
   }
   EXPECT_EQ(live, 0);
-  EXPECT_EQ(late + cancelled, kEach);
+  EXPECT_EQ(late + canceled, kEach);
   EXPECT_LE(fired, late) << "some were past when they were set";
   EXPECT_GE(fired, 1);
   EXPECT_EQ(time.Next(), INT64_MAX);

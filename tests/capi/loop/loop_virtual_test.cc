@@ -175,8 +175,8 @@ TEST(Virtual, Rule41_AdvanceTellsHowManyFired) {
   const Scope parent = WithDeadline(time.root, 50);
   const Scope covered = WithDeadline(parent, 60), equal = WithDeadline(parent, 50);
   const Scope plain = WithCancel(parent), sooner = WithDeadline(parent, 40);
-  const Scope cancelled = WithDeadline(time.root, 45), past = WithDeadline(time.root, 0);
-  cancelled.Cancel();
+  const Scope canceled = WithDeadline(time.root, 45), past = WithDeadline(time.root, 0);
+  canceled.Cancel();
   EXPECT_EQ(ctx_err(past), CTX_DEADLINE_EXCEEDED) << "rule 13: now is past";
   EXPECT_EQ(time.Advance(100), 2) << "the parent, and the one that was sooner";
   for (const Scope* scope : {&covered, &equal, &plain, &sooner}) {
@@ -201,12 +201,12 @@ TEST(Virtual, Rule15_TheCauseIsThatOfTheDeadlineThatFired) {
 
 TEST(Virtual, Rule24_DeferredCallbacksRunInAdvance) {
   const VirtualLoop time;
-  const Scope cancelled = WithCancel(time.root), timed = WithTimeout(time.root, 10);
+  const Scope canceled = WithCancel(time.root), timed = WithTimeout(time.root, 10);
   Recorder recorder;
   recorder.Arm(timed, 1, CTX_DEFER);
-  recorder.Arm(cancelled, 0, CTX_DEFER);
+  recorder.Arm(canceled, 0, CTX_DEFER);
   EXPECT_EQ(time.Next(), 10);
-  cancelled.Cancel();
+  canceled.Cancel();
   EXPECT_EQ(recorder.runs(), 0);
   EXPECT_EQ(time.Next(), 0) << "work waits now";
   EXPECT_EQ(time.Advance(20), 1);

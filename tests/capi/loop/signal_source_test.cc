@@ -122,7 +122,7 @@ TEST_P(SignalSource, Rule35_LeftAloneOnceItHasEndedWhatWaited) {
   host.ExpectIdle();
 }
 
-TEST_P(SignalSource, Rule35_LeftAloneOnceItsContextsWereCancelled) {
+TEST_P(SignalSource, Rule35_LeftAloneOnceItsContextsWereCanceled) {
   const Scope parent = WithCancel(host.root());
   const Scope first = WithSignal(host.root(), {SIGUSR1}), below = WithSignal(parent, {SIGUSR1});
   EXPECT_EQ(first.Cancel(), 1);
@@ -145,10 +145,9 @@ TEST_P(SignalSource, Rule35_LeftAloneOnceItsContextsWereReleased) {
 TEST_P(SignalSource, Rule35_TakenAsLongAsOneWaits) {
   const Scope parent = WithCancel(host.root());
   const Scope stays = WithSignal(host.root(), {SIGUSR1});
-  Scope released = WithSignal(parent, {SIGUSR1, SIGUSR2}),
-        cancelled = WithSignal(parent, {SIGUSR1});
+  Scope released = WithSignal(parent, {SIGUSR1, SIGUSR2}), canceled = WithSignal(parent, {SIGUSR1});
   released.reset();
-  cancelled.Cancel();
+  canceled.Cancel();
   EXPECT_TRUE(LeftAlone(SIGUSR2));
   Send(SIGUSR1);
   ASSERT_TRUE(host.Done(stays));

@@ -157,7 +157,7 @@ TEST(Threads, ABlockedCallbackDelaysNoDeadline) {
   EXPECT_TRUE(blocked.WaitRun());
 }
 
-// Nor does it hold up cancels and the callbacks that run on the cancelling thread.
+// Nor does it hold up cancels and the callbacks that run on the canceling thread.
 TEST(Threads, ABlockedCallbackDelaysNoCancel) {
   Gate started;
   Gate go_on;

@@ -52,11 +52,11 @@ TEST(Queue, Rule36_AnyTokenComesBack) {
 TEST(Queue, Rule36_ADoneContextGivesItsEventAtOnce) {
   const Queue queue = NewQueue();
   const int fd = ctx_queue_fd(queue);
-  const Scope cancelled = WithCancel(ctx_background()), late = WithTimeout(ctx_background(), 0);
-  cancelled.Cancel();
-  const Watch a = Add(queue, cancelled, 1);
+  const Scope canceled = WithCancel(ctx_background()), late = WithTimeout(ctx_background(), 0);
+  canceled.Cancel();
+  const Watch a = Add(queue, canceled, 1);
   EXPECT_TRUE(Readable(fd));
-  const Watch b = Add(queue, late, 2), c = Add(queue, cancelled, 3);
+  const Watch b = Add(queue, late, 2), c = Add(queue, canceled, 3);
   const std::vector<ctx_event> events = Drain(queue);
   ASSERT_EQ(events.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(events[i].token, i + 1);

@@ -69,9 +69,9 @@ TEST(QueueWait, WorksBesideTheDescriptor) {
   ASSERT_EQ(ctx_queue_add(queue, scope, 1, nullptr), 0);
   ctx_event event = {};
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, kMillisecond), 0);
-  std::thread canceller([&] { scope.Cancel(); });
+  std::thread canceler([&] { scope.Cancel(); });
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, CTX_FOREVER), 1);
-  canceller.join();
+  canceler.join();
   EXPECT_FALSE(Readable(fd));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rules 14 and 15: a deadline that was cancelled is gone, and one that fired gives its own cause.
+// Rules 14 and 15: a deadline that was canceled is gone, and one that fired gives its own cause.
 #include <vector>
 
 #include "support/callback.h"
@@ -14,10 +14,10 @@ const ctx_key_t kKey = {"key"};
 
 int64_t Now() { return ctx_now(ctx_background()); }
 
-TEST(DeadlineEnd, Rule14_CancelledBeforeExpiryItIsCanceledWithThatCancelsCause) {
+TEST(DeadlineEnd, Rule14_CanceledBeforeExpiryItIsCanceledWithThatCancelsCause) {
   const Cause deadlines = NewCause(1, "the deadline's"), cancels = NewCause(2, "the cancel's");
-  const Scope plain = CancelledInTime(ctx_background(), deadlines, nullptr);
-  const Scope given = CancelledInTime(ctx_background(), deadlines, cancels);
+  const Scope plain = CanceledInTime(ctx_background(), deadlines, nullptr);
+  const Scope given = CanceledInTime(ctx_background(), deadlines, cancels);
   PassDeadlineOf(plain);
   PassDeadlineOf(given);
   EXPECT_EQ(ctx_err(plain), CTX_CANCELED);
@@ -27,8 +27,8 @@ TEST(DeadlineEnd, Rule14_CancelledBeforeExpiryItIsCanceledWithThatCancelsCause) 
   EXPECT_EQ(ctx_cause(given), cancels.get());
 }
 
-TEST(DeadlineEnd, Rule14_NothingIsCalledAgainAtTheDeadlineOfACancelledContext) {
-  const Scope timed = CancelledInTime(ctx_background(), nullptr, nullptr);
+TEST(DeadlineEnd, Rule14_NothingIsCalledAgainAtTheDeadlineOfACanceledContext) {
+  const Scope timed = CanceledInTime(ctx_background(), nullptr, nullptr);
   const Scope below = WithTimeout(timed, 5 * kMillisecond);
   Callback on_timed, on_below;
   EXPECT_EQ(on_timed.Arm(timed), 1);
@@ -40,7 +40,7 @@ TEST(DeadlineEnd, Rule14_NothingIsCalledAgainAtTheDeadlineOfACancelledContext) {
 }
 
 // A timer that were left running would keep its context, and so what is above it, until it fires.
-TEST(DeadlineEnd, Rule14_ACancelledDeadlineKeepsNothingAlive) {
+TEST(DeadlineEnd, Rule14_ACanceledDeadlineKeepsNothingAlive) {
   Drop drop;
   Ctx watched = Watched(ctx_background(), &drop);
   Scope timed = WithTimeout(watched, kHour);
@@ -51,7 +51,7 @@ TEST(DeadlineEnd, Rule14_ACancelledDeadlineKeepsNothingAlive) {
   EXPECT_EQ(drop.count(), 1);
 }
 
-TEST(DeadlineEnd, Rule14_ADeadlineCancelledByItsAncestorKeepsNothingAlive) {
+TEST(DeadlineEnd, Rule14_ADeadlineCanceledByItsAncestorKeepsNothingAlive) {
   Drop drop;
   const Scope top = WithTimeout(ctx_background(), 2 * kHour);
   Ctx watched = Watched(top, &drop);
@@ -79,7 +79,7 @@ TEST(DeadlineEnd, Rule14_ALiveDeadlineGivenBackKeepsNothingAlive) {
 // apart, that end() had ended before and that are all still held. Those that it came too late for count
 // as none.
 template <typename Make, typename End>
-int WakeUpsOfCancelled(Make make, End end) {
+int WakeUpsOfCanceled(Make make, End end) {
   constexpr int kTimers = 400;
   const int64_t first = Now() + 20 * kMillisecond;
   std::vector<Scope> timers;
@@ -102,26 +102,26 @@ void CancelEach(const std::vector<Scope>& timers) {
   for (const Scope& timer : timers) timer.Cancel();
 }
 
-TEST(DeadlineEnd, Rule14_ACancelledDeadlineNeverWakesTheLoop) {
+TEST(DeadlineEnd, Rule14_ACanceledDeadlineNeverWakesTheLoop) {
   const auto make = [](int64_t deadline) { return WithDeadline(ctx_background(), deadline); };
-  EXPECT_LT(WakeUpsOfCancelled(make, CancelEach), kFewWakeUps);
+  EXPECT_LT(WakeUpsOfCanceled(make, CancelEach), kFewWakeUps);
 }
 
-TEST(DeadlineEnd, Rule14_ACancelledDeadlineWithChildrenNeverWakesTheLoop) {
+TEST(DeadlineEnd, Rule14_ACanceledDeadlineWithChildrenNeverWakesTheLoop) {
   std::vector<Scope> children;
   const auto make = [&](int64_t deadline) {
     Scope timed = WithDeadline(ctx_background(), deadline);
     children.push_back(WithCancel(timed));
     return timed;
   };
-  EXPECT_LT(WakeUpsOfCancelled(make, CancelEach), kFewWakeUps);
+  EXPECT_LT(WakeUpsOfCanceled(make, CancelEach), kFewWakeUps);
 }
 
-TEST(DeadlineEnd, Rule14_ADeadlineCancelledByItsAncestorNeverWakesTheLoop) {
+TEST(DeadlineEnd, Rule14_ADeadlineCanceledByItsAncestorNeverWakesTheLoop) {
   const Scope top = WithCancel(ctx_background());
   const Scope between = WithCancel(top);
   const auto make = [&](int64_t deadline) { return WithDeadline(between, deadline); };
-  EXPECT_LT(WakeUpsOfCancelled(make, [&](const auto&) { top.Cancel(); }), kFewWakeUps);
+  EXPECT_LT(WakeUpsOfCanceled(make, [&](const auto&) { top.Cancel(); }), kFewWakeUps);
 }
 
 TEST(DeadlineEnd, Rule15_TheCauseIsThatOfTheDeadlineWhichFired) {
@@ -161,13 +161,13 @@ TEST(DeadlineEnd, Rule15_TheContextKeepsTheCauseAndLetsItGo) {
   ctx_cause_t* cause = nullptr;
   ASSERT_EQ(ctx_cause_new_data(3, "kept", &kKey, &drop, Drop::Run, &cause), 0);
   Scope timed = WithTimeout(ctx_background(), kMillisecond, cause);
-  Scope cancelled = WithTimeout(ctx_background(), kHour, cause);
+  Scope canceled = WithTimeout(ctx_background(), kHour, cause);
   ctx_cause_unref(cause);
   ASSERT_TRUE(Done(timed));
   EXPECT_STREQ(ctx_cause_message(ctx_cause(timed)), "kept");
   EXPECT_EQ(ctx_cause_data(ctx_cause(timed), &kKey), &drop);
-  EXPECT_EQ(cancelled.Cancel(), 1);
-  cancelled.reset();
+  EXPECT_EQ(canceled.Cancel(), 1);
+  canceled.reset();
   EXPECT_EQ(drop.count(), 0);
   timed.reset();
   EXPECT_TRUE(drop.Wait()) << "the loop may hold it for a moment longer";

@@ -104,16 +104,16 @@ TEST(Deadline, Rule12_AChildDerivedAtThatMomentIsNotDoneBeforeItsParent) {
 
 TEST(Deadline, Rule12_IsReportedForEverAlsoAfterTheEnd) {
   const int64_t deadline = Now() + kHour, soon = Now() + kMillisecond;
-  const Scope cancelled = WithDeadline(ctx_background(), deadline);
-  const Scope below = WithDeadline(cancelled, deadline + kHour);
+  const Scope canceled = WithDeadline(ctx_background(), deadline);
+  const Scope below = WithDeadline(canceled, deadline + kHour);
   const Scope fired = WithDeadline(ctx_background(), soon);
-  ASSERT_EQ(cancelled.Cancel(), 1);
+  ASSERT_EQ(canceled.Cancel(), 1);
   ASSERT_TRUE(Done(fired));
-  EXPECT_EQ(DeadlineOf(cancelled), deadline);
+  EXPECT_EQ(DeadlineOf(canceled), deadline);
   EXPECT_EQ(DeadlineOf(below), deadline);
   EXPECT_EQ(DeadlineOf(fired), soon);
   EXPECT_EQ(DeadlineOf(WithCancel(fired)), soon) << "derived from one that is done";
-  EXPECT_EQ(DeadlineOf(WithDeadline(cancelled, deadline - kSecond)), deadline - kSecond);
+  EXPECT_EQ(DeadlineOf(WithDeadline(canceled, deadline - kSecond)), deadline - kSecond);
 }
 
 TEST(Deadline, Rule12_TheCancelerMayBeLeftOut) {
@@ -194,13 +194,13 @@ TEST(Deadline, Rule16_NeverEarly_ErrorsDescriptorsAndCallbacks) {
   EXPECT_EQ(early, 0);
 }
 
-// An earlier deadline that comes later moves the loop's wake-up forward, and a cancelled one that
+// An earlier deadline that comes later moves the loop's wake-up forward, and a canceled one that
 // was next does not hold up the others.
 TEST(Deadline, Rule16_ANewEarlierDeadlineIsNotHeldUpByALaterOne) {
   const Scope late = WithTimeout(ctx_background(), kHour);
-  const Scope cancelled = WithTimeout(ctx_background(), kMillisecond);
+  const Scope canceled = WithTimeout(ctx_background(), kMillisecond);
   const Scope early = WithTimeout(ctx_background(), 10 * kMillisecond);
-  cancelled.Cancel();
+  canceled.Cancel();
   ASSERT_TRUE(Done(early));
   EXPECT_EQ(ctx_err(early), CTX_DEADLINE_EXCEEDED);
   EXPECT_EQ(ctx_err(late), 0);

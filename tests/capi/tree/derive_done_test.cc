@@ -31,7 +31,7 @@ struct Derived {
   Scope below;
 };
 
-TEST(DeriveDone, Rule08_BelowACancelledParentAllIsDoneWithItsErrorAndCause) {
+TEST(DeriveDone, Rule08_BelowACanceledParentAllIsDoneWithItsErrorAndCause) {
   const Scope parent = WithCancel(ctx_background());
   const Cause cause = NewCause(8, "over"), own = NewCause(9, "own");
   ASSERT_EQ(ctx_cancel_with(parent.canceler, CTX_CANCELED, cause), 1);

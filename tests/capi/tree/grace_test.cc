@@ -65,7 +65,7 @@ TEST(Grace, Rule05_IsNoPartOfTheParentsSubtree) {
   EXPECT_EQ(ctx_cause(value), ctx_cause(top));
 }
 
-TEST(Grace, Rule23_ItCanBeCancelledOnItsOwn) {
+TEST(Grace, Rule23_ItCanBeCanceledOnItsOwn) {
   const VirtualLoop time;
   const Cause cause = NewCause(23, "own");
   const Scope parent = WithCancel(time.root);

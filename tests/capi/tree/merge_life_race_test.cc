@@ -16,7 +16,7 @@ namespace {
 constexpr int kRounds = kSanitized ? 200 : 1000;
 
 // Merges, and what is derived from them, are made while their parents end.
-TEST(MergeLifeRace, Rule08_MergingWhileTheParentsAreCancelledNeverMissesIt) {
+TEST(MergeLifeRace, Rule08_MergingWhileTheParentsAreCanceledNeverMissesIt) {
   Scope one, two, above_two;
   std::array<Scope, 60> derived;
   int live = 0;

@@ -53,11 +53,11 @@ struct WatchedGraph {
 
   // Once all calls are over: done with a top that it hangs on, called once, and what is below one that
   // was ended by nobody is live.
-  int Wrong(const std::vector<size_t>& cancelled) const {
+  int Wrong(const std::vector<size_t>& canceled) const {
     int wrong = 0;
     for (size_t i = 0; i < graph.size(); ++i) {
       bool must_be_done = false, has_cause = false;
-      for (size_t top : cancelled) {
+      for (size_t top : canceled) {
         must_be_done = must_be_done || ends[top][i];
         has_cause = has_cause || (ends[top][i] && ctx_cause(graph[i]) == causes[top].get());
       }

@@ -128,7 +128,7 @@ TEST(Merge, Rule22_WithoutACancelerItEndsWithItsParents) {
   EXPECT_EQ(ctx_err(merged), CTX_CANCELED);
 }
 
-TEST(Merge, Rule07_CancelledOnItsOwnItLeavesItsParentsAlone) {
+TEST(Merge, Rule07_CanceledOnItsOwnItLeavesItsParentsAlone) {
   const Scope one = WithCancel(ctx_background()), two = WithTimeout(ctx_background(), kHour);
   const Scope merged = Merge({one, two}), sibling = Merge({two, one}), below = WithCancel(merged);
   const Cause cause = NewCause(7, "own");
@@ -178,7 +178,7 @@ TEST(Merge, Rule15_ADeadlineOfAParentEndsItWithItsCause) {
   EXPECT_EQ(recorder.clocks(), (std::vector<int64_t>{50}));
 }
 
-// Cancelled before its deadline, a parent takes the merge along; a context below the merge keeps to the
+// Canceled before its deadline, a parent takes the merge along; a context below the merge keeps to the
 // earlier of its own and the merge's.
 TEST(Merge, Rule12_DeadlinesBelowAMerge) {
   const VirtualLoop time;
@@ -199,7 +199,7 @@ TEST(Merge, Rule12_DeadlinesBelowAMerge) {
   EXPECT_EQ(time.Next(), INT64_MAX);
 }
 
-TEST(Merge, Rule14_AParentsTimerIsGoneWhenItWasCancelled) {
+TEST(Merge, Rule14_AParentsTimerIsGoneWhenItWasCanceled) {
   const VirtualLoop time;
   const Scope timed = WithDeadline(time.root, 50), plain = WithCancel(time.root);
   const Scope merged = Merge({plain, timed}), below = WithDeadline(merged, 20);

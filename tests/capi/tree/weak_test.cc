@@ -22,7 +22,7 @@ TEST(Weak, Rule11_AForgottenChildIsFreedWhileItsParentLives) {
     const Scope child = WithCancel(watched);
     EXPECT_EQ(drop.count(), 0);
   }
-  EXPECT_EQ(drop.count(), 1) << "never cancelled, and gone all the same";
+  EXPECT_EQ(drop.count(), 1) << "never canceled, and gone all the same";
   EXPECT_EQ(ctx_err(parent), 0);
   EXPECT_EQ(parent.Cancel(), 1);
 }
@@ -51,7 +51,7 @@ TEST(Weak, Rule11_NothingThatWatchesTheParentOutlivesTheChild) {
   }
 }
 
-TEST(Weak, Rule11_ACancelledChildIsFreedWhileItsParentLives) {
+TEST(Weak, Rule11_ACanceledChildIsFreedWhileItsParentLives) {
   Drop drop;
   const Scope parent = WithCancel(ctx_background());
   {
@@ -174,7 +174,7 @@ TEST(Weak, Rule11_ChildrenThatComeAndGoOnManyThreadsLeaveNothing) {
   EXPECT_EQ(drop.count(), 1);
 }
 
-// A child's last handle goes while its parent is cancelled: marked or freed, never both at once.
+// A child's last handle goes while its parent is canceled: marked or freed, never both at once.
 TEST(Weak, Rule11_AReleaseThatRacesWithTheParentsCancel) {
   Drop drop;
   Scope parent;

@@ -203,21 +203,21 @@ TEST(Value, Rule30_AllOfABranchIsDroppedWithItsLeaf) {
 TEST(Value, Rule30_NoLockIsHeldWhileItRuns) {
   struct Family {
     Scope parent = WithCancel(ctx_background());
-    int cancelled = -1;
+    int canceled = -1;
   } family;
   const auto drop = [](void* arg) {
     auto* self = static_cast<Family*>(arg);
     std::thread other([self] {
       const Scope sibling = WithCancel(self->parent);
       const Scope timed = WithTimeout(self->parent, kHour);
-      self->cancelled = self->parent.Cancel();
+      self->canceled = self->parent.Cancel();
       EXPECT_EQ(ctx_err(sibling), CTX_CANCELED);
     });
     other.join();
   };
   Scope child = WithTimeout(WithValue(family.parent, &kKey, &family, drop), kHour);
   child.reset();
-  EXPECT_EQ(family.cancelled, 1);
+  EXPECT_EQ(family.canceled, 1);
 }
 
 TEST(Value, Rule30_NeverOnTheClocksThread_CallbackHoldsTheLastReference) {

@@ -22,7 +22,7 @@ fn a_context_cancels_its_token() {
 }
 
 #[test]
-fn a_token_that_is_cancelled_leaves_its_context() {
+fn a_token_that_is_canceled_leaves_its_context() {
     let (ctx, _canceler) = Context::background().with_cancel().unwrap();
     let token = ctx.to_token().unwrap();
     token.cancel();

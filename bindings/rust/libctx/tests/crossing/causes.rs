@@ -87,7 +87,7 @@ fn a_chain_of_sources_tells_each_text_once() {
     assert_eq!(chain(passed(late())), ["context canceled", "context deadline exceeded"]);
 }
 
-/// The error of a context that was cancelled for another error.
+/// The error of a context that was canceled for another error.
 fn passed(error: impl Into<Box<dyn Error + Send + Sync>>) -> libctx::Error {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     canceler.cancel_with(&Cause::from_error(error));

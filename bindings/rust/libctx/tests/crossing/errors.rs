@@ -166,7 +166,7 @@ fn a_handle_of_another_copy_is_an_error() {
         // SAFETY: valid handles, if not of this copy; nothing is taken from them.
         let error = Canceler::clone_from_raw(canceler).unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Foreign, -libc::EREMOTE));
-        assert_eq!(cancel(canceler), 1, "a handle that is refused is not cancelled");
+        assert_eq!(cancel(canceler), 1, "a handle that is refused is not canceled");
         (ctx, canceler, cause_of(ctx))
     };
     std::fs::remove_file(&copy).unwrap();

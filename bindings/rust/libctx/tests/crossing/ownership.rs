@@ -48,7 +48,7 @@ fn a_canceler_keeps_its_context() {
 }
 
 #[test]
-fn a_child_that_is_let_go_is_freed_though_nobody_cancelled_it() {
+fn a_child_that_is_let_go_is_freed_though_nobody_canceled_it() {
     let drops = Drops::default();
     let (parent, _canceler) = Context::background().with_cancel().unwrap();
     drop(parent.with_value(&HELD, drops.counted()).unwrap().with_cancel().unwrap());

@@ -61,7 +61,7 @@ fn of_many_cancels_at_once_one_wins() {
 }
 
 #[test]
-fn a_tree_is_derived_and_cancelled_by_threads_at_once() {
+fn a_tree_is_derived_and_canceled_by_threads_at_once() {
     let (root, canceler) = Context::background().with_cancel().unwrap();
     thread::scope(|scope| {
         for _ in 0..3 {
