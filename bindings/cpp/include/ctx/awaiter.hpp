@@ -2,10 +2,10 @@
 //
 // ctx/awaiter.hpp - C++20: `co_await ctx.done()`.
 //
-// The coroutine is resumed inside the callback that the context's end sets off. That may come while
-// await_suspend() is still arming it, on this thread or another; who comes second decides: the callback
-// resumes only a coroutine that has suspended, else await_suspend() lets it go on. It allocates nothing,
-// since the awaiter itself, in the coroutine's frame, is the argument of the callback.
+// The callback that the context's end sets off resumes the coroutine. It may run while await_suspend() is
+// still arming it, on this thread or another. Whichever comes second acts: the callback resumes only a
+// coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the awaiter
+// itself, in the coroutine's frame, is the callback's argument.
 #ifndef CTX_AWAITER_HPP
 #define CTX_AWAITER_HPP
 
@@ -18,18 +18,18 @@
 
 namespace ctx {
 
-/// What context::done() returns, to be awaited once; until then it can be moved. A coroutine that waits
-/// in it may be destroyed, on any thread, before the context ends; as ever not while another thread
-/// resumes it, which here is the one that ends the context.
+/// The awaitable that context::done() returns. Await it once; until then it can be moved. A coroutine that
+/// waits in it may be destroyed, on any thread, before the context ends, but not while another thread
+/// resumes it: the one that ends the context.
 class [[nodiscard]] done_awaiter {
  public:
-  /// What context::done() calls; the flags are those of ctx_after_func().
+  /// For context::done(); the flags are those of ctx_after_func().
   done_awaiter(context ctx, std::uint32_t flags) noexcept : ctx_(std::move(ctx)), flags_(flags) {}
-  /// For what takes an awaitable and keeps it until it awaits it.
+  /// For code that takes an awaitable and keeps it until it awaits it.
   done_awaiter(done_awaiter&& other) noexcept : ctx_(std::move(other.ctx_)), flags_(other.flags_) {}
   done_awaiter& operator=(done_awaiter&&) = delete;
   ~done_awaiter() {
-    // Suspended still: the coroutine is being destroyed. From here on the callback leaves it alone.
+    // Still suspended: the coroutine is being destroyed. From here on the callback leaves it alone.
     const state last = state_.exchange(state::fired, std::memory_order_acq_rel);
     if (last == state::suspended) ctx_watch_stop_wait(raw_);
     ctx_watch_unref(raw_);
@@ -37,7 +37,7 @@ class [[nodiscard]] done_awaiter {
 
   /// Whether there is nothing to wait for; never if it is deferred.
   bool await_ready() const noexcept { return flags_ == 0 && ctx_.is_done(); }
-  /// Arms the callback; false if it came meanwhile, and the coroutine goes on at once.
+  /// Arms the callback; false if it ran meanwhile: then the coroutine goes on at once.
   bool await_suspend(std::coroutine_handle<> coroutine) {
     coroutine_ = coroutine;
     const auto fire = [](ctx_t*, void* self) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/callback.hpp - to be called when a context is done.
+// ctx/callback.hpp - callbacks that run when a context is done.
 #ifndef CTX_CALLBACK_HPP
 #define CTX_CALLBACK_HPP
 
@@ -14,8 +14,8 @@
 
 namespace ctx {
 
-/// Something armed on a context: a callback, or its place in a queue. To destroy it forgets the handle
-/// alone: what it armed stays armed. See watch_guard.
+/// Something armed on a context: a callback, or its place in a queue. Destroying it only gives the handle
+/// back: what it armed stays armed. See watch_guard.
 class watch {
  public:
   /// None.
@@ -24,7 +24,7 @@ class watch {
   static watch adopt(ctx_watch_t* raw) noexcept { return watch(raw); }
   /// Moves the handle; the other has none then.
   watch(watch&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
-  /// The same; what the one that is overwritten had armed stays armed.
+  /// The same; what this one had armed stays armed.
   watch& operator=(watch&& other) noexcept {
     ctx_watch_t* const taken = std::exchange(other.raw_, nullptr);  // other may be this one
     ctx_watch_unref(std::exchange(raw_, taken));
@@ -32,9 +32,9 @@ class watch {
   }
   ~watch() { ctx_watch_unref(raw_); }
 
-  /// True to the one call that prevented it; does not wait for a callback that runs.
+  /// True for the one call that prevented it; does not wait for a callback that runs.
   bool stop() const { return detail::check(ctx_watch_stop(raw_), "ctx_watch_stop") == 1; }
-  /// The same, and on return the callback is not running any more; from inside it, returns at once.
+  /// The same, and on return the callback no longer runs; inside the callback it returns at once.
   bool stop_wait() const {
     return detail::check(ctx_watch_stop_wait(raw_), "ctx_watch_stop_wait") == 1;
   }
@@ -48,11 +48,11 @@ class watch {
   ctx_watch_t* raw_ = nullptr;
 };
 
-/// Stops what was armed when its scope ends, and waits if it is running: from then on the callback
-/// touches nothing of that scope.
+/// Stops a watch when the scope ends, and waits for its callback if that runs: from then on the callback
+/// touches nothing of the scope.
 class [[nodiscard]] watch_guard {
  public:
-  /// Takes over what after_func() or queue::add_watch() gave.
+  /// Takes over the watch of after_func() or queue::add_watch().
   explicit watch_guard(watch armed) noexcept : watch_(std::move(armed)) {}
   /// Moves the duty; the other stops nothing.
   watch_guard(watch_guard&&) noexcept = default;
@@ -127,15 +127,15 @@ watch arm(const context& ctx, std::uint32_t flags, F&& f) {
 }  // namespace detail
 
 /// Calls f(), or f(const context&), once, when the context is done: on the thread that ends it, before
-/// that thread's call returns; for a deadline on the thread `ctx-calls`; on a context that is done, here
-/// and now. f is moved in, and destroyed after it ran or was stopped. It must not throw.
-/// While it is armed the context is kept. On one that can never be done nothing is armed: there f goes with
-/// the watch.
+/// that thread's call returns; after a deadline on the thread `ctx-calls`; on a context that is done
+/// already, here and now. f is moved in, and destroyed after it ran or was stopped. It must not throw.
+/// While armed it keeps the context. On a context that can never be done nothing is armed, and f is
+/// destroyed with the watch.
 template <class F>
 watch after_func(const context& ctx, F&& f) {
   return detail::arm(ctx, 0, std::forward<F>(f));
 }
-/// The same, but never inside a call of somebody else's: always on `ctx-calls`, or in a dispatch.
+/// The same, but never inside a call that cancels: always on `ctx-calls`, or in a dispatch.
 template <class F>
 watch after_func(const context& ctx, deferred_t, F&& f) {
   return detail::arm(ctx, CTX_DEFER, std::forward<F>(f));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/cause.hpp - why a context ended: a code, a text and, where wanted, data, such as the exception
-// that a C++ program cancelled for.
+// ctx/cause.hpp - why a context ended: a code, a text and, if wanted, data, such as the exception that a
+// C++ program canceled for.
 #ifndef CTX_CAUSE_HPP
 #define CTX_CAUSE_HPP
 
@@ -20,18 +20,18 @@
 namespace ctx {
 
 namespace detail {
-// One for the whole process, also where shared libraries are compiled with hidden symbols. As of any key
-// (ctx/key.hpp), what is opened by dlopen() has one of its own, unless the program is linked with -rdynamic.
+// One for the whole process, also if shared libraries are compiled with hidden symbols. As with any key
+// (ctx/key.hpp), a library opened by dlopen() has one of its own, unless the program is linked with -rdynamic.
 CTX_API inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
 }  // namespace detail
 
 /// An immutable cause, or none.
 class cause {
  public:
-  /// None: that is what a context has while it is live.
+  /// No cause: a live context has this.
   cause() noexcept = default;
   /// The code is any number; by custom a negative errno. A null message is the text of the code. A NUL in
-  /// a message is shown as U+FFFD: a cancel must not fail for the words of a peer.
+  /// a message becomes U+FFFD: a cancel must not fail because of a peer's words.
   explicit cause(int code, detail::shown_text message = nullptr) {
     ctx_cause_t* made = nullptr;
     detail::check(ctx_cause_new(code, message.c_str(), &made), "ctx::cause");
@@ -70,20 +70,20 @@ class cause {
   explicit operator bool() const noexcept { return handle_.get() != nullptr; }
   /// The code that it was made with; -EINVAL for none.
   int code() const noexcept { return ctx_cause_code(handle_.get()); }
-  /// Valid as long as this cause or another copy of it is there; empty for none.
+  /// Valid as long as this cause or a copy of it exists; empty for none.
   std::string_view message() const noexcept {
     const char* text = ctx_cause_message(handle_.get());
     return text != nullptr ? std::string_view(text) : std::string_view();
   }
-  /// Whether it says more than the error of a context does: false for none, for the plain cause of an error,
-  /// and for one that was made of nothing but such an error's number.
+  /// Whether it says more than the error of its context: false for none, for the plain cause of an error,
+  /// and for one made of nothing but such an error's number.
   bool given() const noexcept { return ctx_cause_given(handle_.get()) == 1; }
-  /// The data that was put in with this key.
+  /// The data that the cause was made with under this key.
   template <class T>
   found<T> data(const key<T>& key) const noexcept {
     return key.unpack(ctx_cause_data(handle_.get(), key.get()));
   }
-  /// The exception that it was made of, or null.
+  /// The exception that it was made from, or null.
   std::exception_ptr exception() const noexcept {
     return data(detail::exception_key).value_or(nullptr);
   }
@@ -120,13 +120,13 @@ inline cause::cause(std::exception_ptr exception) {
 }
 #endif
 
-/// What context::throw_if_done() throws: the error of a context, and why.
+/// The exception of context::throw_if_done(): the error of a context, and why it is done.
 class CTX_API context_error : public std::system_error {
  public:
   /// Of a context that is done: context::err() and context::cause().
   context_error(std::error_code error, ctx::cause cause)
       : std::system_error(error), text_(text(error, cause)), cause_(std::move(cause)) {}
-  /// "context canceled: the client has gone", or "context deadline exceeded" where no cause says more.
+  /// "context canceled: the client has gone", or "context deadline exceeded" if no cause says more.
   const char* what() const noexcept override { return text_.what(); }
   /// Why the context is done; valid as long as the exception.
   const ctx::cause& cause() const noexcept { return cause_; }
@@ -134,7 +134,7 @@ class CTX_API context_error : public std::system_error {
  private:
   static std::string text(std::error_code error, const ctx::cause& cause) {
 #if defined(__cpp_exceptions)
-    // The same end of another context, passed on: it has been told already.
+    // The same end of another context, passed on: the text says it already.
     if (const std::exception_ptr passed_on = cause.exception()) {
       try {
         std::rethrow_exception(passed_on);
@@ -145,7 +145,7 @@ class CTX_API context_error : public std::system_error {
     }
 #endif
     const char* const end = ctx_strerror(error.value());
-    // A message that nobody gave is the very text of its code.
+    // If nobody gave a message, it is the text of the code.
     const char* const why = ctx_cause_message(cause.get());
     return why == nullptr || why == end ? std::string(end) : std::string(end) + ": " + why;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/context.hpp - a context: to read it, to wait for it, and to look up what it carries. How to derive
-// one is in ctx/derive.hpp.
+// ctx/context.hpp - a context: reading it, waiting for it, and looking up its values. ctx/derive.hpp has
+// the functions that derive one.
 #ifndef CTX_CONTEXT_HPP
 #define CTX_CONTEXT_HPP
 
@@ -31,18 +31,18 @@
 
 namespace ctx {
 
-/// Says that a callback, or a coroutine, never runs inside a call of somebody else's: it runs on the
-/// thread `ctx-calls` or in a dispatch of its loop. For callers who hold a lock that it takes.
+/// The tag for a callback or coroutine that never runs inside a call that cancels: it runs on the thread
+/// `ctx-calls` or in a dispatch of its loop. For callers who hold a lock that it takes.
 struct deferred_t {
   explicit deferred_t() = default;
 };
-/// What to pass for it.
+/// Its value, to pass.
 inline constexpr deferred_t deferred{};
 
 class done_awaiter;
 
-/// A cancel signal, a deadline and values, handed from a caller to all it calls. Who holds only this
-/// cannot cancel it.
+/// A cancel signal, a deadline and values, handed from a caller to everything it calls. This object does
+/// not give the right to cancel it.
 class context {
  public:
   /// The root of all contexts: never done.
@@ -61,7 +61,7 @@ class context {
   }
   /// For the C functions and other languages, which borrow it; null if moved from.
   ctx_t* get() const noexcept { return handle_.get(); }
-  /// Hands the reference over; what is left is empty.
+  /// Hands the reference over; this object is empty then.
   [[nodiscard]] ctx_t* release() noexcept { return handle_.release(); }
 
   /// Whether it has ended.
@@ -77,7 +77,7 @@ class context {
 
   /// Whether it can ever be done.
   bool cancelable() const { return detail::check(ctx_cancelable(get()), "ctx_cancelable") == 1; }
-  /// When it ends at the latest; none if no time is set.
+  /// Its deadline; none if no time is set.
   std::optional<time_point> deadline() const {
     std::int64_t ns = 0;
     if (detail::check(ctx_deadline(get(), &ns), "ctx_deadline") == 0) return std::nullopt;
@@ -92,9 +92,9 @@ class context {
   /// How it came to be, for people.
   std::string describe() const;
 
-  /// Blocks until it is done. A signal handler does not end this or any other wait.
+  /// Blocks until it is done. A signal handler ends no wait.
   void wait() const { wait_ns(CTX_FOREVER); }
-  /// True if it is done; false after so long, in real time.
+  /// True if it is done; false after this time, in real time.
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> limit) const {
     return wait_ns(detail::to_ns(limit));
@@ -104,8 +104,8 @@ class context {
   bool wait_until(std::chrono::time_point<clock, Duration> time) const {
     return wait_ns(detail::until_ns(time));
   }
-  /// poll(2) that the context ends. How many descriptors are ready; 0 after the limit. That the context
-  /// is done, which wins, is told by error, or thrown as context_error.
+  /// poll(2) that the context ends: returns how many descriptors are ready; 0 after the limit. If the
+  /// context is done, which wins, it sets error, or throws context_error.
   template <class Rep, class Period>
   std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit,
                    std::error_code& error) const;
@@ -113,31 +113,31 @@ class context {
   template <class Rep, class Period>
   std::size_t poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Period> limit) const;
 
-  /// Polls readable for ever once the context is done; borrowed, never to be read, and open as long as the
-  /// context is held. For one that can never be done it is negative, which poll(2) passes over.
+  /// Polls readable for ever once the context is done. Borrowed: do not read it; it is open as long as the
+  /// context is held. For a context that can never be done it is negative, and poll(2) ignores it.
   int done_fd() const {
     const int fd = ctx_done_fd(get());
     return fd == -ENOTSUP ? -1 : detail::check(fd, "ctx_done_fd");
   }
-  /// The same as a descriptor of the caller's own. Throws std::errc::not_supported where done_fd() is
+  /// The same as a descriptor of the caller's own. Throws std::errc::not_supported if done_fd() is
   /// negative.
   [[nodiscard]] unique_fd done_fd_dup() const {
     return unique_fd(detail::check(ctx_done_fd_dup(get()), "ctx_done_fd_dup"));
   }
 #if defined(CTX_HAS_COROUTINES)
-  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context,
-  /// inside the call by which it does. See ctx/awaiter.hpp.
+  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context, inside the
+  /// call that ends it. See ctx/awaiter.hpp.
   done_awaiter done() const;
   /// The same, on the thread `ctx-calls` or in a dispatch.
   done_awaiter done(deferred_t) const;
 #endif
 
-  /// The nearest value of a key; it is the context's.
+  /// The nearest value of a key; the context owns it.
   template <class T>
   found<T> value(const key<T>& key) const noexcept {
     return key.unpack(ctx_value(get(), key.get()));
   }
-  /// The nearest text of a name, as every language sees it; valid as long as the context is held.
+  /// The nearest text of a name, which every language sees; valid as long as the context is held.
   std::optional<std::string_view> string(detail::text name) const noexcept {
     const char* text = ctx_string(get(), name.c_str());
     return text != nullptr ? std::optional<std::string_view>(text) : std::nullopt;
@@ -175,7 +175,7 @@ inline void context::throw_done(int err) const {
 
 inline std::string context::describe() const {
   std::string text(80, '\0');
-  for (;;) {  // what remains is part of it, so its length may change meanwhile
+  for (;;) {  // the remaining time is part of the text, so its length may change meanwhile
     const int n = detail::check(ctx_describe(get(), text.data(), text.size()), "ctx_describe");
     const auto length = static_cast<std::size_t>(n);
     const bool whole = length < text.size();
@@ -185,7 +185,7 @@ inline std::string context::describe() const {
 }
 
 namespace detail {
-// For formatters: who prints an empty context should see that, and not an exception.
+// For formatters: printing an empty context shows that it is empty, and throws nothing.
 inline std::string described(const context& ctx) {
   return ctx.get() != nullptr ? ctx.describe() : "no context";
 }
@@ -212,10 +212,10 @@ std::size_t context::poll(pollfd* fds, nfds_t n, std::chrono::duration<Rep, Peri
 
 namespace std {
 
-/// So that a context can be the key of an unordered container, by what == compares.
+/// Makes a context a key of unordered containers; agrees with ==.
 template <>
 struct hash<ctx::context> {
-  /// That of its address.
+  /// The hash of its address.
   size_t operator()(const ctx::context& ctx) const noexcept { return hash<ctx_t*>()(ctx.get()); }
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/derive.hpp - to derive a context, and to cancel it: by the canceler that comes with it, or by a
+// ctx/derive.hpp - deriving a context, and canceling it: by the canceler that comes with it, or by a
 // guard at the end of a scope.
 //
 //   auto [ctx, cancel] = ctx::with_timeout(parent, 2s);
@@ -21,18 +21,18 @@
 
 namespace ctx {
 
-/// The right to cancel one context. It can be called: canceler() is cancel(). To drop it cancels nothing
-/// (that is for a cancel_guard); while it is held, so is its context.
+/// The right to cancel one context. It can be called: canceler() is cancel(). Dropping it cancels nothing
+/// (a cancel_guard does that). It keeps its context alive.
 class canceler {
  public:
-  /// None: to cancel with it throws.
+  /// None: canceling with it throws.
   canceler() noexcept = default;
 
   /// One more reference to a canceler of the C functions or of another language; a null pointer is none.
   /// Throws if it is no canceler, or one of another copy of the library.
   static canceler share(ctx_canceler_t* raw) {
     if (raw != nullptr && ctx_canceler_ref(raw) == nullptr) {
-      detail::fail(ctx_cancel(raw), "ctx::canceler::share");  // refused as well, and it tells why
+      detail::fail(ctx_cancel(raw), "ctx::canceler::share");  // refused too, and says why
     }
     return canceler(raw);
   }
@@ -41,18 +41,18 @@ class canceler {
   static canceler adopt(ctx_canceler_t* raw) noexcept { return canceler(raw); }
   /// For the C functions and other languages, which borrow it.
   ctx_canceler_t* get() const noexcept { return handle_.get(); }
-  /// Hands the reference over; what is left is none.
+  /// Hands the reference over; this object is none then.
   [[nodiscard]] ctx_canceler_t* release() noexcept { return handle_.release(); }
   /// Whether there is one.
   explicit operator bool() const noexcept { return get() != nullptr; }
 
-  /// True if this call ended the context; false if it was done already. What runs then is in
-  /// ctx/cancel.h. Throws only if this is none, or was made before a fork.
+  /// True if this call ended the context; false if it was done already. ctx/cancel.h says what runs
+  /// then. Throws only if this is none, or was made before a fork.
   bool cancel() const { return detail::check(ctx_cancel(get()), "ctx_cancel") == 1; }
   /// The same with a cause, which everything below the context sees.
   bool cancel(const ctx::cause& why) const { return cancel(std::errc::operation_canceled, why); }
-  /// With std::errc::timed_out, it passes on a deadline that was learned of elsewhere. Any other error than
-  /// that and operation_canceled throws std::errc::invalid_argument.
+  /// With std::errc::timed_out it passes on a deadline that passed elsewhere. An error other than that
+  /// and operation_canceled throws std::errc::invalid_argument.
   bool cancel(std::errc error, const ctx::cause& why = {}) const {
     const int result = ctx_cancel_with(get(), -static_cast<int>(error), why.get());
     return detail::check(result, "ctx_cancel_with") == 1;
@@ -76,7 +76,7 @@ class canceler {
 /// Cancels when its scope ends, however it ends.
 class [[nodiscard]] cancel_guard {
  public:
-  /// Takes a copy, or what is moved in.
+  /// Takes a copy, or a canceler that is moved in.
   explicit cancel_guard(canceler cancel) noexcept : cancel_(std::move(cancel)) {}
   /// Moves the duty; the other cancels nothing.
   cancel_guard(cancel_guard&& other) noexcept = default;
@@ -90,7 +90,7 @@ class [[nodiscard]] cancel_guard {
   canceler cancel_;
 };
 
-/// What is derived: a context and the right to cancel it.
+/// The result of a derivation: a context and the right to cancel it.
 using derived = std::pair<context, canceler>;
 
 namespace detail {
@@ -110,8 +110,8 @@ context derive_plain(const char* what, Derive call) {
   return context::adopt(made);
 }
 
-// The handles of several contexts in one array, which is allocated beyond sixteen. A view that looks anew
-// at what it leaves out may have more the second time.
+// The handles of several contexts in one array, which is allocated beyond sixteen. A filtering view may
+// have more elements the second time.
 class raw_handles {
  public:
   template <class Range>
@@ -144,15 +144,15 @@ class raw_handles {
 
 }  // namespace detail
 
-/// Below a parent that is done, what is derived is done already, with its error and cause.
+/// Below a parent that is done, the new context is born done, with the parent's error and cause.
 [[nodiscard]] inline derived with_cancel(const context& parent) {
   return detail::derive("ctx::with_cancel", [&](ctx_t** made, ctx_canceler_t** right) {
     return ctx_with_cancel(parent.get(), made, right);
   });
 }
 
-/// Ends with std::errc::timed_out after so long, or with the parent if that is earlier. The cause is
-/// reported if this deadline is the one that fires.
+/// Ends with std::errc::timed_out after this time, or with the parent if that ends earlier. The context
+/// has the cause if this deadline is the one that fires.
 template <class Rep, class Period>
 [[nodiscard]] derived with_timeout(const context& parent,
                                    std::chrono::duration<Rep, Period> timeout,
@@ -178,7 +178,7 @@ template <class Duration>
                               [&](ctx_t** made) { return ctx_without_cancel(parent.get(), made); });
 }
 
-/// Ends so long after its parent, so that work may be finished in order.
+/// Ends this long after its parent, so that work in hand can finish.
 template <class Rep, class Period>
 [[nodiscard]] derived with_grace(const context& parent, std::chrono::duration<Rep, Period> grace) {
   return detail::derive("ctx::with_grace", [&](ctx_t** made, ctx_canceler_t** right) {
@@ -199,7 +199,7 @@ template <class Range>
   return merge<std::initializer_list<context>&>(parents);
 }
 
-/// Ends also when poll(2) would report one of the events, such as POLLRDHUP, on a descriptor that
+/// Also ends when poll(2) would report one of the events, such as POLLRDHUP, on a descriptor that
 /// stays the caller's.
 [[nodiscard]] inline derived with_fd(const context& parent, int fd, std::uint32_t poll_events) {
   return detail::derive("ctx::with_fd", [&](ctx_t** made, ctx_canceler_t** right) {
@@ -207,7 +207,7 @@ template <class Range>
   });
 }
 
-/// Ends also when the process is sent one of the signals, which must be blocked in all its threads.
+/// Also ends when the process is sent one of the signals, which must be blocked in all its threads.
 [[nodiscard]] inline derived with_signal(const context& parent,
                                          std::initializer_list<int> signals) {
   return detail::derive("ctx::with_signal", [&](ctx_t** made, ctx_canceler_t** right) {
@@ -215,8 +215,8 @@ template <class Range>
   });
 }
 
-/// Carries a value, which is moved in, and destroyed with the last context that may see it. Mutable
-/// state is shared as a pointer or a std::shared_ptr.
+/// Carries a value, which is moved in, and destroyed with the last context that may see it. To share
+/// mutable state, carry a pointer or a std::shared_ptr.
 template <class T, class U, class = detail::made_of<T, U>>
 [[nodiscard]] context with_value(const context& parent, const key<T>& key, U&& value) {
   return detail::derive_plain("ctx::with_value", [&](ctx_t** made) {
@@ -226,7 +226,7 @@ template <class T, class U, class = detail::made_of<T, U>>
     return 0;
   });
 }
-/// Hides a value of the parent's.
+/// Hides the parent's value of a key.
 template <class T>
 [[nodiscard]] context without_value(const context& parent, const key<T>& key) {
   return detail::derive_plain("ctx::without_value", [&](ctx_t** made) {
@@ -241,7 +241,7 @@ template <class T>
     return ctx_with_string(parent.get(), name.c_str(), value.c_str(), made);
   });
 }
-/// Hides a text of the parent's.
+/// Hides the parent's text of a name.
 [[nodiscard]] inline context without_string(const context& parent, detail::text name) {
   return with_string(parent, name, nullptr);
 }

@@ -24,7 +24,7 @@ inline std::error_code to_error_code(int result) noexcept {
 
 namespace detail {
 
-// What the system's own text of an error does not tell.
+// What the system's own text of an error leaves out.
 inline const char* explain(int result) noexcept {
   return result == -EREMOTE  ? ": the handle belongs to another copy of libctx"
          : result == -ECHILD ? ": made before this process was forked"
@@ -40,7 +40,7 @@ inline const char* explain(int result) noexcept {
 #endif
 }
 
-// A result of a C function, if it is no error.
+// Returns the result of a C function; throws if it is an error.
 inline int check(int result, const char* what) {
   if (result < 0) fail(result, what);
   return result;
@@ -50,8 +50,8 @@ inline std::int64_t check(std::int64_t result, const char* what) {
   return result;
 }
 
-// Runs user code that was called from C. Not simply noexcept: the reader of a core dump or a log
-// should learn from whom the exception came, and what it said.
+// Runs user code that was called from C. noexcept alone would not tell the reader of a core dump or a log
+// where the exception came from, and what it said.
 template <class Body>
 void guarded(const char* who, Body&& body) noexcept {
 #if defined(__cpp_exceptions)

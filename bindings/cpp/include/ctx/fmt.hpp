@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/fmt.hpp - contexts, causes and what throw_if_done() throws as arguments of fmt::format. Included by
-// nothing else: it wants {fmt}.
+// ctx/fmt.hpp - contexts, causes and context_error as arguments of fmt::format. No other header includes
+// it: it needs {fmt}.
 #ifndef CTX_FMT_HPP
 #define CTX_FMT_HPP
 
@@ -11,7 +11,7 @@
 #include <ctx/context.hpp>
 #include <string_view>
 
-/// How a context came to be, as context::describe() tells; the specifications are those of text.
+/// How a context came to be, as context::describe() says; the specifications are those of text.
 template <>
 struct fmt::formatter<ctx::context> : fmt::formatter<std::string_view> {
   /// Formats it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/format.hpp - C++20: contexts, causes and what throw_if_done() throws as arguments of std::format.
-// Included by nothing else; empty where the standard library has no <format>.
+// ctx/format.hpp - C++20: contexts, causes and context_error as arguments of std::format. No other header
+// includes it; it is empty if the standard library has no <format>.
 #ifndef CTX_FORMAT_HPP
 #define CTX_FORMAT_HPP
 
@@ -13,7 +13,7 @@
 #include <format>
 #define CTX_HAS_FORMAT 1
 
-/// How a context came to be, as context::describe() tells; the specifications are those of text.
+/// How a context came to be, as context::describe() says; the specifications are those of text.
 template <>
 struct std::formatter<ctx::context> : std::formatter<std::string_view> {
   /// Formats it.

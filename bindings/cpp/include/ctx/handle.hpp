@@ -14,7 +14,7 @@
 
 namespace ctx {
 
-/// A descriptor that its owner closes: what context::done_fd_dup() and canceler::cancel_fd() hand out.
+/// A descriptor that its owner closes. context::done_fd_dup() and canceler::cancel_fd() return it.
 class unique_fd {
  public:
   /// None.
@@ -23,7 +23,7 @@ class unique_fd {
   explicit unique_fd(int fd) noexcept : fd_(fd) {}
   /// Moves the descriptor; the other has none then.
   unique_fd(unique_fd&& other) noexcept : fd_(other.release()) {}
-  /// The same; what was held is closed.
+  /// The same; closes the descriptor that this one held.
   unique_fd& operator=(unique_fd&& other) noexcept {
     unique_fd(std::move(other)).swap(*this);
     return *this;
@@ -75,7 +75,7 @@ class handle {
   T* raw_ = nullptr;
 };
 
-// Text on its way to a C function: that ends at its first NUL, so none may be inside.
+// Text on its way to a C function, which reads up to the first NUL, so none may be inside.
 class text {
  public:
   text(const char* chars) noexcept : chars_(chars) {}         // NOLINT: wants no name at the call

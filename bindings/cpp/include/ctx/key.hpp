@@ -3,9 +3,9 @@
 // ctx/key.hpp - typed keys, and how a value of any type travels in one void pointer: in the pointer
 // itself if it fits and is trivially copyable, else in one allocation.
 //
-// For the C library a null pointer says that there is no value, so a value kept in the pointer must not
-// look like one: smaller values are marked in the spare bytes. For a value as large as a pointer whose
-// bytes are all zero stands the address of a byte inside the key. A null pointer is no value, as in C.
+// To the C library a null pointer means "no value", so a value kept in the pointer must not look like one.
+// Smaller values carry a mark in the spare bytes. If a value as large as a pointer has only zero bytes, the
+// address of a byte inside the key stands for it. A null pointer as a value is no value, as in C.
 #ifndef CTX_KEY_HPP
 #define CTX_KEY_HPP
 
@@ -61,10 +61,10 @@ void drop(void* object) {
 }  // namespace detail
 
 /// The name of a kind of value: give each kind one key that lives as long as the program, such as
-/// `inline constexpr ctx::key<user> user_key{"user"};`. Two keys are the same if they are one object;
-/// an inline variable is that in all files of a program, and across its shared libraries if it is
-/// visible there (in a program that opens some by dlopen(), only if that is linked with -rdynamic). The
-/// name is for context::describe() alone.
+/// `inline constexpr ctx::key<user> user_key{"user"};`. Two keys are the same if they are one object. An
+/// inline variable is one object in all files of a program, and across its shared libraries if it is
+/// visible there (a program that opens some by dlopen() must be linked with -rdynamic). The name is only
+/// for context::describe().
 template <class T>
 class key {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>);
@@ -78,8 +78,8 @@ class key {
   /// For the C functions.
   const ctx_key_t* get() const noexcept { return &key_; }
 
-  /// Not for users: hands a value to a C function that takes pointer and drop function, and keeps it if
-  /// that fails.
+  /// Not for users: hands a value to a C function that takes a pointer and a drop function, and keeps it
+  /// if that fails.
   template <class Take>
   void give(T&& value, const char* what, Take take) const {
     if constexpr (detail::fits_pointer<T>) {
@@ -91,7 +91,7 @@ class key {
     }
   }
 
-  /// Not for users: what a C function has found.
+  /// Not for users: a value that a C function found.
   found<T> unpack(void* pointer) const noexcept;
 
  private:
@@ -111,8 +111,8 @@ class key {
   char zero_ = 0;
 };
 
-/// A value that was looked up, or none: to be used as a pointer to it. It is the context's or the
-/// cause's, and valid as long as that is held.
+/// A value that was looked up, or none; use it as a pointer to the value. The context or the cause owns
+/// the value; it is valid as long as that is held.
 template <class T>
 class found {
  public:
@@ -135,7 +135,7 @@ class found {
       return static_cast<const T*>(pointer_);
     }
   }
-  /// A copy of the value, or of what is given for the case that there is none.
+  /// A copy of the value, or of the given one if there is none.
   template <class U>
   T value_or(U&& otherwise) const {
     return get() != nullptr ? *get() : static_cast<T>(std::forward<U>(otherwise));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/loop.hpp - who runs the clock: threads of the library's, the host's event loop, or a test.
+// ctx/loop.hpp - who runs the clock: threads of the library, the host's event loop, or a test.
 #ifndef CTX_LOOP_HPP
 #define CTX_LOOP_HPP
 
@@ -11,9 +11,9 @@
 
 namespace ctx {
 
-/// What all loops have. Copies are the same loop. When the last handle of a manual or virtual loop goes
-/// it is closed: all its contexts end, since nobody could drive it again. A threaded one lives as long as
-/// its contexts.
+/// The functions of all loops. Copies are the same loop. Dropping the last handle of a manual or virtual
+/// loop closes it: all its contexts end, since nobody could drive it again. A threaded loop lives as long
+/// as its contexts.
 class loop {
  public:
   /// The root of a family of contexts that lives on this loop.
@@ -23,7 +23,7 @@ class loop {
   }
   /// Now, on its clock.
   time_point now() const noexcept { return detail::to_time_point(ctx_loop_now(get())); }
-  /// Ends everything on it that can be cancelled.
+  /// Ends everything on it that can be canceled.
   void close() const { detail::check(ctx_loop_close(get()), "ctx_loop_close"); }
   /// Makes it the loop of ctx::background(), for good; throws std::errc::device_or_resource_busy if the
   /// default was used before.
@@ -34,7 +34,7 @@ class loop {
  protected:
   /// Of one of the CTX_LOOP_ kinds.
   explicit loop(int kind) : handle_(make(kind)) {}
-  /// When there is work, as far as deadlines go; none if there is no deadline.
+  /// When there is work, as far as deadlines are concerned; none if there is no deadline.
   std::optional<time_point> next_work() const {
     const std::int64_t ns = ctx_loop_next(get());
     if (ns == INT64_MIN) detail::fail(-EINVAL, "ctx_loop_next");
@@ -51,34 +51,34 @@ class loop {
   detail::handle<ctx_loop_t, ctx_loop_ref, ctx_loop_unref> handle_;
 };
 
-/// Runs by two threads of its own, as the default loop does.
+/// A loop with two threads of its own, as the default loop.
 class thread_loop : public loop {
  public:
   /// Throws if the system refuses memory. Threads start when they are first needed.
   thread_loop() : loop(CTX_LOOP_THREAD) {}
 };
 
-/// Has no thread: its descriptor goes into the host's event loop.
+/// A loop without a thread: add its descriptor to the host's event loop.
 class manual_loop : public loop {
  public:
   /// Throws if the system refuses memory.
   manual_loop() : loop(CTX_LOOP_MANUAL) {}
-  /// Readable when dispatch() has work; borrowed, never to be read, and open as long as the loop. Throws
+  /// Readable when dispatch() has work. Borrowed: do not read it; it is open as long as the loop. Throws
   /// if the system refuses it.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
-  /// Does what is due, callbacks included; never blocks. How much fired. Inside itself it throws
+  /// Does what is due, callbacks included; never blocks. Returns how much fired. Inside itself it throws
   /// std::errc::device_or_resource_busy.
   int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
-  /// When dispatch() has something to do, as far as deadlines go; never later than the deadline.
+  /// When dispatch() has work, as far as deadlines are concerned; never later than the deadline.
   std::optional<time_point> next() const { return next_work(); }
 };
 
-/// Has a clock that only its host moves, from 0 on: for tests that do not sleep.
+/// A loop whose clock only its host moves, from 0 on: for tests that do not sleep.
 class virtual_loop : public loop {
  public:
   /// Throws if the system refuses memory.
   virtual_loop() : loop(CTX_LOOP_VIRTUAL) {}
-  /// Moves the clock, and fires what is due on the way, in order. How much fired.
+  /// Moves the clock, and fires what is due on the way, in order. Returns how much fired.
   template <class Rep, class Period>
   int advance(std::chrono::duration<Rep, Period> by) const {
     return detail::check(ctx_loop_advance(get(), detail::to_ns(by)), "ctx_loop_advance");

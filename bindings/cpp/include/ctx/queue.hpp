@@ -14,11 +14,11 @@
 
 namespace ctx {
 
-/// What a queue tells of a context that is done: its token, and in err a result for to_error_code().
+/// The event of a context that is done: its token, and in err a result for to_error_code().
 using event = ::ctx_event;
 
-/// Gets one event from each context that was added, when that is done. Copies are the same queue; with the
-/// last one everything that was added is taken back.
+/// Gets one event from each added context when that is done. Copies are the same queue; the last one takes
+/// all its entries back.
 class queue {
  public:
   /// Throws if the system refuses memory.
@@ -26,7 +26,7 @@ class queue {
 
   /// For the C functions, which borrow it; null if moved from.
   ctx_queue_t* get() const noexcept { return handle_.get(); }
-  /// Readable exactly while events wait; borrowed, never to be read, and open as long as the queue. Throws
+  /// Readable exactly while events wait. Borrowed: do not read it; it is open as long as the queue. Throws
   /// if the system refuses it.
   int fd() const { return detail::check(ctx_queue_fd(get()), "ctx_queue_fd"); }
 
@@ -35,14 +35,14 @@ class queue {
   void add(const context& ctx, std::uint64_t token) const {
     detail::check(ctx_queue_add(get(), ctx.get(), token, nullptr), "ctx_queue_add");
   }
-  /// The same, to be stopped: which withdraws it, also its event while that is not drained.
+  /// The same, with a watch: stopping it withdraws the entry, also an event that is not drained yet.
   [[nodiscard]] watch add_watch(const context& ctx, std::uint64_t token) const {
     ctx_watch_t* armed = nullptr;
     detail::check(ctx_queue_add(get(), ctx.get(), token, &armed), "ctx_queue_add");
     return watch::adopt(armed);
   }
 
-  /// Takes up to n events, in the order they were posted; how many. Never blocks.
+  /// Takes up to n events, in the order they were posted; returns how many. Never blocks.
   std::size_t drain(event* events, std::size_t n) const {
     return static_cast<std::size_t>(
         detail::check(ctx_queue_drain(get(), events, n), "ctx_queue_drain"));

@@ -19,11 +19,11 @@
 
 namespace ctx {
 
-/// A context as a std::stop_source that stops when the context is done: hand its tokens to whatever
-/// takes one. As long as this object lives; after that its tokens are never stopped.
+/// A context as a std::stop_source that stops when the context is done, as long as this object lives. Hand
+/// its tokens to anything that takes one. Once this object is gone, its tokens never stop.
 class [[nodiscard]] stop_source {
  public:
-  /// Of a context that is done: one that has stopped.
+  /// For a context that is done already: a source that has stopped.
   explicit stop_source(const context& ctx)
       : watch_(after_func(ctx, [source = source_]() mutable { source.request_stop(); })) {}
   /// Moves the tie to the context; the other must not be used any more.
@@ -46,8 +46,8 @@ class [[nodiscard]] stop_source {
 namespace detail {
 
 // Cancels a context when a token is stopped. It is a value between that context and the one that is handed
-// out, and so goes with that one and all that holds it: also what is merged of it, which keeps a parent
-// that is not its first without the values that were set on it last.
+// out, and so lives as long as the latter. That holds for merged contexts, too: of each parent but the first
+// they keep no value that was set on it last, but they keep the values above that parent.
 class stop_link {
  public:
   stop_link(std::stop_token token, canceler cancel)
@@ -60,7 +60,7 @@ class stop_link {
     canceler cancel;
     cause why;
     void operator()() const noexcept {
-      // What the cancel calls back may let go of the link, and of this.
+      // A callback of this cancel may release the link, and this with it.
       const canceler held = cancel;
       const cause reason = why;
       ctx_cancel_with(held.get(), CTX_CANCELED, reason.get());
@@ -73,9 +73,9 @@ inline constexpr ctx_key_t stop_link_key{"std::stop_token"};
 
 }  // namespace detail
 
-/// Derives a context that also ends, with std::errc::operation_canceled, when a token is stopped. The
-/// last context below it to go waits, as a std::stop_callback does, while the token's stop is calling
-/// back on another thread.
+/// Derives a context that also ends, with std::errc::operation_canceled, when a token is stopped. Freeing
+/// the last context below it waits, as a std::stop_callback does, while the token's stop runs callbacks on
+/// another thread.
 [[nodiscard]] inline derived with_stop_token(const context& parent, std::stop_token token) {
   if (!token.stop_possible()) return with_cancel(parent);
   derived stopped = with_cancel(parent);

@@ -17,15 +17,15 @@
 
 namespace ctx {
 
-/// The one clock of deadlines; a virtual loop's time points are counted from 0 on instead.
+/// The clock of deadlines; a virtual loop counts its time points from 0 on instead.
 using clock = std::chrono::steady_clock;
-/// A deadline, and the now of a loop.
+/// A deadline, or a loop's current time.
 using time_point = clock::time_point;
 
 namespace detail {
 
-// Nanoseconds of any duration. Fractions are rounded up, so that nothing ends early; what does not fit
-// becomes the largest time, which is "none", or the smallest.
+// Nanoseconds of any duration. It rounds fractions up, so that nothing ends early; a duration that does not
+// fit becomes the largest time, which is "none", or the smallest.
 template <class Rep, class Period>
 std::int64_t to_ns(std::chrono::duration<Rep, Period> duration) {
   using std::chrono::nanoseconds;
@@ -68,11 +68,11 @@ std::int64_t until_ns(std::chrono::time_point<clock, Duration> time) {
   return ns == INT64_MAX ? ns : ns <= now ? 0 : ns - now;
 }
 
-// The limit of a wait: a time that is past means to look once, as in the standard library.
+// The limit of a wait: with a time that has passed the wait only looks once, as in the standard library.
 inline std::int64_t not_negative(std::int64_t ns) noexcept { return ns < 0 ? 0 : ns; }
 
-// Calls a wait again with what is left of its limit whenever a signal handler has cut it short: as the
-// waits of the standard library, ours end for what they wait for, and for nothing else.
+// Calls a wait again with the rest of its limit whenever a signal handler has cut it short: as in the
+// standard library, a signal handler ends no wait.
 template <class Wait>
 auto uninterrupted(std::int64_t limit_ns, Wait wait) {
   limit_ns = not_negative(limit_ns);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx/wait.hpp - to wait for the first of several contexts. For one see context::wait().
+// ctx/wait.hpp - waiting for the first of several contexts. For one see context::wait().
 #ifndef CTX_WAIT_HPP
 #define CTX_WAIT_HPP
 
@@ -26,7 +26,7 @@ std::optional<std::size_t> wait_any_ns(Range&& contexts, std::int64_t limit_ns) 
 }
 }  // namespace detail
 
-/// Blocks until one of the contexts of a range is done; which: the lowest of those that are.
+/// Blocks until one of the contexts of a range is done; returns its index, the lowest if several are.
 template <class Range>
 std::size_t wait_any(Range&& contexts) {
   return *detail::wait_any_ns(contexts, CTX_FOREVER);
