@@ -57,7 +57,7 @@ unsafe extern "C" {
         ret_canceler: *mut *mut ctx_canceler_t,
     ) -> c_int;
     pub fn ctx_err(ctx: *const ctx_t) -> c_int;
-    /// An atomic word, for loads alone.
+    /// An atomic word; only load it.
     pub fn ctx_err_word(ctx: *const ctx_t) -> *const AtomicI32;
     pub fn ctx_cancelable(ctx: *const ctx_t) -> c_int;
     pub fn ctx_deadline(ctx: *const ctx_t, ret_ns: *mut i64) -> c_int;

@@ -29,8 +29,8 @@ pub mod functions;
 pub use functions::*;
 pub use libc::{nfds_t, pollfd};
 
-/// What Rust can know of an object that only the library looks into: no size to rely on, not to be
-/// moved, and nothing about threads.
+/// An opaque object of the library. To Rust it has no reliable size, must not move, and is neither Send nor
+/// Sync.
 type Opaque = PhantomData<(*mut u8, PhantomPinned)>;
 
 macro_rules! opaque {
@@ -43,11 +43,11 @@ macro_rules! opaque {
 }
 
 opaque! {
-    /// A context. Whoever holds only this cannot cancel it.
+    /// A context. This handle does not give the right to cancel it.
     ctx_t;
     /// The right to cancel one context.
     ctx_canceler_t;
-    /// Why a context was cancelled; immutable.
+    /// Why a context was canceled; immutable.
     ctx_cause_t;
     /// Something armed on a context: a callback, or its place in a queue.
     ctx_watch_t;
@@ -57,7 +57,7 @@ opaque! {
     ctx_loop_t;
 }
 
-/// A key of values and of causes' data; its identity is its address.
+/// A key of values and of causes' data; its address identifies it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct ctx_key_t {
@@ -65,11 +65,11 @@ pub struct ctx_key_t {
     pub name: *const c_char,
 }
 
-/// What a queue tells of a context that is done.
+/// The event of a context that is done.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ctx_event {
-    /// What was given to `ctx_queue_add()`.
+    /// The token given to `ctx_queue_add()`.
     pub token: u64,
     /// `CTX_CANCELED` or `CTX_DEADLINE_EXCEEDED`.
     pub err: i32,
@@ -79,16 +79,16 @@ pub struct ctx_event {
 
 /// A callback of `ctx_after_func()`. It must not unwind.
 pub type ctx_fn = unsafe extern "C" fn(ctx: *mut ctx_t, arg: *mut c_void);
-/// A destructor of the caller's: receives, once, the pointer that was handed over. It must not unwind.
+/// A user's destructor: called once, with the pointer that was handed over. It must not unwind.
 pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
-/// An executor of [`ctx_loop_set_executor`]: it has `run(work)` called once, or answers a negative number.
+/// An executor of [`ctx_loop_set_executor`]: it must have `run(work)` called once, or return a negative number.
 pub type ctx_post_fn = unsafe extern "C" fn(
     executor: *mut c_void,
     run: unsafe extern "C" fn(work: *mut c_void),
     work: *mut c_void,
 ) -> c_int;
 
-/// The context was cancelled.
+/// The context was canceled.
 pub const CTX_CANCELED: c_int = -libc::ECANCELED;
 /// The context's deadline passed.
 pub const CTX_DEADLINE_EXCEEDED: c_int = -libc::ETIMEDOUT;

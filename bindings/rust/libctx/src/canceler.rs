@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The right to cancel a context, and a guard that makes use of it.
+//! The right to cancel a context, and a guard that cancels at the end of a scope.
 
 use crate::error::check;
 use crate::{Cause, Error, Result};
@@ -11,12 +11,13 @@ use std::ops::Deref;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
-/// The right to cancel one context. A clone is the same right; to drop it does not cancel, for that there
-/// is [`guard`](Canceler::guard).
+/// The right to cancel one context. A clone is the same right. Dropping it does not cancel;
+/// [`guard`](Canceler::guard) does.
 ///
-/// A cancel ends the context and all derived from it. When it returns, every one of them tells so, every
-/// waiter has been woken, and the callbacks have run on this thread. It needs no memory and cannot fail,
-/// but for a context made before a fork, which the child cannot cancel: it answers `false` there.
+/// A cancel ends the context and everything derived from it. When it returns, all of them are done, every
+/// waiter is woken, and the callbacks have run on this thread; inside a callback they run as soon as that
+/// one has returned. A cancel needs no memory and cannot fail. Only a context made before a fork the child
+/// cannot cancel: it returns `false` there.
 pub struct Canceler(NonNull<sys::ctx_canceler_t>);
 
 // SAFETY: the library allows cancels and references from any thread at any time. A cancel runs callbacks
@@ -43,8 +44,8 @@ impl Canceler {
         self.cancel_with(&Cause::new(sys::CTX_CANCELED, message))
     }
 
-    /// Ends the context as another ended: with the error and the cause that [`Context::err`] gave. Any
-    /// other error ends it with a cancel, and that error as the cause.
+    /// Ends the context as another one ended: with its error and cause, as [`Context::err`] returned them.
+    /// Any other error cancels the context, with that error as the cause.
     ///
     /// [`Context::err`]: crate::Context::err
     pub fn cancel_as(&self, error: &Error) -> bool {
@@ -61,8 +62,8 @@ impl Canceler {
         unsafe { sys::ctx_cancel_with(self.as_raw(), code, cause) }
     }
 
-    /// A descriptor that cancels: writing a `u64` of 1 to it does so, soon. For signal handlers, and for
-    /// other processes that are handed it.
+    /// A descriptor that cancels: write a `u64` of 1 to it, and the loop soon cancels. For signal handlers,
+    /// and for other processes that receive it.
     pub fn cancel_fd(&self) -> Result<OwnedFd> {
         // SAFETY: self holds a reference.
         let fd = unsafe { sys::ctx_cancel_fd(self.as_raw()) };
@@ -82,7 +83,7 @@ impl Canceler {
         self.0.as_ptr()
     }
 
-    /// The C handle, and with it the reference.
+    /// The C handle, with its reference.
     pub fn into_raw(self) -> *mut sys::ctx_canceler_t {
         ManuallyDrop::new(self).as_raw()
     }
@@ -109,7 +110,7 @@ impl Canceler {
         // SAFETY: valid or NULL, as the caller says.
         let own = unsafe { sys::ctx_canceler_ref(canceler) };
         NonNull::new(own).map(Canceler).ok_or_else(|| {
-            // SAFETY: as above. What was refused just now a cancel refuses too, and says why.
+            // SAFETY: as above. A cancel refuses the handle, too, and says why.
             Error::from_code(unsafe { sys::ctx_cancel(canceler) })
         })
     }
@@ -146,9 +147,9 @@ impl fmt::Debug for Canceler {
     }
 }
 
-/// A canceler that cancels when it is dropped: what is left behind ends. In an async task it makes the
-/// end of the task, also by an abort, the end of its context. For that it is made outside and moved in: a
-/// task that ends before it was polled once has run nothing of its body.
+/// A canceler that cancels when it is dropped. In an async task it ends the context when the task ends, also
+/// by an abort. Make it outside the task and move it in: a task that is aborted before its first poll has
+/// run nothing of its body.
 ///
 /// ```
 /// use libctx::Context;
@@ -166,7 +167,7 @@ impl fmt::Debug for Canceler {
 pub struct CancelGuard(ManuallyDrop<Canceler>);
 
 impl CancelGuard {
-    /// Lets the context live: the canceler back, as it was.
+    /// Lets the context live, and returns the canceler.
     pub fn disarm(self) -> Canceler {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the canceler is taken once.

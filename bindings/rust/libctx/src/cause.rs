@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Why a context was cancelled: a code, a message and, where wanted, data such as an error of Rust's.
+//! Why a context was canceled: a code, a message and, if wanted, data such as a Rust error.
 
 use crate::guard::drop_box;
 use crate::text::{c_string, lossy};
@@ -16,10 +16,10 @@ type BoxedError = Box<dyn error::Error + Send + Sync>;
 /// The data of causes that [`Cause::from_error`] made.
 static ERROR: Key<BoxedError> = Key::new(c"rust error");
 
-/// Why a context was cancelled. Immutable, and shared: a clone is the same cause.
+/// Why a context was canceled. Immutable, and shared: a clone is the same cause.
 ///
-/// Every language of the process sees its code and its message. What only Rust understands travels with
-/// it: an error, by [`from_error`](Cause::from_error), or any other value, by
+/// Every language of the process sees its code and its message. It can also carry what only Rust
+/// understands: an error, by [`from_error`](Cause::from_error), or any other value, by
 /// [`with_data`](Cause::with_data).
 ///
 /// ```
@@ -38,8 +38,8 @@ pub struct Cause(NonNull<sys::ctx_cause_t>);
 
 // SAFETY: a cause is immutable, its reference count is atomic, and the library allows every call from
 // any thread. The data that Rust puts into one, or gets out of one, is Send + Sync by the bounds of
-// `with_data` and `data`; that of another language is out of reach, and its drop function must be ready
-// to run on any thread, by the contract of ctx_cause_new_data().
+// `with_data` and `data`. Rust cannot reach the data of another language, whose drop function must be ready
+// for any thread, by the contract of ctx_cause_new_data().
 unsafe impl Send for Cause {}
 // SAFETY: as for Send.
 unsafe impl Sync for Cause {}
@@ -47,16 +47,16 @@ unsafe impl Sync for Cause {}
 impl Cause {
     /// A cause with a code of the caller's (by custom a negative errno) and a message.
     ///
-    /// Where there is no memory for it, this ends the program, as any of Rust's own boxes would.
+    /// Without memory this ends the program, as a Rust `Box` does.
     pub fn new(code: i32, message: &str) -> Cause {
         let message = c_string(message);
         // SAFETY: the message is a C string that lives through the call, which copies it.
         Cause::made(|ret| unsafe { sys::ctx_cause_new(code, message.as_ptr(), ret) })
     }
 
-    /// A cause that carries an error, which [`get_ref`](Cause::get_ref) gives out. The message is the
-    /// error's. The code is that of an [`Error`], the negative errno of an [`io::Error`] of the system's,
-    /// and that of a cancel otherwise.
+    /// A cause that carries an error, which [`get_ref`](Cause::get_ref) returns. The message is the error's.
+    /// The code is that of an [`Error`], the negative errno of an [`io::Error`] from the system, and
+    /// otherwise that of a cancel.
     pub fn from_error(error: impl Into<BoxedError>) -> Cause {
         let error = error.into();
         let of_system = || error.downcast_ref::<io::Error>()?.raw_os_error().map(i32::wrapping_neg);
@@ -64,8 +64,8 @@ impl Cause {
         Cause::with_data(code.unwrap_or(sys::CTX_CANCELED), &error.to_string(), &ERROR, error)
     }
 
-    /// A cause that carries a value, for those who have the key. It is dropped with the last reference,
-    /// on that one's thread.
+    /// A cause that carries a value, for those who have the key. The thread that drops the last reference
+    /// drops the value.
     pub fn with_data<T: Send + Sync + 'static>(
         code: i32,
         message: &str,
@@ -75,7 +75,7 @@ impl Cause {
         let message = c_string(message);
         let data = Box::into_raw(Box::new(data)).cast::<c_void>();
         // SAFETY: the key is static, the message lives through the call, and drop_box::<T> is the
-        // destructor of what Box<T> gave out. If this fails the program ends, so nothing is left over.
+        // destructor of what Box<T> gave out. If this fails the program ends, so nothing leaks.
         Cause::made(|ret| unsafe {
             sys::ctx_cause_new_data(
                 code,
@@ -108,8 +108,8 @@ impl Cause {
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
     }
 
-    /// Whether it says more than the error of a context does: false for the plain cause of an error, and
-    /// for one that C made of nothing but such an error's number.
+    /// Whether it says more than the error of its context: false for the plain cause of an error, and for
+    /// one that C made of nothing but such an error's number.
     ///
     /// ```
     /// use libctx::{Cause, Context};
@@ -125,13 +125,13 @@ impl Cause {
         unsafe { sys::ctx_cause_given(self.as_raw()) == 1 }
     }
 
-    /// Whether nobody gave it a message, so that its text is this error's: then it is the very same text.
+    /// Whether nobody gave it a message: then its text is the very text of its code.
     pub(crate) fn text_is_of(&self, error: c_int) -> bool {
         // SAFETY: self holds a reference.
         unsafe { ptr::eq(sys::ctx_cause_message(self.as_raw()), sys::ctx_strerror(error)) }
     }
 
-    /// The value that was put in with this very key.
+    /// The value, if the cause was made with this key.
     pub fn data<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
         // SAFETY: self holds a reference, and so the data.
         let data = unsafe { sys::ctx_cause_data(self.as_raw(), key.raw()) };
@@ -149,7 +149,7 @@ impl Cause {
         self.0.as_ptr()
     }
 
-    /// The C handle, and with it the reference.
+    /// The C handle, with its reference.
     pub fn into_raw(self) -> *const sys::ctx_cause_t {
         std::mem::ManuallyDrop::new(self).as_raw()
     }
@@ -176,7 +176,7 @@ impl Cause {
         // SAFETY: valid or NULL, as the caller says.
         let own = unsafe { sys::ctx_cause_ref(cause) };
         NonNull::new(own.cast_mut()).map(Cause).ok_or_else(|| {
-            // SAFETY: as above. Of a handle that was refused just now the code is why.
+            // SAFETY: as above. For a handle that was refused just now, the code is the reason.
             Error::from_code(unsafe { sys::ctx_cause_code(cause) })
         })
     }
@@ -211,8 +211,8 @@ impl fmt::Debug for Cause {
 }
 
 impl error::Error for Cause {
-    /// What is behind the error that [`from_error`](Cause::from_error) was given: as a cause shows that
-    /// one's text, a chain of sources would tell it twice.
+    /// The source of the error that [`from_error`](Cause::from_error) was given. The cause already shows that
+    /// error's text, so a chain of sources must not show it again.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.get_ref().and_then(error::Error::source)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A context: its roots, its C handle, and what can be read from it.
+//! A context: its roots, its C handle, and reading it.
 
 use crate::time::{duration, to_instant};
 use crate::{Cause, Error, Result};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 /// A context: it carries a cancel signal, a deadline and values from a caller to everything it calls.
 ///
-/// A clone is the same context. Derive from one with the `with_…` methods; who holds only a context
-/// cannot cancel it, for that there is the [`Canceler`](crate::Canceler) that comes with a derivation. A
-/// context whose last handle is dropped is freed, cancelled or not.
+/// A clone is the same context. Derive from one with the `with_…` methods. A context alone does not give the
+/// right to cancel it; the [`Canceler`](crate::Canceler) that comes with a derivation does. When the last
+/// handle of a context is dropped, the context is freed, canceled or not.
 ///
 /// ```
 /// use libctx::{Context, Result};
@@ -39,11 +39,11 @@ pub struct Context(NonNull<sys::ctx_t>);
 
 // SAFETY: the library allows every function from any thread at any time, on shared handles too, and
 // counts references atomically. The values that Rust hangs onto a context, and gets from it, are
-// Send + Sync by the bounds of `with_value` and `value`, so that sharing and dropping them elsewhere is
-// right; callbacks are Send by the bounds of `after_func`. What other languages hang onto it Rust cannot
-// reach, and their destructors must be ready for any thread, by the contract of the C functions.
+// Send + Sync by the bounds of `with_value` and `value`, so other threads may share and drop them; callbacks
+// are Send by the bounds of `after_func`. Rust cannot reach the values of other languages, whose destructors
+// must be ready for any thread, by the contract of the C functions.
 unsafe impl Send for Context {}
-// SAFETY: as for Send; no method of a shared context changes anything but under the library's locks.
+// SAFETY: as for Send; methods of a shared context change it only under the library's locks.
 unsafe impl Sync for Context {}
 
 impl Context {
@@ -60,7 +60,7 @@ impl Context {
         unsafe { Context::own(sys::ctx_todo()) }
     }
 
-    /// How the context ended; `None` while it is live. Never changes again once it is there.
+    /// How the context ended; `None` while it is live. Once set, it never changes.
     #[inline]
     pub fn err(&self) -> Option<Error> {
         // SAFETY: self holds a reference.
@@ -70,7 +70,7 @@ impl Context {
         }
     }
 
-    /// `Ok` while the context is live, and else its error: `ctx.check()?` is the whole idiom.
+    /// `Ok` while the context is live, else its error: `ctx.check()?` is the whole idiom.
     #[inline]
     pub fn check(&self) -> Result<()> {
         match self.err() {
@@ -98,9 +98,8 @@ impl Context {
         unsafe { sys::ctx_cancelable(self.as_raw()) == 1 }
     }
 
-    /// When the context ends at the latest: the earlier of its own deadline and its parent's. The same for
-    /// ever. On the clock of a virtual loop, which knows no instants, see
-    /// [`deadline_on_clock`](Context::deadline_on_clock).
+    /// The effective deadline: the earlier of its own and its parent's. It never changes. A virtual loop's
+    /// clock has no instants: use [`deadline_on_clock`](Context::deadline_on_clock) there.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline_nanoseconds().map(to_instant)
     }
@@ -125,8 +124,8 @@ impl Context {
         }
     }
 
-    /// What the clock of this context's deadlines shows: the system's monotonic clock, or that of a
-    /// virtual loop, which begins at zero.
+    /// Now, on the clock of this context's deadlines: the system's monotonic clock, or that of a virtual
+    /// loop, which begins at zero.
     pub fn clock(&self) -> Duration {
         // SAFETY: self holds a reference.
         duration(unsafe { sys::ctx_now(self.as_raw()) })
@@ -142,7 +141,7 @@ impl Context {
             };
             let Ok(length) = usize::try_from(length) else { return String::new() };
             if length < text.capacity() {
-                // SAFETY: so many bytes, and a NUL, have been written.
+                // SAFETY: the library has written this many bytes and a NUL.
                 unsafe { text.set_len(length) };
                 return String::from_utf8_lossy(&text).into_owned();
             }
@@ -161,7 +160,7 @@ impl Context {
         self.0.as_ptr()
     }
 
-    /// The C handle, and with it the reference: whoever gets it calls `ctx_unref()`, or
+    /// The C handle, with its reference: give that back by `ctx_unref()` or
     /// [`from_raw`](Context::from_raw).
     pub fn into_raw(self) -> *mut sys::ctx_t {
         ManuallyDrop::new(self).as_raw()
@@ -186,12 +185,12 @@ impl Context {
     pub unsafe fn from_raw(ctx: *mut sys::ctx_t) -> Result<Context> {
         // SAFETY: NULL or valid, as the caller says.
         crate::error::check(unsafe { sys::ctx_cancelable(ctx) })?;
-        // SAFETY: not NULL, or the check had failed; the reference is now this one's.
+        // SAFETY: not NULL, or the check had failed; this object owns the reference now.
         Ok(unsafe { Context::own(ctx) })
     }
 
-    /// Takes a reference of its own from a C handle that stays the caller's, as in a function that C
-    /// calls with one. Errors as [`from_raw`](Context::from_raw).
+    /// Takes a reference of its own to a C handle that stays the caller's, as in a function that C calls
+    /// with one. Errors as [`from_raw`](Context::from_raw).
     ///
     /// # Safety
     /// The handle is NULL, or one that is valid during this call.

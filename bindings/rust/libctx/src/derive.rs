@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! To derive contexts: by cancel, time, merge and grace, and with values.
+//! Deriving contexts: by cancel, time, merge and grace, and with values.
 //!
-//! What ends a context comes as a pair: the context, and the right to cancel it. Whoever needs only the
-//! one lets go of the other.
+//! A derivation that can be canceled returns a pair: the context and the right to cancel it. Drop the one that
+//! you do not need.
 
 use crate::error::check;
 use crate::guard::drop_box;
@@ -15,7 +15,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-/// Derives with a C function that gives a context and its canceler.
+/// Derives with a C function that returns a context and its canceler.
 #[inline]
 pub(crate) fn pair(
     make: impl FnOnce(*mut *mut sys::ctx_t, *mut *mut sys::ctx_canceler_t) -> c_int,
@@ -26,7 +26,7 @@ pub(crate) fn pair(
     Ok(unsafe { (Context::own(ctx), Canceler::own(canceler)) })
 }
 
-/// Derives with a C function that gives a context alone.
+/// Derives with a C function that returns only a context.
 pub(crate) fn single(make: impl FnOnce(*mut *mut sys::ctx_t) -> c_int) -> Result<Context> {
     let mut ctx = ptr::null_mut();
     check(make(&mut ctx))?;
@@ -42,7 +42,7 @@ impl Context {
         pair(|ctx, canceler| unsafe { sys::ctx_with_cancel(self.as_raw(), ctx, canceler) })
     }
 
-    /// Derives a context that also ends after some time. Zero: it is done on return.
+    /// Derives a context that also ends after some time. With zero it is born done.
     ///
     /// ```
     /// use libctx::Context;
@@ -61,8 +61,8 @@ impl Context {
         })
     }
 
-    /// Derives a context that also ends at an instant. Where the parent's deadline is not later, that one
-    /// counts. (A virtual loop has a time of its own: use [`with_timeout`](Context::with_timeout) there.)
+    /// Derives a context that also ends at an instant. The earlier of its own and its parent's deadline
+    /// applies. (A virtual loop has a time of its own: use [`with_timeout`](Context::with_timeout) there.)
     pub fn with_deadline(&self, deadline: Instant) -> Result<(Context, Canceler)> {
         let deadline = from_instant(deadline);
         // SAFETY: as in with_cancel().
@@ -71,7 +71,7 @@ impl Context {
         })
     }
 
-    /// As [`with_timeout`](Context::with_timeout), with the cause that counts if this deadline fires.
+    /// As [`with_timeout`](Context::with_timeout); the context has this cause if this deadline fires.
     pub fn with_timeout_cause(
         &self,
         timeout: Duration,
@@ -84,7 +84,7 @@ impl Context {
         })
     }
 
-    /// As [`with_deadline`](Context::with_deadline), with the cause that counts if this deadline fires.
+    /// As [`with_deadline`](Context::with_deadline); the context has this cause if this deadline fires.
     pub fn with_deadline_cause(
         &self,
         deadline: Instant,
@@ -126,16 +126,16 @@ impl Context {
         })
     }
 
-    /// Derives a context that ends some time after this one, so that work can be finished in order. It can
-    /// be cancelled before; its deadline is this one's plus the grace.
+    /// Derives a context that ends some time after this one, so that work in hand can finish. It can be
+    /// canceled earlier; its deadline is this one's plus the grace.
     pub fn with_grace(&self, grace: Duration) -> Result<(Context, Canceler)> {
         let grace = nanoseconds(grace);
         // SAFETY: as in with_cancel().
         pair(|ctx, canceler| unsafe { sys::ctx_with_grace(self.as_raw(), grace, ctx, canceler) })
     }
 
-    /// Derives a context that carries a value. It is dropped when the last context that can see it is
-    /// freed, on that thread.
+    /// Derives a context that carries a value. The thread that frees the last context that can see the value
+    /// drops it, but never a loop's clock.
     pub fn with_value<T: Send + Sync + 'static>(
         &self,
         key: &'static Key<T>,
@@ -155,7 +155,7 @@ impl Context {
         made
     }
 
-    /// Derives a context in which a value of further up is hidden.
+    /// Derives a context that hides a value from further up.
     pub fn without_value<T>(&self, key: &'static Key<T>) -> Result<Context> {
         // SAFETY: self holds a reference and the key is static; NULL is a value that hides.
         single(|ctx| unsafe {
@@ -167,7 +167,7 @@ impl Context {
     pub fn value<T: Send + Sync + 'static>(&self, key: &'static Key<T>) -> Option<&T> {
         // SAFETY: self holds a reference, and so every value that it can see.
         let value = unsafe { sys::ctx_value(self.as_raw(), key.raw()) };
-        // SAFETY: with a Key<T> only with_value puts anything in, and that is a boxed T (see Key).
+        // SAFETY: under a Key<T> only with_value stores anything, a boxed T (see Key).
         unsafe { value.cast::<T>().as_ref() }
     }
 
@@ -181,7 +181,7 @@ impl Context {
         })
     }
 
-    /// Derives a context in which a text of further up is hidden.
+    /// Derives a context that hides a text from further up.
     pub fn without_string(&self, name: &str) -> Result<Context> {
         let name = exact(name)?;
         // SAFETY: as in with_string(); NULL hides.

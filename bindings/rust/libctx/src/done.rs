@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The end of a context as a future. It stands on a callback and a waker: no descriptor, no thread of its
+//! The end of a context as a future. It needs only a callback and a waker: no descriptor, no thread of its
 //! own, no runtime.
 
 use crate::guard::contain;
@@ -13,8 +13,8 @@ use std::task::{self, Poll, Waker};
 
 /// The future of [`Context::done`]: ready, with how it ended, when the context is done.
 ///
-/// It owns its context, so it may be kept, moved to another task and polled from anywhere; once ready it
-/// stays so. A context that can never be done keeps it pending for ever.
+/// It owns its context, so it may be kept, moved to another task and polled from anywhere. Once ready, it
+/// stays ready. With a context that can never be done it is pending for ever.
 #[must_use = "a future does nothing unless it is awaited"]
 #[derive(Debug)]
 pub struct Done {
@@ -28,7 +28,7 @@ struct Armed {
     slot: Arc<Slot>,
 }
 
-/// Where the callback finds whom to wake. It and the future share it, and either may be the last.
+/// Where the callback finds the waker. Callback and future share it, and either may be the last.
 #[derive(Debug)]
 struct Slot(Mutex<State>);
 
@@ -43,7 +43,7 @@ impl Slot {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), state)
     }
 
-    /// Has the callback wake this waker from now on. False if it has run already: then it will wake nobody.
+    /// From now on the callback wakes this waker. False if it has run already: then it wakes nobody.
     fn wait_with(&self, waker: &Waker) -> bool {
         let mut waker = waker.clone(); // other people's code: not under the lock, here or at the end
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,9 +59,9 @@ impl Slot {
 }
 
 impl Context {
-    /// Waits, in async code on any executor, until the context is done; gives how it ended. Where it
-    /// cannot be waited for (no memory, or a context from before a fork) that error comes at once. (What
-    /// was polled before a fork stays pending in the child.)
+    /// Waits, in async code on any executor, until the context is done; returns how it ended. If waiting is
+    /// impossible (no memory, or a context from before a fork), it returns that error at once. (A future
+    /// that was polled before a fork stays pending in the child.)
     ///
     /// ```
     /// use libctx::Context;
@@ -97,7 +97,7 @@ impl Context {
         async move {
             let mut done = self.done();
             // SAFETY: a capture of this block lives in it, is pinned with it, and nothing moves it. (`pin!`
-            // would.)
+            // would move it.)
             let mut future = unsafe { Pin::new_unchecked(&mut future) };
             poll_fn(move |cx| match Pin::new(&mut done).poll(cx) {
                 Poll::Ready(error) => Poll::Ready(Err(error)),
@@ -112,7 +112,7 @@ impl Done {
     fn arm(&mut self, waker: &Waker) -> Result<()> {
         let slot = Arc::new(Slot(Mutex::new(State::Waiting(waker.clone()))));
         let shared = Arc::into_raw(slot.clone());
-        // SAFETY: wake() borrows what drop_slot() gives back; both are for any thread, as an Arc is.
+        // SAFETY: wake() borrows the Arc that drop_slot() gives back; both may run on any thread.
         match unsafe { self.ctx.arm_raw(wake, shared.cast_mut().cast(), drop_slot, 0) } {
             Ok(watch) => self.armed = Some(Armed { watch, slot }),
             Err(error) => {
@@ -139,7 +139,7 @@ impl Future for Done {
                 Err(error) => return Poll::Ready(error),
             },
         };
-        // The callback may have come in between: then the error is there, since it comes first.
+        // The callback may have run in between: then the error is there, since it is set first.
         match self.ctx.err() {
             Some(error) => Poll::Ready(error),
             None => {
@@ -151,8 +151,8 @@ impl Future for Done {
 }
 
 impl Drop for Done {
-    /// Disarms. A callback that runs at this moment has the slot to itself, and wakes somebody who is not
-    /// waiting any more, as wakers may. Nothing waits for it: this may be called from inside it.
+    /// Disarms. A callback that runs at this moment owns its share of the slot, and wakes a task that no longer
+    /// waits, as wakers may. Nothing waits for the callback, so it may call this itself.
     fn drop(&mut self) {
         if let Some(armed) = &self.armed {
             armed.watch.stop();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What can go wrong, and how a context ended: one error type, made of the C library's negative errnos.
+//! How a call failed, or how a context ended: one error type, made from the C library's negative errnos.
 
 use crate::Cause;
 use libctx_sys as sys;
@@ -11,9 +11,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a context is done, or why a function failed.
 ///
-/// [`kind`](Error::kind) tells which. An error that comes from the end of a context carries its
+/// [`kind`](Error::kind) says which. An error from the end of a context carries its
 /// [`Cause`], which is also the [`source`](error::Error::source) if somebody gave one. It converts to
-/// [`io::Error`], and [`code`](Error::code) is what a C function would return.
+/// [`io::Error`]; [`code`](Error::code) is the number that a C function would return.
 ///
 /// ```
 /// use libctx::{Context, ErrorKind};
@@ -38,7 +38,7 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The context was cancelled.
+    /// The context was canceled.
     Canceled,
     /// The context's deadline passed.
     DeadlineExceeded,
@@ -46,7 +46,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// Contexts of different loops cannot be merged.
     OtherLoop,
-    /// Not for a loop of this kind, or, of a descriptor, not for a context that can never be done.
+    /// A loop of this kind cannot do it, or a context that can never be done has no descriptor.
     Unsupported,
     /// The loop is being driven already, or the default loop has been used.
     Busy,
@@ -88,7 +88,7 @@ impl Error {
         }
     }
 
-    /// The number that the C functions have for it: a negative errno, to return across an FFI boundary.
+    /// Its number in the C functions: a negative errno, to return across an FFI boundary.
     pub fn code(&self) -> i32 {
         self.code
     }
@@ -138,8 +138,8 @@ impl fmt::Debug for Error {
 }
 
 impl error::Error for Error {
-    /// The cause, if it says more than the error itself. A cause that was made of the same end of another
-    /// context says the same: then its source, so that a chain tells nothing twice.
+    /// The cause, if it says more than the error itself. A cause made of the same end of another context says
+    /// no more: then this is the cause's source, so that a chain says nothing twice.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         let mut error = self;
         loop {
@@ -153,15 +153,15 @@ impl error::Error for Error {
     }
 }
 
-/// The error of a context that this one is, or that it is an [`io::Error`] around.
+/// The error of a context: this error, or the one inside this [`io::Error`].
 fn inside<'a>(error: &'a (dyn error::Error + Send + Sync + 'static)) -> Option<&'a Error> {
     let io = || error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
     error.downcast_ref().or_else(io)
 }
 
-/// The end of a context becomes an [`io::Error`] around this one (`get_ref()` and `downcast_ref()` lead
-/// back), of the kind `TimedOut` for a deadline and `Other` for a cancel: not `Interrupted`, on which
-/// readers and writers would try again. Any other error is the system's own.
+/// The end of a context becomes an [`io::Error`] around this error (`get_ref()` and `downcast_ref()` get it
+/// back). Its kind is `TimedOut` for a deadline and `Other` for a cancel: on `Interrupted` readers and
+/// writers would try again. Any other error becomes the system's own.
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
         match error.kind() {

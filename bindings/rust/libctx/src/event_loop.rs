@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Who runs the clock, and what else may cancel: loops, descriptors and signals.
+//! Loops, which run the clock, and descriptors and signals that end contexts.
 
 use crate::derive::{pair, single};
 use crate::error::check;
@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-/// A clock, its deadlines and the descriptors it watches. What is derived from [`background`]
-/// lives on it.
+/// A clock, its deadlines and the descriptors it watches. Contexts derived from [`background`]
+/// live on it.
 ///
 /// ```
 /// use libctx::Loop;
@@ -28,8 +28,8 @@ use std::time::Duration;
 /// # Ok::<(), libctx::Error>(())
 /// ```
 ///
-/// A clone is the same loop. When the last handle of a manual or virtual loop is dropped it is closed: all
-/// its contexts end. Its contexts do not keep it from that.
+/// A clone is the same loop. Dropping the last handle of a manual or virtual loop closes it: all its
+/// contexts end. Live contexts do not prevent that.
 ///
 /// [`background`]: Loop::background
 #[derive(Debug)]
@@ -42,13 +42,13 @@ unsafe impl Send for Loop {}
 unsafe impl Sync for Loop {}
 
 impl Loop {
-    /// A loop with two threads of its own, as the default one, started when they are first needed.
+    /// A loop with two threads of its own, as the default loop; they start when first needed.
     pub fn threaded() -> Result<Loop> {
         Loop::of_kind(sys::CTX_LOOP_THREAD)
     }
 
-    /// A loop without a thread: [`fd`](Loop::fd) goes into the host's event loop, and whenever it is
-    /// readable the host calls [`dispatch`](Loop::dispatch).
+    /// A loop without a thread: the host adds [`fd`](Loop::fd) to its event loop and calls
+    /// [`dispatch`](Loop::dispatch) whenever it is readable.
     pub fn manual() -> Result<Loop> {
         Loop::of_kind(sys::CTX_LOOP_MANUAL)
     }
@@ -67,7 +67,7 @@ impl Loop {
         Ok(Loop(unsafe { NonNull::new_unchecked(handle) }))
     }
 
-    /// The loop's root: what is derived from it lives on this loop.
+    /// The loop's root: contexts derived from it live on this loop.
     pub fn background(&self) -> Result<Context> {
         // SAFETY: self holds a reference.
         single(|ctx| unsafe { sys::ctx_loop_background(self.as_raw(), ctx) })
@@ -80,7 +80,7 @@ impl Loop {
         check(unsafe { sys::ctx_loop_set_default(self.as_raw()) }).map(drop)
     }
 
-    /// Ends everything on the loop that can be cancelled, for good.
+    /// Ends everything on the loop that can be canceled, for good.
     pub fn close(&self) -> Result<()> {
         // SAFETY: self holds a reference.
         check(unsafe { sys::ctx_loop_close(self.as_raw()) }).map(drop)
@@ -92,28 +92,28 @@ impl Loop {
         Descriptor::of(self.clone(), unsafe { sys::ctx_loop_fd(self.as_raw()) })
     }
 
-    /// Does what is due on a manual loop, callbacks included, and never blocks: how many deadlines,
+    /// Does what is due on a manual loop, callbacks included, and never blocks. Returns how many deadlines,
     /// graces, descriptors and signals fired.
     pub fn dispatch(&self) -> Result<usize> {
         // SAFETY: self holds a reference.
         check(unsafe { sys::ctx_loop_dispatch(self.as_raw()) })
     }
 
-    /// Moves the clock of a virtual loop, and fires what is due up to its new time, in order, each
-    /// callback with the clock at its deadline: how many fired.
+    /// Moves the clock of a virtual loop, and fires what is due up to its new time, in order; each callback
+    /// sees the clock at its own deadline. Returns how many fired.
     pub fn advance(&self, time: Duration) -> Result<usize> {
         // SAFETY: self holds a reference.
         check(unsafe { sys::ctx_loop_advance(self.as_raw(), nanoseconds(time)) })
     }
 
-    /// What the loop's clock shows.
+    /// Now, on the loop's clock.
     pub fn clock(&self) -> Duration {
         // SAFETY: self holds a reference.
         duration(unsafe { sys::ctx_loop_now(self.as_raw()) })
     }
 
-    /// When, on the loop's clock, dispatch or advance has something to do next; `None` if there is
-    /// nothing, and for a loop with threads of its own.
+    /// When, on the loop's clock, dispatch or advance next has work; `None` if there is none, and for a loop
+    /// with threads of its own.
     pub fn next(&self) -> Option<Duration> {
         // SAFETY: self holds a reference.
         match unsafe { sys::ctx_loop_next(self.as_raw()) } {
@@ -148,8 +148,8 @@ impl Context {
     /// its like) on a descriptor, or an error or a hang-up. Nothing is read. The cause's code is the
     /// events that came.
     ///
-    /// The descriptor should stay open until the context is done or freed: after it was closed it does not
-    /// end the context any more.
+    /// Keep the descriptor open until the context is done or freed: once closed, it no longer ends the
+    /// context.
     pub fn with_fd(&self, fd: impl AsFd, events: i16) -> Result<(Context, Canceler)> {
         let (fd, events) = (fd.as_fd(), u32::from(events as u16));
         // SAFETY: self holds a reference; the descriptor is open during the call, and later the library is
@@ -160,7 +160,7 @@ impl Context {
     }
 
     /// Derives a context that also ends when the process is sent one of these signals, which must be
-    /// blocked in every thread. The cause's code is the signal's number; its message names it and the
+    /// blocked in every thread. The cause's code is the signal's number; its message names signal and
     /// sender. No handler is changed.
     pub fn with_signal(&self, signals: &[i32]) -> Result<(Context, Canceler)> {
         // SAFETY: self holds a reference, and the signals live through the call.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! Descriptors that the library keeps: borrowed from a context, a loop or a queue, which stays alive for
-//! as long as the descriptor is in somebody's hands.
+//! Descriptors that the library keeps: borrowed from a context, a loop or a queue, which stays alive as long
+//! as somebody holds the descriptor.
 
 use crate::error::check;
 use crate::{Context, Result};
 use libctx_sys as sys;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// A descriptor together with a handle of what it belongs to. Poll it for reading, in any event loop; do
-/// not read it.
+/// A descriptor together with a handle of its owner. Poll it for reading, in any event loop; do not read
+/// it.
 #[derive(Clone, Debug)]
 pub struct Descriptor<T> {
     owner: T,
@@ -16,13 +16,13 @@ pub struct Descriptor<T> {
 }
 
 impl<T> Descriptor<T> {
-    /// The answer of a C function, which lives as long as `owner` is held.
+    /// The descriptor that a C function returned, which lives as long as `owner` is held.
     pub(crate) fn of(owner: T, fd: RawFd) -> Result<Descriptor<T>> {
         check(fd)?;
         Ok(Descriptor { owner, fd })
     }
 
-    /// What the descriptor belongs to.
+    /// The owner of the descriptor.
     pub fn owner(&self) -> &T {
         &self.owner
     }

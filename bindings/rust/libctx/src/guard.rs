@@ -14,12 +14,12 @@ pub struct CallbackPanic<'a> {
 }
 
 impl CallbackPanic<'_> {
-    /// What panicked, such as `a callback of after_func`.
+    /// Which code panicked, such as `a callback of after_func`.
     pub fn place(&self) -> &'static str {
         self.place
     }
 
-    /// What it panicked with.
+    /// The payload of the panic.
     pub fn payload(&self) -> &(dyn Any + Send) {
         self.payload
     }
@@ -36,8 +36,8 @@ type Reporter = Arc<dyn Fn(&CallbackPanic<'_>) + Send + Sync>;
 
 static REPORTER: RwLock<Option<Reporter>> = RwLock::new(None);
 
-/// Sets who is told of panics in code that libctx calls, instead of a line on standard error. It runs on
-/// the thread of the panic, after the panic hook.
+/// Sets the function that hears of panics in code that libctx calls, in place of a line on standard error. It
+/// runs on the thread of the panic, after the panic hook.
 ///
 /// ```
 /// use libctx::Context;
@@ -60,7 +60,7 @@ pub fn set_panic_reporter(reporter: impl Fn(&CallbackPanic<'_>) + Send + Sync + 
 
 /// Runs user code; a panic ends here.
 pub(crate) fn contain(place: &'static str, code: impl FnOnce()) {
-    // Unwind safe: whoever sees what the panic left half done has shared it with the code himself.
+    // Unwind safe: only code that shared state with the callback can see what the panic left half done.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code)) {
         let told = catch_unwind(AssertUnwindSafe(|| report(place, &*payload)));
         discard(payload);
@@ -68,7 +68,7 @@ pub(crate) fn contain(place: &'static str, code: impl FnOnce()) {
     }
 }
 
-/// Drops what a panic came with, which may panic in turn, and that again.
+/// Drops the payload of a panic, whose drop may panic in turn, and so on.
 fn discard(mut payload: Box<dyn Any + Send>) {
     for _ in 0..100 {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// A key of values of the type `T`. Its identity is its address: make one `static` for each kind of
-/// value, and keep it private to who owns the values.
+/// value, and keep it private to the owner of the values.
 ///
 /// ```
 /// use libctx::{Context, Key};
@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 /// let key: &'static Key<u32> = &USER;
 /// ```
 ///
-/// So is another type than the key's own, also where it differs by a lifetime alone:
+/// A type other than the key's own is refused, too, even if only a lifetime differs:
 ///
 /// ```compile_fail,E0308
 /// # use libctx::{Context, Key};

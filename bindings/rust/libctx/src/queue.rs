@@ -9,7 +9,7 @@ use std::fmt;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-/// A queue: each context that was added posts one event when it is done.
+/// A queue: each added context posts one event when it is done.
 ///
 /// ```
 /// use libctx::{Context, Event, Queue};
@@ -29,7 +29,7 @@ use std::time::Duration;
 /// # Ok::<(), libctx::Error>(())
 /// ```
 ///
-/// A clone is the same queue. With the last handle everything in it is disarmed.
+/// A clone is the same queue. Dropping the last handle disarms everything in it.
 #[derive(Debug)]
 pub struct Queue(NonNull<sys::ctx_queue_t>);
 
@@ -39,13 +39,13 @@ unsafe impl Send for Queue {}
 // SAFETY: as for Send.
 unsafe impl Sync for Queue {}
 
-/// What a queue tells of a context that is done.
+/// The event of a context that is done.
 #[repr(transparent)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Event(sys::ctx_event);
 
 impl Event {
-    /// What was given to [`Queue::add`].
+    /// The token given to [`Queue::add`].
     pub fn token(&self) -> u64 {
         self.0.token
     }
@@ -73,9 +73,9 @@ impl Queue {
         Ok(Queue(unsafe { NonNull::new_unchecked(queue) }))
     }
 
-    /// Adds a context: when it is done, or if it is already, one event with this token is posted. The
-    /// queue holds the context until its event is drained. The watch can withdraw it, until then; to drop
-    /// the watch leaves it.
+    /// Adds a context: when it is done, or at once if it is done already, one event with this token is
+    /// posted. The queue holds the context until its event is drained. Until then the watch can withdraw it;
+    /// dropping the watch leaves it.
     pub fn add(&self, ctx: &Context, token: u64) -> Result<Watch> {
         let mut watch = ptr::null_mut();
         // SAFETY: both hold a reference, and the result is written to `watch`.
@@ -91,8 +91,7 @@ impl Queue {
         taken(events, unsafe { sys::ctx_queue_drain(self.as_raw(), first, room) })
     }
 
-    /// As [`drain`](Queue::drain), but blocks until there is an event, or the time has passed: then there
-    /// is none.
+    /// As [`drain`](Queue::drain), but blocks until there is an event. If the time passes, it returns none.
     pub fn wait<'a>(&self, events: &'a mut [Event], time: Option<Duration>) -> Result<&'a [Event]> {
         let (first, room) = (events.as_mut_ptr().cast(), events.len());
         // SAFETY: as in drain().

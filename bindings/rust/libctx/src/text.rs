@@ -16,7 +16,7 @@ pub(crate) fn exact(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::from_code(-libc::EINVAL))
 }
 
-/// Text of C's; `None` for NULL.
+/// Text from C; `None` for NULL.
 ///
 /// # Safety
 /// NULL, or a C string that lives as long as `'a`.

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT
-//! Durations and instants of Rust's, and the nanoseconds of C.
+//! Between Rust's durations and instants and the nanoseconds of C.
 //!
-//! On Linux an `Instant` is a reading of CLOCK_MONOTONIC, the clock of libctx, but keeps the number to
-//! itself. One pair of readings, taken once, ties the two: the number was read after the instant, so that
-//! a deadline is never early by it, and what goes there and back is the same to the nanosecond.
+//! On Linux an `Instant` is a reading of CLOCK_MONOTONIC, the clock of libctx, but does not show its number.
+//! One pair of readings, taken once, ties the two: the number is read after the instant, so that it makes no
+//! deadline early. An instant that goes to C and back is the same to the nanosecond.
 
 use libctx_sys as sys;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Nanoseconds of a length of time; what is too long is for ever.
+/// Nanoseconds of a duration; one that is too long becomes for ever.
 #[inline]
 pub(crate) fn nanoseconds(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(sys::CTX_FOREVER)
 }
 
-/// A length of time from C; one that is over is none.
+/// A duration from C; a negative one becomes zero.
 pub(crate) fn duration(nanoseconds: i64) -> Duration {
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0))
 }
 
-/// A limit of a wait; none is for ever.
+/// The limit of a wait; `None` is for ever.
 pub(crate) fn limit(time: Option<Duration>) -> i64 {
     time.map_or(sys::CTX_FOREVER, nanoseconds)
 }
@@ -48,7 +48,7 @@ fn base() -> &'static (Instant, i64) {
         // SAFETY: the root is always valid.
         let now = || unsafe { sys::ctx_now(sys::ctx_background()) };
         let read = |_| (now(), Instant::now(), now());
-        // Of several pairs the one that was least interrupted.
+        // Of several pairs, takes the one with the least time between its readings.
         let closest = (0..8).map(read).min_by_key(|(before, _, after)| after - before);
         let (_, instant, after) = closest.expect("eight of them");
         (instant, after)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Feature `tokio-util`: contexts and its `CancellationToken`, one made of the other.
+//! Feature `tokio-util`: a `CancellationToken` from a context, and a context from a token.
 //!
 //! Neither direction needs a runtime or a task: a context wakes by a callback, and a token by a waker.
 
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{self, Poll, Wake, Waker};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A token that is cancelled with a context, for as long as this is kept: dropped, it lets the token be.
+/// A token that is canceled with a context, as long as this object lives. Dropping it leaves the token as it
+/// is.
 ///
-/// It is used as the token; clones and child tokens of it go wherever tokens go. Needs the feature
-/// `tokio-util`.
-#[must_use = "dropped, the token is not cancelled with the context any more"]
+/// Use it as the token; pass clones and child tokens of it around as usual. Needs the feature `tokio-util`.
+#[must_use = "dropped, the token is not canceled with the context any more"]
 #[derive(Debug)]
 pub struct LinkedToken {
     token: CancellationToken,
@@ -23,8 +23,8 @@ pub struct LinkedToken {
 }
 
 impl LinkedToken {
-    /// The token alone, tied to the context until that ends. The tie keeps the context alive: on one that
-    /// is never ended it stays for ever.
+    /// The token alone, tied to the context until that ends. The tie keeps the context alive: if nothing ends
+    /// the context, it stays for ever.
     pub fn detach(mut self) -> CancellationToken {
         self.watch = None;
         self.token.clone()
@@ -47,7 +47,7 @@ impl Drop for LinkedToken {
 }
 
 impl Context {
-    /// A token that is cancelled when this context is done. Needs the feature `tokio-util`.
+    /// A token that is canceled when this context is done. Needs the feature `tokio-util`.
     ///
     /// ```
     /// use libctx::Context;
@@ -61,8 +61,8 @@ impl Context {
     /// ```
     pub fn to_token(&self) -> Result<LinkedToken> {
         let token = CancellationToken::new();
-        let cancelled = token.clone();
-        let watch = Some(self.after_func(move |_| cancelled.cancel())?);
+        let canceled = token.clone();
+        let watch = Some(self.after_func(move |_| canceled.cancel())?);
         Ok(LinkedToken { token, watch })
     }
 
@@ -83,20 +83,20 @@ impl Context {
         let (ctx, canceler) = self.with_cancel()?;
         let waker = Waker::from(Arc::new(Bridge { token: token.clone(), canceler }));
         let mut waiting = Box::pin(token.clone().cancelled_owned());
-        // The first poll leaves the waker with the token, or finds it cancelled.
+        // The first poll leaves the waker with the token, or finds it canceled.
         if let Poll::Ready(()) = waiting.as_mut().poll(&mut task::Context::from_waker(&waker)) {
             waker.wake();
             return Ok(ctx);
         }
-        // The tie lives in a value of the context handed out: when that is freed, so is the tie. The
-        // canceler in it keeps only the inner context.
+        // The tie lives in a value of the context that is handed out, and is freed with that context. Its
+        // canceler keeps only the inner context.
         ctx.with_value(&TIE, Tie { _waiting: Mutex::new(waiting) })
     }
 }
 
 static TIE: Key<Tie> = Key::new(c"CancellationToken");
 
-/// What keeps the waker with the token. The lock is never taken: it makes the future Sync.
+/// Keeps the waker with the token. Nobody takes the lock: it only makes the future Sync.
 struct Tie {
     _waiting: Mutex<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
@@ -109,7 +109,7 @@ struct Bridge {
 
 impl Wake for Bridge {
     fn wake(self: Arc<Self>) {
-        // A waker may be called for nothing.
+        // A waker may be called spuriously.
         if self.token.is_cancelled() {
             self.canceler.cancel_because("token canceled");
         }

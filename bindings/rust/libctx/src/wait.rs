@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! To block a thread until a context is done, or until a descriptor is ready or a context is done.
+//! Blocking a thread until a context is done, or until a descriptor is ready or a context is done.
 
 use crate::error::check;
 use crate::time::limit;
@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// Calls a wait of C's until it is not cut short by a signal handler; the limit stays where it was.
+/// Calls a wait of C again whenever a signal handler cuts it short; the limit stays the same.
 pub(crate) fn uninterrupted<R: Copy + PartialEq + From<i32>>(
     time: Option<Duration>,
     mut wait: impl FnMut(i64) -> R,
@@ -29,8 +29,8 @@ pub(crate) fn uninterrupted<R: Copy + PartialEq + From<i32>>(
 }
 
 impl Context {
-    /// Blocks until the context is done, and gives how it ended. Where it cannot be waited for (a context
-    /// from before a fork) that error comes at once.
+    /// Blocks until the context is done, and returns how it ended. If waiting is impossible (a context from
+    /// before a fork), it returns that error at once.
     pub fn wait(&self) -> Error {
         loop {
             if let Some(error) = self.wait_timeout(Duration::MAX) {
@@ -39,8 +39,8 @@ impl Context {
         }
     }
 
-    /// As [`wait`](Context::wait), for a limited time: `None` if it passed. The limit is real time, also on
-    /// a virtual loop.
+    /// As [`wait`](Context::wait), for a limited time: `None` if it passed. The limit is real time, also on a
+    /// virtual loop.
     pub fn wait_timeout(&self, time: Duration) -> Option<Error> {
         // SAFETY: self holds a reference.
         match uninterrupted(Some(time), |left| unsafe { sys::ctx_wait(self.as_raw(), left) }) {
@@ -50,8 +50,8 @@ impl Context {
         }
     }
 
-    /// Blocks until one of several contexts is done, and gives its place, the lowest if there are several;
-    /// `None` if the time passed. No context at all is an error.
+    /// Blocks until one of several contexts is done, and returns its index, the lowest if several are; `None`
+    /// if the time passed. No context at all is an error.
     pub fn wait_any<'a>(
         contexts: impl IntoIterator<Item = &'a Context>,
         time: Option<Duration>,
@@ -65,7 +65,7 @@ impl Context {
         Ok((check(result)? == 1).then_some(index))
     }
 
-    /// poll(2) that the context ends: how many descriptors are ready, 0 if the time passed, or the
+    /// poll(2) that the context ends: returns how many descriptors are ready, 0 if the time passed, or the
     /// context's error, which wins.
     ///
     /// ```
@@ -111,7 +111,7 @@ impl<'fd> PollFd<'fd> {
         PollFd { raw: sys::pollfd { fd, events, revents: 0 }, _fd: PhantomData }
     }
 
-    /// The events that came, with those that always count: `POLLERR`, `POLLHUP`, `POLLNVAL`.
+    /// The events that came; `POLLERR`, `POLLHUP` and `POLLNVAL` come unasked.
     pub fn ready(&self) -> i16 {
         self.raw.revents
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Callbacks: what runs when a context is done, and how to prevent it.
+//! Callbacks, which run when a context is done, and how to prevent them.
 
 use crate::error::check;
 use crate::guard::contain;
@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
-/// Something armed on a context: a callback, or an entry of a queue. To drop it leaves it armed.
+/// Something armed on a context: a callback, or an entry of a queue. Dropping the watch leaves it armed.
 #[derive(Debug)]
 pub struct Watch(NonNull<sys::ctx_watch_t>);
 
@@ -20,16 +20,15 @@ unsafe impl Send for Watch {}
 unsafe impl Sync for Watch {}
 
 impl Watch {
-    /// Prevents what has not begun. True if it will not run, thanks to this call; its closure has then
-    /// been dropped. Does not wait for one that runs.
+    /// Prevents a callback that has not begun. True if this call prevented it; its closure is dropped then.
+    /// Does not wait for a callback that runs.
     pub fn stop(&self) -> bool {
         // SAFETY: self owns the handle.
         unsafe { sys::ctx_watch_stop(self.0.as_ptr()) == 1 }
     }
 
-    /// As [`stop`](Watch::stop), and on return the callback is not running any more either, and its
-    /// closure has been dropped. From inside the callback itself it returns at once. Two callbacks that
-    /// wait for each other wait for ever.
+    /// As [`stop`](Watch::stop), and on return the callback no longer runs and its closure is dropped. Inside
+    /// the callback itself it returns at once. Two callbacks that wait for each other wait for ever.
     pub fn stop_wait(&self) -> bool {
         // SAFETY: self owns the handle.
         unsafe { sys::ctx_watch_stop_wait(self.0.as_ptr()) == 1 }
@@ -53,7 +52,7 @@ impl Drop for Watch {
 impl Context {
     /// Runs `callback` once, when the context is done: on the thread that ends it, before that call
     /// returns; after a deadline on the library's thread `ctx-calls`. On a context that is done it runs
-    /// here, before this returns. It holds no lock of the library's and may do anything; a panic in it
+    /// here, before this returns. No lock of the library is held, so it may call anything; a panic in it
     /// is caught and reported (see [`set_panic_reporter`](crate::set_panic_reporter)).
     ///
     /// The callback stays armed when the watch is dropped, and keeps the context until it has run. On a
@@ -89,7 +88,7 @@ impl Context {
 
     fn arm<F: FnOnce(&Context) + Send + 'static>(&self, callback: F, flags: u32) -> Result<Watch> {
         let armed = Box::into_raw(Box::new(Some(callback)));
-        // SAFETY: the box is what run::<F> and drop_callback::<F> want, and once armed it is theirs.
+        // SAFETY: run::<F> and drop_callback::<F> take this box, and own it once armed.
         let result =
             unsafe { self.arm_raw(run::<F>, armed.cast::<c_void>(), drop_callback::<F>, flags) };
         if result.is_err() {
