@@ -33,9 +33,9 @@ PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
 }
 
 /*
- * Cancels; what ctx_cancel_with() answers, or -EINTR and the exception by which a callback leaves. Without
- * the GIL: it may run another language's callbacks, and those may wait for a lock whose owner waits for
- * the GIL.
+ * Cancels. Returns the result of ctx_cancel_with(), or -EINTR with the exception by which a callback leaves.
+ * It releases the GIL: it may run another language's callbacks, which may wait for a lock whose owner waits
+ * for the GIL.
  */
 static int cancel(PyObject *self, int err, const ctx_cause_t *cause) {
   ctx_canceler_t *canceler = ((Canceler *)self)->canceler;
@@ -66,8 +66,8 @@ static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /*
  * __exit__ of both types: an exception that leaves the body is the reason of the cancel. If no cause can be
- * made of it, that is reported, and it cancels without: the body's own exception goes its way. A child that was forked in the
- * body leaves it, too, and has nothing to cancel.
+ * made of it, that is reported, and the cancel has none; the body's own exception propagates. A child that was
+ * forked in the body leaves it, too, and has nothing to cancel.
  */
 static PyObject *exit_with(PyObject *canceler, PyObject *args) {
   PyObject *type, *value, *traceback;
@@ -112,7 +112,7 @@ static PyObject *canceler_from_handle(PyObject *Py_UNUSED(type), PyObject *handl
   ctx_canceler_t *canceler = to_pointer(handle, canceler_capsule);
   if (!canceler) return NULL;
   if (ctx_canceler_ref(canceler)) return steal_canceler(canceler);
-  return raise_result(ctx_cancel(canceler)); /* refused for the same reason, which it tells */
+  return raise_result(ctx_cancel(canceler)); /* refused for the same reason, which this returns */
 }
 
 static PyObject *derived_enter(PyObject *self, PyObject *Py_UNUSED(unused)) {

@@ -23,7 +23,7 @@ static void context_dealloc(PyObject *self) {
   free_object(self);
 }
 
-/* A live context is None at once; what a context that is done answers, the Python side knows. */
+/* For a live context None at once; for one that is done the Python side makes the result. */
 static PyObject *context_err(PyObject *self, PyObject *Py_UNUSED(unused)) {
   if (ctx_err(((Context *)self)->ctx) == 0) Py_RETURN_NONE;
   return PyObject_CallFunctionObjArgs(hook_err, self, NULL);
@@ -141,7 +141,7 @@ static PyObject *context_from_handle(PyObject *Py_UNUSED(type), PyObject *handle
   ctx_t *ctx = to_pointer(handle, context_capsule);
   if (!ctx) return NULL;
   if (ctx_ref(ctx)) return steal_context(ctx);
-  return raise_result(ctx_cancelable(ctx)); /* refused for the same reason, which it tells */
+  return raise_result(ctx_cancelable(ctx)); /* refused for the same reason, which this returns */
 }
 
 /* Two objects of one context are equal: a handle that went out and came back is the same. */
@@ -154,7 +154,7 @@ static Py_hash_t context_hash(PyObject *self) {
   return (Py_hash_t)((uintptr_t)((Context *)self)->ctx >> 4);
 }
 
-/* The time that remains is part of the text, so its length may grow meanwhile: hence the room. */
+/* The remaining time is part of the text, so its length may grow meanwhile: hence the room. */
 static PyObject *context_repr(PyObject *self) {
   const ctx_t *ctx = ((Context *)self)->ctx;
   int length = ctx_describe(ctx, NULL, 0);

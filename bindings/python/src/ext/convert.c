@@ -32,7 +32,7 @@ int check_context(PyObject *object) {
   return 0;
 }
 
-/* Rounded up: a deadline is never early. What does not fit is for ever, or long ago. */
+/* Rounds up: no deadline is early. A time that does not fit is for ever, or long ago. */
 int to_ns(PyObject *seconds, int64_t *ret_ns) {
   if (seconds == Py_None) return *ret_ns = CTX_FOREVER, 0;
   double ns = PyFloat_AsDouble(seconds);
@@ -81,7 +81,7 @@ int to_cause(PyObject *reason, int err, const ctx_cause_t **ret) {
   return 0;
 }
 
-/* (code, message, exception): what the Python side makes exceptions of. None while live and if none was given. */
+/* (code, message, exception), of which the Python side makes exceptions. None while live or not given. */
 PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
   const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
   if (!cause || ctx_cause_given(cause) != 1) Py_RETURN_NONE;

@@ -143,8 +143,8 @@ end:
 }
 
 /*
- * The tree holds a value in a tuple with its key, whose address is its identity; the key alone hides. In a
- * tuple, because a value may hold another context, and so on: a long row of tuples is freed in constant
+ * The tree holds a value in a tuple with its key, which its address identifies; a tuple of the key alone hides.
+ * A tuple, because a value may hold another context, and so on: Python frees a long chain of tuples in constant
  * stack.
  */
 static PyObject *with_tuple(PyObject *parent, Key *key, PyObject *value) {

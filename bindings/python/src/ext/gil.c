@@ -2,14 +2,14 @@
 /*
  * gil.c - how callbacks and drop functions of libctx come into Python, from any thread.
  *
- * The library's threads outlive the interpreter, and whoever asks for the GIL of one that is being
- * taken down is killed or crashes. So there is a gate. Python's atexit shuts it, and then waits for
- * those who are between the gate and the GIL; later comers are turned away, and what they would have
- * run or freed is left to the end of the process. Who has the GIL already is the interpreter's affair.
+ * The library's threads outlive the interpreter, and a thread that asks for the GIL during finalization is
+ * killed or crashes. So there is a gate. Python's atexit shuts it, and then waits for the threads between the
+ * gate and the GIL. Threads that come later are turned away; what they would have run or freed is left to the
+ * end of the process. Threads that have the GIL already are the interpreter's affair.
  *
- * A thread that is new to Python takes a lock of the interpreter's without the GIL, and a fork at that
- * moment leaves the child with a lock that nobody gives back. So a fork, too, waits for those who are
- * entering, and lets nobody new in until it is over. Threads that Python knows pass: they may have the GIL.
+ * A thread that is new to Python takes a lock of the interpreter without the GIL. A fork at that moment
+ * would leave the child with a lock that nobody releases. So a fork, too, waits for threads that are entering,
+ * and lets no new thread in until it is over. Threads that Python knows pass: they may have the GIL.
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -19,7 +19,7 @@
 static atomic_int entering;
 static atomic_int closed, forking;
 
-/* Who shuts the gate looks the other way round: it sets its flag, and then looks at those who enter. */
+/* The thread that shuts the gate does the reverse: it sets its flag, and then looks for threads that enter. */
 static void begin_to_enter(void) {
   atomic_fetch_add(&entering, 1);
   while (atomic_load(&forking) && !PyGILState_GetThisThreadState()) {
@@ -69,7 +69,7 @@ PyObject *gil_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused
   Py_RETURN_NONE;
 }
 
-/* Who was at the gate, or is forking as well, stayed behind in the parent. */
+/* Threads at the gate, and others that fork, stayed behind in the parent. */
 PyObject *gil_in_child(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
   atomic_store(&forking, 0);
   atomic_store(&entering, 0);

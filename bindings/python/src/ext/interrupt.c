@@ -2,12 +2,12 @@
 /*
  * interrupt.c - KeyboardInterrupt and SystemExit that a callback raises.
  *
- * They mean the program and not the callback, so they leave the call of this extension that ran it, such as
- * cancel(). They do so after that call has run all its callbacks. The first one wins; those that come later are
- * reported, as all other exceptions of callbacks are.
+ * They concern the program, not the callback, so they leave the call of this extension that ran the callback,
+ * such as cancel(), after that call has run all its callbacks. The first one wins; later ones are reported, as all
+ * other exceptions of callbacks are.
  *
- * The call and its callbacks are on one thread, so what is kept meanwhile is the thread's own. Each call puts
- * aside what the call around it has kept: a callback that cancels is not ended by an exception of another one.
+ * The call and its callbacks are on one thread, so the thread keeps the exception meanwhile. Each call puts aside
+ * the one that the call around it keeps: an exception of one callback does not end another that cancels.
  */
 #include "ext.h"
 
@@ -32,8 +32,8 @@ int interrupt_end(PyObject *outer) {
 }
 
 /*
- * Where no call of this extension waits, another language has canceled, or the library itself. A Ctrl-C that
- * came down there comes again, when that language returns to Python.
+ * If no call of this extension waits, another language or the library itself has canceled. A Ctrl-C delivered
+ * there is raised again when that language returns to Python.
  */
 void interrupt_report(PyObject *callback) {
   int keyboard = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);

@@ -45,8 +45,8 @@ static PyObject *queue_add(PyObject *self, PyObject *args) {
 }
 
 /*
- * What is handed out is made before an event is drained into it, so that no event is lost if memory fails;
- * hence a token is eight bytes, which can be filled in later.
+ * The object to return is made before an event is drained into it, so that no event is lost if memory fails.
+ * So a token is eight bytes, which can be filled in later.
  */
 static PyObject *queue_next(PyObject *self) {
   struct ctx_event event;

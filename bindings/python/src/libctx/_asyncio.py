@@ -15,14 +15,14 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 def _hub(loop: asyncio.AbstractEventLoop) -> Hub:
     hub = _hubs.get(loop)
     if hub is None:
-        # What waited on a loop when it was closed may refer to it, and would keep it in the table. Other
-        # threads put in and take out theirs meanwhile, so nothing here goes over the table itself.
+        # Entries that waited on a loop when it was closed may refer to the loop, and would keep it in the
+        # table. Other threads add and remove theirs meanwhile, so this does not iterate over the table itself.
         for reference in _hubs.keyrefs():
             old = reference()
             if old is not None and old.is_closed():
                 _hubs.pop(old, None)
         hub = Hub()
-        # In no context variables: the loop would keep those of whoever comes first, and so their context.
+        # Without context variables: the loop would keep those of the first caller, and so that one's context.
         contextvars.Context().run(loop.add_reader, hub.fileno(), hub.drain)
         _hubs[loop] = hub
     return hub
@@ -45,11 +45,11 @@ async def done(ctx: Context) -> None:
 
 
 class Guard:
-    """Cancels the task in its body when the context ends, and tells at its end whether that was it.
+    """Cancels the task in its body when the context ends, and says on exit whether that ended the body.
 
-    It counts cancels as asyncio.timeout() does, so that one that came from elsewhere goes its way. One that was
-    requested before, and has not come down yet, does so before the body begins: it could not be told from the
-    guard's own later.
+    It counts cancels as asyncio.timeout() does, so that a cancel from elsewhere propagates as usual. A cancel
+    that was requested before, and was not delivered yet, is delivered before the body begins: later the guard
+    could not tell it from its own.
     """
 
     def __init__(self, ctx: Context) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The current context, which follows contextvars: tasks and asyncio.to_thread inherit it.
 
-A body may be left where its variable cannot be set back: a generator that yields inside `with use(ctx)` and is
-closed by another task, or by the event loop. Whoever still has that body as its innermost one then looks past
-it, so that nobody goes on with the context of a body that is over.
+A body may be left where its variable cannot be reset: another task, or the event loop, closes a generator that
+yields inside `with use(ctx)`. Code whose innermost body that still is then skips it, so that no code goes on with
+the context of a body that has ended.
 """
 
 import os
@@ -16,7 +16,7 @@ from ._core import Context, background
 
 
 class Body:
-    """The body of a use() or scope(), and the one around it, which is forgotten once it is left in order."""
+    """The body of a use() or scope(), and the body around it, which is forgotten when this one is left in order."""
 
     __slots__ = ("around", "ctx")
 
@@ -76,9 +76,9 @@ def use(ctx: Context) -> Iterator[Context]:
 
 
 def _in_child() -> None:
-    """A context of before the fork can only be read in the child; what is derived there starts afresh.
+    """The child can only read contexts from before the fork; its own begin below background().
 
-    By a variable of its own: to leave a body of before the fork would bring the old one's values back.
+    It needs a new variable: leaving a body from before the fork would restore the old variable's values.
     """
     global _variable
     _variable = _fresh()

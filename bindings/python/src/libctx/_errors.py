@@ -2,8 +2,8 @@
 """The errors of a context, and how reasons go into the tree and come out of it.
 
 An exception is stored, and handed out, as a copy without its traceback, and so are the exceptions that it was
-raised from. A traceback holds frames, and the frames of who cancels hold the context: the tree would keep
-itself alive by way of Python, where the garbage collector cannot see it.
+raised from. A traceback holds frames, and the frames of a caller that cancels hold the context: through Python
+the tree would keep itself alive, and the garbage collector cannot see that cycle.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from ._core import Context
 
 
 class Error(Exception):
-    """A context is done. `__cause__` says why, where a reason was given."""
+    """A context is done. `__cause__` says why, if a reason was given."""
 
     text = "context done"
 
@@ -51,7 +51,7 @@ class Cause(Exception):
 
 
 def _row(exception: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those that it was raised from: any number of them. It may lead back into itself."""
+    """An exception and those that it was raised from, any number of them; the chain may be a cycle."""
     seen = set()
     while exception is not None and id(exception) not in seen:
         yield exception
@@ -70,8 +70,8 @@ def snapshot(exception: BaseException) -> BaseException:
 def _copy(exception: BaseException) -> BaseException:
     """A copy without traceback, cause and context, or a Cause with its text if it has no copy.
 
-    It is made as pickle would, but by the constructor of its nearest built-in class: that of a class of the
-    user's may make other args of its arguments.
+    It is made as pickle makes it, but by the constructor of its nearest built-in class: a user's class may turn
+    its arguments into other args.
     """
     kind = type(exception)
     base: Any = next(base for base in kind.__mro__ if getattr(builtins, base.__name__, None) is base)
@@ -113,8 +113,8 @@ def pack(
 ) -> tuple[int, bytes, BaseException | None] | None:
     """A reason as the tree holds it: code, message, and for Python the exception itself.
 
-    The error of another context says nothing to one that ends by the same error. What it was raised from may;
-    if nothing, there is no reason.
+    The error of another context tells nothing new to a context that ends by the same error. What it was raised
+    from may; without that there is no reason.
     """
     if isinstance(reason, str):
         return -ECANCELED, _text(reason), None
@@ -164,15 +164,15 @@ def _reason(ctx: Context) -> BaseException | None:
 
 
 def error_of(ctx: Context) -> Error | None:
-    """What Context.err() answers for a context that is done."""
+    """The result of Context.err() for a context that is done."""
     error = DeadlineExceeded() if ctx._errno() == -ETIMEDOUT else Canceled()
     reason = _reason(ctx)
-    if reason is not None:  # to set it to None would hide where the body of a scope was
+    if reason is not None:  # setting None would hide where the body of a scope was
         error.__cause__ = reason
     return error
 
 
 def cause_of(ctx: Context) -> BaseException | None:
-    """What Context.cause() answers."""
+    """The result of Context.cause()."""
     reason = _reason(ctx)
     return ctx.err() if reason is None else reason

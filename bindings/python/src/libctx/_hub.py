@@ -26,7 +26,7 @@ class Hub:
         return self._queue.fileno()
 
     def add(self, ctx: Context, call: Callable[[], object]) -> Entry:
-        """Has call() run on the loop once the context is done. It must not raise."""
+        """Runs call() on the loop once the context is done. It must not raise."""
         self._last += 1
         token = self._last.to_bytes(8)
         self._calls[token] = call
@@ -37,7 +37,7 @@ class Hub:
             raise
 
     def discard(self, entry: Entry) -> None:
-        """Takes back what was added; nothing if it has run."""
+        """Takes an entry back; does nothing if its call has run."""
         if self._calls.pop(entry.token, None) is not None:
             entry.watch.stop()
 

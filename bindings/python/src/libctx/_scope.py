@@ -24,7 +24,7 @@ def _in_trio() -> bool:
 
 
 def done(ctx: Context) -> Coroutine[Any, Any, None]:
-    """What Context.done() answers."""
+    """The result of Context.done()."""
     if _in_trio():
         from . import _trio
 
@@ -38,9 +38,9 @@ class scope:
         async with libctx.scope(ctx) as inner: ...
 
     When ctx ends, the body is canceled where it awaits, and Canceled or DeadlineExceeded is raised, with
-    the cause as its __cause__. A cancel that came from elsewhere goes its way. The other way round: inner,
-    derived from ctx, is the body's own; it is canceled when the body is left, so that a task that is
-    canceled takes along what it has called. In the body it is the current() context.
+    the cause as its __cause__. A cancel from elsewhere propagates as usual. The other way round, inner, which is
+    derived from ctx, belongs to the body: leaving the body cancels it, so that a canceled task cancels
+    everything that it called with inner. In the body it is the current() context.
     """
 
     def __init__(self, ctx: Context) -> None:
