@@ -10,7 +10,7 @@
 //
 // The server keeps no list of its requests: the tree of contexts is that list. One cancel of the
 // server context makes every request's descriptor readable, and each request ends itself with a 503.
-// One whose deadline passes does the same with a 504.
+// A request whose deadline passes does the same with a 504.
 //
 // Exits 0 if a signal ended it and every connection was answered or closed; all is freed then.
 
@@ -28,9 +28,9 @@
 #include <unistd.h>
 
 static const int64_t kMs = 1000000;
-static const int kReadLimitMs = 5000;  // a client that does not send its request is ended as well
+static const int kReadLimitMs = 5000;  // ends a client that does not send its request
 
-// What can be asked for: how long the work takes, and how long the request may take.
+// The routes: how long the work takes, and how long the request may take.
 static const struct route {
   const char *path;
   int work_ms, limit_ms;
@@ -39,7 +39,7 @@ static const struct route {
 struct server;
 struct conn;
 
-// What epoll gives back with a ready descriptor: whom to call. The server's own have no conn.
+// epoll returns this with a ready descriptor: whom to call. The server's own have no conn.
 struct source {
   void (*ready)(struct server *, struct conn *);
   struct conn *conn;
@@ -74,7 +74,7 @@ static void close_fd(int *fd) {
   *fd = -1;
 }
 
-// Ends the connection's context: whoever still works for the request, in any layer, learns it here.
+// Ends the connection's context: so every layer that still works for the request learns it.
 static void conn_drop_ctx(struct server *s, struct conn *c) {
   // The descriptor belongs to the context: out of the epoll with it before its owner goes.
   if (c->ctx) watch(s, EPOLL_CTL_DEL, ctx_done_fd(c->ctx), 0, NULL);
@@ -98,7 +98,7 @@ static void conn_close(struct server *s, struct conn *c) {
   close_fd(&c->fd);
   free(c);
   --s->live;
-  // There is a descriptor to spare now, if server_accept() lacked one.
+  // A descriptor is free now, if server_accept() lacked one.
   if (s->listener >= 0) watch(s, EPOLL_CTL_MOD, s->listener, EPOLLIN, &s->on_listener);
 }
 
@@ -158,10 +158,10 @@ static void conn_socket_ready(struct server *s, struct conn *c) {
   }
   ssize_t n = recv(c->fd, c->in + c->in_len, sizeof c->in - 1 - c->in_len, 0);
   if (n < 0 && errno == EAGAIN) return;
-  if (n <= 0) {  // no room is 0 too: no request here is that long
+  if (n <= 0) {  // 0 also without room: no request here is that long
     printf("#%u GET %s: the client is gone\n", c->id, c->path);
     conn_close(s, c);
-  } else if (c->state == READING) {  // what comes after the request is thrown away
+  } else if (c->state == READING) {  // bytes after the request are discarded
     c->in_len += (size_t)n;
     c->in[c->in_len] = '\0';
     if (strstr(c->in, "\r\n\r\n")) conn_work(s, c);

@@ -2,12 +2,12 @@
 //
 // fan_in.c - 100,000 contexts, one queue, one descriptor. The contexts end in three ways: canceled one
 // by one by a thread, by their parents from another thread, and by deadlines. One thread sees them
-// all: it polls the queue's descriptor and drains what came, at the pace at which it comes.
+// all: it polls the queue's descriptor and drains the events as they come.
 //
-// Nobody keeps the contexts: what was added to a queue stays alive until its event is drained.
+// Nobody keeps the contexts: a queue keeps each one alive until its event is drained.
 //
 // Exits 0 only if each context gave exactly one event, with the right error, and the queue cost one
-// descriptor (two where the library has to make it of a pipe).
+// descriptor (two if the library has to use a pipe).
 
 #define _GNU_SOURCE 1
 #include <ctx/ctx.h>
@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 static const int64_t kMs = 1000000;
-static const int64_t kShowNs = 1500000000;  // over which the ends are spread, for you to see them
+static const int64_t kShowNs =
+    1500000000;  // the ends are spread over this time, so that you see them
 enum {
   kContexts = 100000,
   kSingles = 3 * kContexts / 10,  // one by one, and as many by deadline; the rest by parents
@@ -40,19 +41,19 @@ struct cancels {
   int n, done;
 };
 
-// A thread: cancels all it was given, in fifty goes with pauses between them.
+// A thread: cancels all its cancelers, in fifty batches with pauses between them.
 static void *cancel_all(void *arg) {
   struct cancels *c = arg;
   for (int i = 0; i < c->n; ++i) {
     if (ctx_cancel(c->cancelers[i]) == 1) ++c->done;
     ctx_canceler_unref(c->cancelers[i]);
-    // The root is never done: to wait for it is a pause.
+    // The root is never done: waiting for it is a pause.
     if (i % (c->n / 50) == 0) ctx_wait(ctx_background(), kShowNs / 50);
   }
   return NULL;
 }
 
-// Makes the contexts and gives them into the queue, under tokens from 0 on.
+// Makes the contexts and adds them to the queue, with tokens from 0 on.
 static int make_all(ctx_queue_t *queue, ctx_canceler_t **singles, ctx_canceler_t **parents) {
   ctx_t *above[kParents];
   int r = 0;
@@ -68,7 +69,7 @@ static int make_all(ctx_queue_t *queue, ctx_canceler_t **singles, ctx_canceler_t
         r = ctx_with_cancel(ctx_background(), &ctx, singles++);
         break;
       case BY_PARENT:
-        // Without a canceler and a deadline of its own: it ends with its parent alone.
+        // Without a canceler or a deadline of its own: it only ends with its parent.
         r = ctx_with_deadline(above[token / 10 % kParents], CTX_FOREVER, &ctx, NULL);
         break;
       default:
@@ -142,7 +143,7 @@ int main(void) {
   ctx_queue_t *queue = NULL;
 
   ctx_t *root = ctx_background(), *first = NULL;
-  // With the first deadline the library's clock is there, and the descriptors that it needs.
+  // The first deadline starts the library's clock, which takes its descriptors.
   int r = ctx_with_timeout(root, kShowNs, &first, NULL);
   if (r == 0) r = ctx_queue_new(&queue);
   ctx_unref(first);

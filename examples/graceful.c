@@ -2,13 +2,13 @@
 //
 // graceful.c - SIGTERM ends a server in order. The signal is a context, and so is each stage of the end:
 //
-//   serving    ctx_with_signal(SIGTERM)        done: take nothing new on, finish what is in hand
+//   serving    ctx_with_signal(SIGTERM)        done: take no new work, finish work in hand
 //   requests   ctx_with_grace(serving, 30 s)   done: too late for a request, stop at once
 //   reports    ctx_with_grace(serving, 0.6 s)  done: too late for a report
 //
-// Five threads work, none knows of the others or of signals. The program sends itself the SIGTERM.
-// Those that serve requests finish the one in hand; the reports would take for ever, and are ended by
-// the end of their grace. The cause says the same to all of them: which signal, and who sent it.
+// Five threads work; none knows of the others or of signals. The program sends itself the SIGTERM. Threads
+// that serve requests finish the one in hand; the reports would take for ever, and the end of their grace
+// ends them. All of them see the same cause: which signal, and who sent it.
 //
 // Exits 0 only if each worker ended as it should, the reports not before their grace was over.
 
@@ -36,7 +36,7 @@ struct worker {
   int64_t ended_ns;
 };
 
-// Job after job. A wait stands for each: it returns 0 if it lasted as long as the job needs.
+// Job after job. A wait stands for each job: it returns 0 if it lasted as long as the job needs.
 static void *work(void *arg) {
   struct worker *w = arg;
   do {
@@ -77,7 +77,7 @@ static int check(const struct worker *w, int64_t signal_ns) {
 int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
 
-  // Before there is any thread: all inherit it, and the signal is left for the library to take.
+  // Before there is any thread: all inherit the mask, and the library takes the signal.
   const int signals[] = {SIGTERM};
   sigset_t set;
   sigemptyset(&set);
@@ -118,7 +118,7 @@ int main(void) {
   printf("draining: %s\n", why ? why : "no signal came");
 
   for (int i = 0; i < started; ++i) pthread_join(workers[i].thread, NULL);
-  if (ctx_cancel(end_requests) != 1) failed = 1;  // nobody is left to be waited for
+  if (ctx_cancel(end_requests) != 1) failed = 1;  // all workers are done
   for (int i = 0; i < started; ++i) failed |= !check(&workers[i], signal_ns);
   ctx_canceler_unref(end_requests);
   ctx_unref(requests);

@@ -3,7 +3,7 @@
 // manual_loop.c - a server with time limits in one thread, and no thread of the library: the clock of
 // all its contexts is one descriptor in the server's own epoll set, beside a socket for each client
 // that has not asked yet. A request's context ends with its time limit or when the client hangs up.
-// That takes no timer of the server's and no further entry in its epoll set: a callback hears of it.
+// The server needs no timer of its own for that, and no further entry in its epoll set: a callback learns it.
 //
 // The clients are the other ends of socket pairs. Exits 0 only if each was answered, timed out or
 // noticed to be gone as it should, and if no thread of the library was there at the end.
@@ -20,10 +20,10 @@
 static const int64_t kMs = 1000000;
 enum { kMinute = 60000, kClients = 6, kBarMs = 20 };
 
-// How long the work takes, how long the server allows, how long the client stays: the least decides.
+// How long the work takes, how long the server allows, how long the client stays: the shortest decides.
 static const struct plan {
   int work_ms, limit_ms, patience_ms;
-  int status;  // what is to come of it, as HTTP has it; 499 is "the client is gone"
+  int status;  // the expected result, as in HTTP; 499 is "the client is gone"
 } kPlans[kClients] = {{100, kMinute, kMinute, 200}, {300, kMinute, kMinute, 200},
                       {500, kMinute, kMinute, 200}, {kMinute, 200, kMinute, 504},
                       {kMinute, 400, kMinute, 504}, {kMinute, kMinute, 250, 499}};
@@ -37,7 +37,7 @@ struct conn {
   int64_t ended_ns;
 };
 
-static int over;  // how many requests are
+static int over;  // how many requests are over
 
 // Calls fn after some time, or when the parent is done. The armed callback keeps the context.
 static int call_after(ctx_t *parent, int ms, ctx_fn fn, void *arg) {
@@ -62,7 +62,7 @@ static void answer(ctx_t *work, void *arg) {
   printf("client %d: %s\n", c->number, c->text);
   // Should it fail, check() finds nothing at the client's end.
   if (c->status != 499) send(c->socket, c->text, strlen(c->text), MSG_NOSIGNAL);
-  ctx_cancel(c->canceler);  // lets go of the socket, which may be closed then
+  ctx_cancel(c->canceler);  // stops watching the socket, which may be closed then
   ctx_canceler_unref(c->canceler);
   ctx_unref(c->request);
   close(c->socket);
@@ -83,7 +83,7 @@ static int begin(struct conn *c, int epoll) {
   if (r < 0) return r;
   r = ctx_with_fd(limited, c->socket, POLLRDHUP, &c->request, &c->canceler);
   ctx_unref(limited);
-  // A pause stands for the work. It is below the request: what ends that ends it too.
+  // A pause stands for the work. It is below the request, and ends with it.
   return r < 0 ? r : call_after(c->request, work_ms, answer, c);
 }
 
@@ -111,7 +111,7 @@ static void hang_up(ctx_t *patience, void *conn) {
   if (ctx_err(patience) == CTX_DEADLINE_EXCEEDED) close(((struct conn *)conn)->client);
 }
 
-// A client connects, asks and stays for as long as it has patience.
+// A client connects, asks and stays as long as its patience lasts.
 static int connect_client(struct conn *c, int i, int epoll) {
   const struct plan *plan = &kPlans[i];
   int ends[2];
@@ -123,7 +123,7 @@ static int connect_client(struct conn *c, int i, int epoll) {
   return r < 0 ? r : watch(epoll, c->socket, c);
 }
 
-// What came of it, as a picture, and whether it is what was to come.
+// The result, as a picture, and whether it is the expected one.
 static int check(const struct conn *c, const struct plan *plan, int64_t began_ns) {
   static const char kBar[] = "###################################";
   int ms = (int)((c->ended_ns - began_ns) / kMs), ok = c->status == plan->status;

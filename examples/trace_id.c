@@ -20,7 +20,7 @@ struct user {
   int *freed;
 };
 
-// The identity of a key is its address: no other file can reach this value but through us.
+// A key is identified by its address: other files reach this value only through us.
 static const ctx_key_t kUser = {"user"};
 
 struct request {
@@ -45,7 +45,7 @@ static void log_line(const ctx_t *ctx, const char *layer, const char *text) {
          text);
 }
 
-// What this program checks of itself: the values in ctx are those that the entry has set.
+// The program's check of itself: the values in ctx are those that the entry has set.
 static void expect_values(const ctx_t *ctx, struct request *request) {
   const char *trace_id = ctx_string(ctx, "trace-id");
   const struct user *user = ctx_value(ctx, &kUser);
@@ -88,8 +88,8 @@ static int orders(ctx_t *ctx, struct request *request) {
   return r;
 }
 
-// A context that carries the request's two values. Each step derives from the one before, and a
-// derived context keeps what it needs of those above: the handle in between can go at once.
+// A context that carries the request's two values. Each step derives from the one before. A derived context
+// keeps what it needs of those above, so the handle in between can go at once.
 static int with_request(ctx_t *parent, struct request *request, ctx_t **ret) {
   struct user *user = calloc(1, sizeof *user);
   if (!user) return -ENOMEM;
