@@ -41,7 +41,9 @@ bool Lane::summon() {
 void Lane::staff() {
   Guard guard(lock_);
   // A thread that is started takes lock_ before anything else: it cannot end before it has its name.
-  while (!tell() && start_thread("ctx-lane", run, this) == 0) {
+  while (!tell()) {
+    refused_ = start_thread("ctx-lane", run, this) != 0;
+    if (refused_) return;
     ++threads_;
     ++idle_;
   }
@@ -49,7 +51,7 @@ void Lane::staff() {
 
 bool Lane::deserted() {
   Guard guard(lock_);
-  return threads_ == 0 && work_.callbacks() > 0;
+  return refused_ && threads_ == 0 && work_.callbacks() > 0;
 }
 
 // The next callback, claimed; nullptr if there is none, and then *ends says whether the thread may end.

@@ -34,7 +34,7 @@ class Lane {
 
   void staff();     // by a thread that may start threads
   bool summon();    // by any other; false if a thread has to be started
-  bool deserted();  // there is work, and no thread
+  bool deserted();  // there is work and no thread, for the system refused one
 
   // Has every thread end once it has run what waits, and waits for that until a time. False: not all have.
   bool close(int64_t until_ns);
@@ -48,6 +48,7 @@ class Lane {
   Lock lock_;
   uint32_t threads_ CTX_GUARDED_BY(lock_) = 0;
   uint32_t idle_ CTX_GUARDED_BY(lock_) = 0;
+  bool refused_ CTX_GUARDED_BY(lock_) = false;  // when one was to be started last
   std::atomic<bool> closing_{false};
   std::atomic<uint32_t> bell_{0};   // counts what the threads are told; they sleep on it
   std::atomic<uint32_t> ended_{0};  // counts threads that ended; close() sleeps on it

@@ -8,6 +8,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/process.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -66,6 +67,31 @@ TEST(CallbackLane, Rule24_OneThatBlocksDelaysNoOther) {
   EXPECT_EQ(blocks.runs(), 0);
   gate.Open();
   EXPECT_TRUE(blocks.WaitDrop());
+}
+
+// While no thread of the lane is there yet, and the one of the clock is to start it.
+void AnotherCallbackMaySetOffOneThatBlocks() {
+  Gate gate, begun;
+  const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
+  Callback blocks([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  Callback sets_off([&](ctx_t*) { second.Cancel(); });
+  blocks.Arm(second, CTX_BLOCKING | CTX_DEFER);
+  sets_off.Arm(first, CTX_DEFER);
+  first.Cancel();
+  ASSERT_TRUE(begun.Wait());
+  const Scope third = WithCancel(ctx_background());
+  Callback plain;
+  plain.Arm(third, CTX_DEFER);
+  third.Cancel();
+  EXPECT_TRUE(plain.WaitRun());
+  gate.Open();
+  EXPECT_TRUE(blocks.WaitDrop());
+}
+TEST(CallbackLane, Rule24_AnotherCallbackMaySetOffOneThatBlocks) {
+  CTX_IN_NEW_PROCESS(AnotherCallbackMaySetOffOneThatBlocks());
 }
 
 TEST(CallbackLane, Rule24_APlainOneThatBlocksDelaysNoBlockingOneAndNoWaker) {
