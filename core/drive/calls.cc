@@ -17,10 +17,12 @@ void* Loop::run_calls(void* self) {
   CallMask mask;
   for (;;) {
     const uint32_t rung = loop->bell_.load(std::memory_order_acquire);
+    // Before the last round, so that it runs whatever was there when the thread was told to stop.
+    const bool last = loop->stop_.load(std::memory_order_acquire) != Stop::no;
     loop->run_all(&mask);
     loop->run_deserted(&mask);
     if (!loop->is_ours()) exit_child();
-    if (loop->stop_.load(std::memory_order_acquire) != Stop::no) break;
+    if (last) break;
     mask.close();
     futex_wait(loop->bell_, rung, kForever);
   }
