@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one place that memory comes from. Nothing here throws or aborts: nullptr says there is none.
+// All memory of the core comes from here. Nothing here throws or aborts: nullptr means no memory.
 #ifndef CTX_CORE_BASE_ALLOC_H
 #define CTX_CORE_BASE_ALLOC_H
 
@@ -9,7 +9,8 @@
 
 namespace ctxcore {
 
-// Whether freed objects may be kept for the next one: not where that would hide a use after free.
+// Whether a freed object's memory may be kept for the next one: not in builds where that would hide a use
+// after free.
 #if defined(CTX_CHECKED)
 constexpr bool kKeepSpares = false;
 #else

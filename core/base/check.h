@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Internal checks: arguments were checked in capi, so what fails here is a bug of the library's own.
-// They are compiled into the checked build (CTX_CHECKED) alone, which every build with a sanitizer is.
+// Internal checks. capi has checked the arguments, so a check that fails here is a bug of the library. They
+// are compiled only into the checked build (CTX_CHECKED); every build with a sanitizer is one.
 #ifndef CTX_CORE_BASE_CHECK_H
 #define CTX_CORE_BASE_CHECK_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Taking a reference. A count that wrapped would free what is in use, and nobody could see it coming:
-// so the process ends first. Half the range is left for threads that take theirs at the same moment.
+// Taking a reference. A count that wraps would free an object in use, unseen, so the process ends before
+// that. Half the range is left for threads that count up at the same moment.
 #ifndef CTX_CORE_BASE_COUNT_H
 #define CTX_CORE_BASE_COUNT_H
 
@@ -9,7 +9,7 @@
 
 namespace ctxcore {
 
-// relaxed: whoever counts up holds a reference, so the object cannot go meanwhile.
+// relaxed: the caller holds a reference, so the object cannot go meanwhile.
 inline void count_up(std::atomic<uint32_t>& count) {
   if (count.fetch_add(1, std::memory_order_relaxed) > INT32_MAX) [[unlikely]]
     __builtin_trap();

@@ -13,7 +13,7 @@ constexpr int kDeadlineExceeded = -ETIMEDOUT;
 inline constexpr char kCanceledText[] = "context canceled";
 inline constexpr char kDeadlineExceededText[] = "context deadline exceeded";
 
-// Static text, of an error always the same. An errno reads the same with either sign.
+// Static text; for one error always the same pointer. An errno reads the same with either sign.
 const char* error_text(int error);
 
 }  // namespace ctxcore

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Who waits for any of some bits, in groups: those of one group wait for the same bits. So it takes as long as
-// there are different sets of bits, which are few, to know what all wait for together, and who waits for a
-// certain bit, however many wait.
+// Items that each wait for some bits, in groups: the items of one group wait for the same bits. Which bits are
+// waited for at all, and who waits for a certain bit: both take a time that grows with the number of groups, which
+// are few, and not with the number of items.
 //
-// A group is made for its first member and freed with its last one. The owner's lock guards it all.
+// A group is made for its first member and freed with its last. The owner's lock guards everything here.
 #ifndef CTX_CORE_BASE_GROUPS_H
 #define CTX_CORE_BASE_GROUPS_H
 
@@ -57,7 +57,7 @@ class Groups {
     deallocate(group);
   }
 
-  // Removes one that waits for any of the bits; nullptr if there is none.
+  // Removes an item that waits for any of the bits; nullptr if there is none.
   T* take(uint64_t bits) {
     Group<T>* group = first_;
     while (group != nullptr && (group->bits & bits) == 0) group = group->next;

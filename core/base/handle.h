@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What marks a handle as one of this library's, of this copy of it, and of this process.
+// The stamp of a handle: it shows that the object belongs to this library, this copy of it and this process.
 //
-// Every object begins with a stamp: eight bits that tell its kind, twelve drawn from the address this
-// copy of the library is loaded at, and twelve that count forks. A handle of another kind, of another
-// copy or from before a fork is recognised by one comparison, before anything else of it is read. (Of
-// 4096 distances between two copies one or two are such that they are not told from each other.)
+// Every object begins with its stamp: eight bits for its kind, twelve drawn from the address that this copy of
+// the library is loaded at, and twelve that count forks. One comparison recognizes a handle of another kind, of
+// another copy or from before a fork, before anything else of the object is read. (One or two of 4096 distances
+// between copies collide.)
 #ifndef CTX_CORE_BASE_HANDLE_H
 #define CTX_CORE_BASE_HANDLE_H
 
@@ -29,9 +29,8 @@ constexpr uint32_t kForkBits = 0x00000FFF;
 // The lower bits of every stamp made now: set when the library is loaded, and again after a fork.
 extern std::atomic<uint32_t> current;
 
-// The bits of a copy, of an address in it: the number of its page, and, for its place in a larger space,
-// that of its 16 MiB times an odd number. Systems that place large files at multiples of 2 MiB leave few
-// other bits to tell copies by.
+// The bits of a copy, from an address in it: the page number, mixed with the number of the 16 MiB block. Systems
+// that place large files at multiples of 2 MiB leave few other bits that differ between copies.
 constexpr uint32_t copy_bits(uintptr_t address) {
   const uint64_t page = address >> 12;
   return static_cast<uint32_t>((page + (page >> 12) * 2477) << 12) & kCopyBits;

@@ -63,8 +63,8 @@ inline void append(Link*& first, Link*& other) {
   other = nullptr;
 }
 
-// Merges two chains, joined by `next` and ended by nullptr, of which the first comes first where
-// neither goes before the other.
+// Merges two chains, joined by `next` and ended by nullptr. Of equal items, those of the first chain come
+// first.
 template <typename Before>
 Link* merge(Link* a, Link* b, Before before) {
   Link* first = nullptr;
@@ -79,11 +79,10 @@ Link* merge(Link* a, Link* b, Before before) {
   return first;
 }
 
-// Sorts a list, keeping the order of what is equal: a merge sort that neither allocates nor recurses.
+// Sorts a list, keeping the order of equal items: a merge sort that neither allocates nor recurses.
 template <typename Before>
 void sort(Link*& first, Before before) {
-  Link* sorted[32] =
-      {};  // sorted[i] is a chain of 2^i links, or empty; the last takes all the rest
+  Link* sorted[32] = {};  // sorted[i] is a chain of 2^i links, or empty; the last takes the rest
   while (Link* link = pop_front(first)) {
     unsigned i = 0;
     for (; sorted[i] != nullptr && i < 31; ++i) {
@@ -125,7 +124,7 @@ class Ring {
   void take_all(Ring& other) { append(first_, other.first_); }  // to the end
   void turn() { first_ = first_->next; }                        // the first becomes the last
 
-  // Visits each item that is there now, in order; the visitor may remove the one that it is given.
+  // Visits each item that is there now, in order; the visitor may remove its item.
   template <typename Visit>
   void each(Visit visit) const {
     T* const last = back();
@@ -137,7 +136,7 @@ class Ring {
     }
   }
 
-  // Keeps the order of what is equal.
+  // Keeps the order of equal items.
   template <typename Before>
   void sort(Before before) {
     ctxcore::sort(first_, [before](const Link* a, const Link* b) {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// A lock of four bytes, for short critical sections: most are of some instructions, none runs user code
+// A lock of four bytes, for short critical sections: most take a few instructions, and none runs user code
 // or waits for another thread.
 //
 // Invariants
 //  1. The word is 0: free, 1: held, 2: held and somebody may sleep.
-//  2. A sleeper has set the word to 2 before it sleeps, and sleeps only while it is 2.
+//  2. A sleeper sets the word to 2 before it sleeps, and sleeps only while it is 2.
 //  3. A sleep lasts at most kNap, whatever happens.
 //
-// Why unlock is a load and a store, not an exchange. An exchange would double the cost of a section,
-// and sections here are of a few nanoseconds. What the plain form can lose is one wake-up: unlock
-// loads 1, a sleeper writes 2 and falls asleep, unlock stores 0 and wakes nobody. That sleeper finds
-// the lock free after kNap at the latest (3). Mutual exclusion does not depend on it: the word is
-// made 0 only by its holder, and leaves 0 only by an atomic read-modify-write.
+// Why unlock is a load and a store, not an exchange. An exchange would double the cost of a section, and
+// sections here take a few nanoseconds. The plain form can lose one wake-up: unlock loads 1, a sleeper writes
+// 2 and falls asleep, unlock stores 0 and wakes nobody. That sleeper finds the lock free after kNap at the
+// latest (3). Mutual exclusion does not depend on this: only the holder makes the word 0, and it leaves 0 only by
+// an atomic read-modify-write.
 //
 // Unlock's last access to the word is that store: the next holder may free the memory around it.
 #ifndef CTX_CORE_BASE_LOCK_H
@@ -51,7 +51,7 @@ class CTX_CAPABILITY("lock") Lock {
       futex_wake(&word_, 1);
   }
 
-  // Tells the analysis, in a function that it cannot follow to its caller, that the lock is held there.
+  // Tells the analysis that the lock is held, in a function where it cannot see that.
   void assert_held() const CTX_ASSERT_CAPABILITY(this) {}
 
  private:
@@ -71,7 +71,7 @@ class CTX_SCOPED_CAPABILITY Guard {
   Lock& lock_;
 };
 
-// Tells the processor that this is a spin.
+// Tells the processor that this is a spin loop.
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// How far the cancel that started at a node has come, and waiting for it.
+// How far a cancel that started at a node has come, and waiting for it.
 //
 // Invariants
-//  1. A phase only grows, and is advanced only by the one call that ended its node.
-//  2. The upper bits hold kMark for ever: a canceler's handle is the address of this word, and is told
-//     from a context's handle by them.
+//  1. A phase only grows, and only the call that ended its node advances it.
+//  2. The upper bits hold kMark for ever: a canceler's handle is the address of this word, and these bits tell
+//     it from a context's handle.
 //
-// A waiter sets kAwaited before it sleeps; to advance is a load and a store, which can lose one
-// wake-up just as Lock can, and for the same reason a sleep lasts at most kNap.
+// A waiter sets kAwaited before it sleeps. advance() is a load and a store, which can lose one wake-up, as in
+// Lock; so here, too, a sleep lasts at most kNap.
 #ifndef CTX_CORE_BASE_PHASE_H
 #define CTX_CORE_BASE_PHASE_H
 
@@ -26,7 +26,7 @@ class Phase {
     kLive = 0,     // no cancel started here
     kMarking = 1,  // errors and causes are being written
     kMarked = 2,   // every context of the subtree is done
-    kWoken = 3,    // every waiter and descriptor in it knows
+    kWoken = 3,    // every waiter and descriptor in it is told
   };
   static constexpr uint32_t kMark = 0xCA4CE100;
 
@@ -38,7 +38,7 @@ class Phase {
   // For the ending call, before the node's error is visible to anyone.
   void begin(Step first) { word_.store(kMark | first, std::memory_order_relaxed); }
 
-  // The release pairs with the acquire in load(): who sees a step sees all that it promises.
+  // The release pairs with the acquire in load(): a thread that sees a step sees everything it promises.
   void advance(Step next) {
     const uint32_t seen = word_.load(std::memory_order_relaxed);
     word_.store(kMark | next, std::memory_order_release);

@@ -18,7 +18,7 @@ Text& Text::add(std::string_view text) {
 }
 
 Text& Text::add(uint64_t number, unsigned digits) {
-  char text[20];  // the largest number has as many
+  char text[20];  // the largest number has that many digits
   char* const end = text + sizeof text;
   char* first = end;
   for (; first > text && (number != 0 || first > end - digits); number /= 10) {
@@ -27,7 +27,7 @@ Text& Text::add(uint64_t number, unsigned digits) {
   return add({first, static_cast<size_t>(end - first)});
 }
 
-// value / unit with `places` decimals, less the zeros at its end.
+// value / unit with `places` decimals, without trailing zeros.
 Text& Text::add_decimal(uint64_t value, uint64_t unit, unsigned places) {
   add(value / unit);
   uint64_t fraction = value % unit;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Text that is put together: numbers, durations, what a descriptor or a signal has to tell. No memory, no
-// lock, no locale.
+// Building text: numbers, durations, the events of a descriptor, a signal. It needs no memory, no lock and
+// no locale.
 //
 // Invariants
-//  1. Nothing is written behind the room that there is; what finds no room is counted all the same, as
-//     snprintf counts it.
+//  1. It never writes beyond its room, but counts the characters that do not fit, as snprintf does.
 #ifndef CTX_CORE_BASE_TEXT_H
 #define CTX_CORE_BASE_TEXT_H
 
@@ -19,7 +18,7 @@ class Text {
   Text(char* at, size_t room) : at_(at), room_(room) {}
 
   Text& add(std::string_view text);
-  Text& add(uint64_t number, unsigned digits = 1);  // with zeros before it, if it has fewer digits
+  Text& add(uint64_t number, unsigned digits = 1);  // with leading zeros, if it has fewer digits
   Text& add_duration(int64_t ns);  // as Go prints one: 1h2m3.5s, 1.2s, 20ms, 1.5µs, 7ns, 0s
 
   size_t length() const { return length_; }
@@ -33,7 +32,7 @@ class Text {
   size_t length_ = 0;
 };
 
-// The size of a negative number, also of the one that has no positive counterpart.
+// The absolute value of a negative number, also of INT64_MIN.
 inline uint64_t magnitude(int64_t number) {
   return number < 0 ? 0 - static_cast<uint64_t>(number) : static_cast<uint64_t>(number);
 }
@@ -41,7 +40,7 @@ inline uint64_t magnitude(int64_t number) {
 // "SIGTERM", or "signal 40" for one that has no name.
 void add_signal(Text& text, int signal);
 
-// What a descriptor has to tell: "POLLIN|POLLHUP on descriptor 7". The text has room for kEventsText.
+// The events of a descriptor: "POLLIN|POLLHUP on descriptor 7". The text has room for kEventsText.
 constexpr size_t kEventsText = 160;
 void write_events(char* at, int fd, uint32_t events);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A descriptor that polls readable when there is something to know. The one file that knows how this
-// system does it: by eventfd, or by a pipe where CTX_DONE_PIPE is set or the kernel refuses eventfd.
+// A descriptor that polls readable when something has happened. Only this file knows how the system does it:
+// by eventfd, or by a pipe if CTX_DONE_PIPE is set or the kernel refuses eventfd.
 //
-// It is used in one of two ways. A lasting one is raised once, and then polls readable for ever, whoever
-// reads it: an eventfd in semaphore mode gives up 1 a read of all that it holds; a pipe is filled with a
-// page and its write end closed, so that after the page the end is read, for ever. (Not by a reader that
-// empties it while a forked child, which never ran another program, keeps the write end open.) Any
-// other is set, and cleared by its owner's read.
+// It is used in one of two ways. A lasting event is raised once, and then polls readable for ever, whoever
+// reads it. An eventfd in semaphore mode holds a practically endless count, of which each read takes 1. A pipe is
+// filled with a page and its write end closed; readers find the page and then end of file, for ever. (One
+// exception: while a forked child that has not run another program keeps the write end open, an emptied pipe is
+// not readable.) A resettable event is set, and its owner's read clears it.
 #ifndef CTX_CORE_SYSTEM_EVENT_H
 #define CTX_CORE_SYSTEM_EVENT_H
 
@@ -18,9 +18,9 @@ struct Event {
   int open(Use use);  // 0 or a negative errno
   void close();
 
-  void raise();  // for a lasting one; at most once
+  void raise();  // a lasting event; at most once
 
-  void set();  // for the others; set and cleared in turn
+  void set();  // a resettable event; set and cleared in turn
   void clear();
 
   int read_end = -1;

@@ -17,7 +17,7 @@ namespace {
 #define CTX_DONE_PIPE 0
 #endif
 
-// What raising a pipe writes: a page, which is what the kernel keeps for a single byte too.
+// Raising a pipe writes a page: the kernel keeps as much for a single byte.
 constexpr char kPage[4096] = {};
 
 int open_pipe(Event* event) {
@@ -51,7 +51,7 @@ void Event::raise() {
     constexpr uint64_t kAll = UINT64_MAX - 1;  // the most that an eventfd counts
     [[maybe_unused]] ssize_t written = io::write(write_end, &kAll, sizeof kAll);
   } else {
-    // The pipe is empty and takes a page; were it not so, its end would still be readable.
+    // The pipe is empty and takes a page; if it did not, its end of file would still be readable.
     [[maybe_unused]] ssize_t written = io::write(write_end, kPage, sizeof kPage);
     io::close(write_end);
     write_end = -1;

@@ -13,8 +13,8 @@
 namespace ctxcore {
 
 int futex_wait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t until_ns) {
-  // A wait without a time limit is restarted by the kernel after a handler with SA_RESTART; one with
-  // a limit never is. So "for ever" is passed as a limit of 292 years.
+  // After a handler with SA_RESTART the kernel restarts a wait without a time limit, but never one with a
+  // limit. So "for ever" is passed as a limit of 292 years.
   const timespec until = to_timespec(until_ns);
   const int saved = errno;
   const long result = syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Calls of libc that are cancellation points of pthread_cancel, as the library makes them: they end no thread,
-// for that would leave locks taken and a family half woken. Nothing else in the library may call them, and
-// a check of what it is built of holds that.
+// The library's own versions of libc's cancellation points of pthread_cancel. These end no thread: that would
+// leave locks taken and a family half woken. Only this file may call libc's own; a test of the library's objects
+// checks that.
 //
-// Each answers a negative errno where libc answers -1, and leaves errno as it was. (They go through libc, not
-// to the system itself, so that sanitizers see which descriptors are open.)
+// Each returns a negative errno where libc returns -1, and leaves errno as it was. (They call libc, not the
+// system directly, so that sanitizers see which descriptors are open.)
 #ifndef CTX_CORE_SYSTEM_IO_H
 #define CTX_CORE_SYSTEM_IO_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a loop sleeps in: descriptors that are watched, and an alarm that ends the sleep at a time. The
-// one file that knows how this system does it. A host that runs the loop itself polls fd().
+// A loop sleeps in a poller: it watches descriptors, and an alarm ends the sleep at a time. Only this file
+// knows how the system does it. A host that drives the loop itself polls fd().
 #ifndef CTX_CORE_SYSTEM_POLLER_H
 #define CTX_CORE_SYSTEM_POLLER_H
 
@@ -16,27 +16,27 @@ class Poller {
   };
   static constexpr int kBatch = 64;
 
-  int open();  // 0 or a negative errno; nothing is left open then
+  int open();  // 0, or a negative errno and nothing is open
   void close();
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
 
-  // Ends the sleep at a time on CLOCK_MONOTONIC, also one that has begun; kForever: not at all. Replaces
-  // what was set before. From any thread.
+  // Ends the sleep, also one that has begun, at a time on CLOCK_MONOTONIC; kForever: never. Replaces the
+  // alarm that was set before. From any thread.
   void set_alarm(int64_t when_ns);
 
-  // Watches a descriptor for poll(2)'s events, and tells of it by an id that is not 0. With `once` it is
-  // told once, until rewatch(). 0 or a negative errno: -EEXIST if it is watched already; of rewatch()
+  // Watches a descriptor for poll(2)'s events, and reports it by an id that is not 0. With `once` it is
+  // reported once, until rewatch(). 0 or a negative errno: -EEXIST if it is watched already; from rewatch()
   // -ENOENT if it is not.
   int watch(int fd, uint32_t events, uint64_t id, bool once);
   int rewatch(int fd, uint32_t events, uint64_t id);
   void unwatch(int fd);
 
-  // Which descriptors are ready, at most kBatch at a time. With `sleep` it waits until one is, until the
-  // alarm, or for nothing.
+  // Reports ready descriptors, at most kBatch at a time. With `sleep` it waits until one is ready or the alarm
+  // rings; it may return spuriously.
   int wait(bool sleep, Ready* ready);
 
-  bool ready() const;  // would wait() find anything, the alarm included?
+  bool ready() const;  // whether wait() would find anything, the alarm included
 
  private:
   int fd_ = -1;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// By epoll, with a timerfd in it. The alarm can be set earlier without waking the sleeper, and a
-// sleeping loop is woken by nothing but what it sleeps for. The events of epoll are those of poll, by
-// the same numbers.
+// By epoll, with a timerfd in it. Setting the alarm earlier does not wake the sleeper: only a ready descriptor or
+// the alarm itself wakes a sleeping loop. epoll's events have the same numbers as poll's.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>

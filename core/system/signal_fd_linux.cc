@@ -25,7 +25,7 @@ int SignalFd::take(uint64_t signals) {
       fd_ = fd;
     }
   } else if (fd_ >= 0) {
-    // Where a child has a copy of it, the pollers keep it, too: it must tell of nothing.
+    // If a child has a copy of it, the pollers keep it, too: it must report no signal any more.
     signalfd(fd_, &set, 0);
     close();
   }
@@ -36,7 +36,7 @@ int SignalFd::take(uint64_t signals) {
 bool SignalFd::read(Signal* signal) {
   signalfd_siginfo info;
   if (fd_ < 0 || io::read(fd_, &info, sizeof info) != sizeof info) return false;
-  // A positive code is the system's.
+  // A positive code means that the system sent it.
   const bool sent = info.ssi_code <= 0 && info.ssi_pid != 0;
   *signal = {static_cast<int>(info.ssi_signo), sent, info.ssi_pid, info.ssi_uid};
   return true;

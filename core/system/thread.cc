@@ -14,11 +14,11 @@ namespace {
 
 constexpr int kSignals = 64;
 
-// Of threads that are to be joined, the one that ended last; each joins the one before it.
+// Of the threads to be joined, the one that ended last; each joins the one before it.
 std::atomic<pthread_t> last_ended{};
 
-// What a fault of the thread's own code raises. Blocked, such a signal would end the process at once, and
-// no handler could report it.
+// The signals that a fault of the thread's own code raises. If blocked, they would end the process at once, and
+// no handler could report that.
 constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
 
 sigset_t all_but_faults() {
@@ -46,7 +46,7 @@ void end_thread(bool join) {
     pthread_detach(pthread_self());
     return;
   }
-  // acq_rel: the number is read by whoever joins this thread.
+  // acq_rel: the thread that joins this one reads the number.
   const pthread_t before = last_ended.exchange(pthread_self(), std::memory_order_acq_rel);
   if (before != pthread_t{}) io::join(before);
 }

@@ -3,14 +3,14 @@
 // for its thread in a backlog (loop/backlog.h) or a turn (loop/turn.h), and is run by a turn.
 //
 // Invariants
-//  1. state goes idle -> busy or armed -> (queued ->) busy, then (-> awaited) -> finished. Who makes it
-//     busy, by compare-and-swap, is the only one to run fn or drop, and then finishes it; awaited is
-//     busy with a thread that waits for the end.
+//  1. state goes idle -> busy or armed -> (queued ->) busy, then (-> awaited) -> finished. Only the thread
+//     that makes it busy, by compare-and-swap, runs fn or drop, and then finishes it. Awaited is busy, with a
+//     thread that waits for the end.
 //  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
-//     Queued: linked in a backlog or a turn, which `place` and `owner` name from before that; or handed to
-//     an executor. Both changes are made under the lock of the list.
+//     Queued: linked in a backlog or a turn, which `place` and `owner` name before that; or handed to an
+//     executor. Both changes are made under the lock of the list.
 //  3. While armed, queued or busy it holds a reference to its context and one to itself.
-//  4. Idle is a callback on a context that can never be done: in no list, holding nothing.
+//  4. A callback on a context that can never be done is idle: in no list, holding nothing.
 #ifndef CTX_CORE_TREE_CALLBACK_H
 #define CTX_CORE_TREE_CALLBACK_H
 
@@ -36,7 +36,7 @@ struct Callback : Watch {
 
   static constexpr uint8_t kDefer = 1;     // never on the thread that cancels
   static constexpr uint8_t kBlocking = 2;  // a loop runs it on a lane
-  static constexpr uint8_t kWaker = 4;     // short, and told before all others
+  static constexpr uint8_t kWaker = 4;     // short, and runs before all others
 
   Callback(Function function, void* argument, Drop dropper, uint8_t how, uint32_t carriers)
       : Watch(Type::callback, carriers), flags(how), fn(function), arg(argument), drop(dropper) {}
@@ -53,7 +53,7 @@ struct Callback : Watch {
   const uint8_t flags;
   Place place = Place::backlog;
   pthread_t owner{};                // in whose turn it is queued
-  std::atomic<pthread_t> runner{};  // who made it busy
+  std::atomic<pthread_t> runner{};  // the thread that made it busy
   Context* context = nullptr;
   const Function fn;
   void* const arg;

@@ -42,7 +42,7 @@ Cause* make_blank_cause(size_t room) {
 }
 
 void unref_counted(const Cause* cause) {
-  // One that was made before a fork belongs to the parent process: it is never freed here.
+  // A cause from before a fork belongs to the parent process: this one never frees it.
   if (stamp::check(cause->stamp, stamp::kCause) != 0) return;
   // acq_rel: all uses of the cause come before its destruction.
   if (cause->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;

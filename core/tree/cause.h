@@ -2,7 +2,7 @@
 // Why a context was canceled: an immutable, counted object.
 //
 // Invariants
-//  1. Nothing but the count changes once a context has it.
+//  1. Once a context has it, only the count changes.
 //  2. The plain causes are static and are not counted.
 #ifndef CTX_CORE_TREE_CAUSE_H
 #define CTX_CORE_TREE_CAUSE_H
@@ -21,8 +21,8 @@ struct Cause {
   uint32_t stamp;
   mutable std::atomic<uint32_t> refs;
   int code;
-  const char* message;  // the very text of the code, other static text, or what stands behind this
-  const void* key;      // whose eyes the data is for; nullptr: there is none
+  const char* message;  // the code's own text, another static text, or the one behind this
+  const void* key;      // who may see the data; nullptr: there is none
   void* data;
   void (*drop)(void*);
 };
@@ -30,19 +30,19 @@ struct Cause {
 // nullptr if there is no memory. A null message is the text of the code.
 Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*));
 
-// One whose code and text, of at most `room` bytes, are to be written before a context gets it: what
-// will end a context has its cause ready, for it cannot fail then.
+// A cause whose code and text, of at most `room` bytes, are written later, before a context gets it. A source
+// makes its cause in advance, since ending a context must not fail.
 Cause* make_blank_cause(size_t room);
 inline char* blank_text(Cause* cause) { return reinterpret_cast<char*>(cause + 1); }
 
-// Whether it says more than one of the two errors does. A text that nobody gave is the very text of the
-// code, so addresses tell.
+// Whether it says more than one of the two errors. Without a given text, the message is the code's own static
+// text, so comparing addresses suffices.
 inline bool is_given(const Cause* cause) {
   return (cause->code != kCanceled && cause->code != kDeadlineExceeded) || cause->key != nullptr ||
          cause->message != error_text(cause->code);
 }
 
-// For CTX_CANCELED, for CTX_DEADLINE_EXCEEDED, and for what ends with its loop.
+// For CTX_CANCELED, for CTX_DEADLINE_EXCEEDED, and for contexts that end with their loop.
 extern Cause plain_causes[3];
 
 inline const Cause* plain_cause(int error) { return &plain_causes[error == kCanceled ? 0 : 1]; }

@@ -15,7 +15,7 @@ namespace {
 constexpr uint32_t kFirstArray = 2;  // size classes: room for 4 after room for 1;
 constexpr uint32_t kLargest = 26;    // and at most 67 million children in a shard
 
-// nullptr without memory: then all stays in one shard, slower but right.
+// nullptr without memory: then all children stay in one shard, slower but right.
 Children::PaddedShard* make_shards() {
   void* memory = allocate_lines(sizeof(Children::PaddedShard) * Children::kMore);
   return memory == nullptr ? nullptr : ::new (memory) Children::PaddedShard[Children::kMore];

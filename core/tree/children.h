@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
-// A node's children: arrays of pointers, each child knowing its place, in one shard or in many.
+// A node's children: arrays of pointers, in one shard or in many; each child knows its place.
 //
-// A child is listed from its birth until it is freed. Removal moves the last child into the gap, so
-// both ends are O(1), and a walk over the array prefetches, which a linked list cannot.
+// A child is listed from its birth until it is freed. Removal moves the last child into the gap, so adding and
+// removing are O(1), and a walk over the array can prefetch, which it could not over a linked list.
 //
 // Invariants
 //  1. shard.slots()[child.slot] is child, for the shard that child.home_shard names.
-//  2. All of a shard is guarded by its lock; so are `error`, `cause` and `flags` of the nodes that it
-//     lists, for writing.
+//  2. A shard's lock guards the shard, and writes to `error`, `cause` and `flags` of the nodes that it lists.
 //  3. A capacity of 1 is the pointer inside the shard itself: a chain allocates no arrays.
-//  4. `more` goes from null to an array once, under the first shard's lock, when a thread that
-//     came to add a child has met another at that lock. From then on children are added there, in the
-//     shard of the adding thread's processor, so that threads on different processors write no common
-//     cache line. It costs the parent a kilobyte, for good.
-//  5. A shard keeps the memory of the leaf that was freed last, for the next child: who starts and ends
-//     one piece of work after the other below one parent calls malloc once. It is dead memory: all that
-//     counts is its kind, which tells its size. The checked build keeps none, for it would hide a use
-//     after free.
+//  4. `more` goes from null to an array once, under the first shard's lock, when a thread that adds a child
+//     meets another at that lock. From then on children are added to the array, in the shard of the adding
+//     thread's processor, so that threads on different processors share no cache line that they write. That
+//     costs the parent a kilobyte, for good.
+//  5. A shard keeps the memory of the leaf that was freed last, for the next child: a thread that starts and
+//     ends one piece of work after the other below one parent calls malloc once. It is dead memory; only its
+//     kind counts, which gives its size. The checked build keeps none, since that would hide a use after free.
 //
 // Lock order: a shard of a parent before any shard of its child.
 #ifndef CTX_CORE_TREE_CHILDREN_H
@@ -34,7 +32,7 @@ struct Node;
 struct Shard {
   Node** slots() CTX_REQUIRES(lock) { return size_class == 0 ? &place.one : place.many; }
 
-  // A capacity of 64 is kept: to grow again would cost more.
+  // Keeps a capacity of 64: growing again would cost more.
   static constexpr uint32_t kSmallestArray = 6;
 
   int add(Node* child) CTX_REQUIRES(lock);  // 0 or -ENOMEM; these two are inline in node.h
@@ -42,7 +40,7 @@ struct Shard {
   [[gnu::cold]] bool grow() CTX_REQUIRES(lock);
   [[gnu::cold]] void shrink() CTX_REQUIRES(lock);
 
-  void free_all();  // with nobody left to share it
+  void free_all();  // once no other thread can reach it
 
   Lock lock;
   uint32_t count : 27 CTX_GUARDED_BY(lock) = 0;
@@ -81,8 +79,8 @@ struct Children {
            first.spare.load(std::memory_order_relaxed) != nullptr;
   }
 
-  // How many shards there are. Exact for a caller that holds first.lock, or has held it since the time
-  // it cares about.
+  // How many shards there are. Exact for a caller that holds first.lock, or has held it since the time that
+  // matters to it.
   uint32_t shards() const {
     return more.load(std::memory_order_acquire) == nullptr ? 1 : 1 + kMore;
   }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What a handle points to. Two shapes stand behind it:
+// The object behind a context's handle. It has one of two shapes:
 //
-//   Node     takes part in the cancel tree: it has an error word, a parent, children, observers.
-//            The roots, and whatever can be canceled.
-//   Carrier  takes no part: it carries a value, or cuts the tie to the ancestors' ends, and has the
-//            error, deadline and observers of the node it hangs on.
+//   Node     is part of the cancel tree: it has an error word, a parent, children, observers. The roots, and
+//            every context that can be canceled.
+//   Carrier  is no part of it: it carries a value, or cuts the tie to the ancestors' ends, and has the error,
+//            deadline and observers of the node that it hangs on.
 //
 // Invariants
 //  1. parent, values, kind and a carrier's node never change.
-//  2. refs counts handles, armed watches, carriers and nodes that hang on a carrier, and pins. A node's
-//     children keep it in memory without being counted (node.h).
+//  2. refs counts handles, armed watches, pins, and carriers and nodes that hang on a carrier. A node's children
+//     keep it in memory without being counted (node.h).
 //  3. `values` is the nearest context at or above this one that carries a value.
 #ifndef CTX_CORE_TREE_CONTEXT_H
 #define CTX_CORE_TREE_CONTEXT_H
@@ -41,7 +41,7 @@ enum class Kind : uint8_t {
   anchor,  // lets its parent's child hang on the loop's root; nobody's context either
 };
 
-// Where the loop may hold a node in order to end it: the number of a wheel, or one of these.
+// Where the loop may hold a node that it may end: the number of a wheel, or one of these.
 constexpr uint8_t kUnarmed = 255;
 constexpr uint8_t kByDescriptor = 254;
 constexpr uint8_t kBySignal = 253;
@@ -56,8 +56,8 @@ struct Context {
   Value* values;
   const Kind kind;
 
-  // The four that follow are a node's; they stand here so that what pollers and a cancel's walk read
-  // lies within one cache line.
+  // The next four belong to nodes. They stand here so that everything that pollers and a cancel's walk read lies
+  // within one cache line.
   std::atomic<uint8_t> flags;            // guarded for writing by the lock of the home shard
   uint8_t home_shard = 0;                // which of the parent's shards lists this node
   std::atomic<uint8_t> armed{kUnarmed};  // where the loop may hold it
@@ -80,7 +80,7 @@ struct Value : Carrier {
   void (*drop)(void*);
 };
 
-// What a public ctx_key_t is.
+// A public ctx_key_t.
 struct Key {
   const char* name;
 };
@@ -101,7 +101,7 @@ inline int check(const Context* context) {
   return context == nullptr ? -EINVAL : stamp::check(context->stamp, stamp::kContext);
 }
 
-// As check(), for what may also be done with a context from before a fork.
+// As check(), for calls that are allowed on a context from before a fork, too.
 inline int check_readable(const Context* context) {
   const int result = check(context);
   return result == -ECHILD ? 0 : result;
@@ -109,8 +109,8 @@ inline int check_readable(const Context* context) {
 
 inline void add_ref(Context* context) { count_up(context->refs); }
 
-// Gives a reference back if it is not the last one, and tells whether it did. acq_rel: all uses of the
-// context come before its destruction.
+// Gives a reference back unless it is the last one; true if it did. acq_rel: all uses of the context come before
+// its destruction.
 inline bool release_shared(Context* context) {
   uint32_t refs = context->refs.load(std::memory_order_acquire);
   while (refs > 1) {
@@ -122,16 +122,16 @@ inline bool release_shared(Context* context) {
   return false;
 }
 
-// Frees the context and, upwards and without recursion, every ancestor that only its descendants still
-// kept. Runs users' drop functions: hold no lock. Does nothing to the roots of the default loop.
+// Frees the context and, upwards and without recursion, every ancestor that only descendants still kept. Runs
+// users' drop functions: hold no lock. Does nothing to the roots of the default loop.
 void release_last(Context* context);
 
 inline void release(Context* context) {
   if (!release_shared(context)) release_last(context);
 }
 
-// The same after a callback, which may have forked: in the child, what is from before the fork stays as
-// it is.
+// The same after a callback, which may have forked: in the child, contexts from before the fork stay as they
+// are.
 inline void release_after_callback(Context* context) {
   if (check(context) == 0) release(context);
 }

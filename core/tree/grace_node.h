@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A timer that its parent's end sets: the node that ctx_with_grace makes (life/grace.h).
+// The node of ctx_with_grace (life/grace.h): a timer that its parent's end sets.
 //
 // Invariants
-//  1. It is an observer of its parent's node from before it is handed out until the parent is done or it
-//     is freed; both under the lock of those observers. So whoever tells it finds it in memory.
+//  1. It observes its parent's node from before it is handed out until the parent is done or it is freed; both
+//     change under the lock of those observers. So a walk that tells it finds it in memory.
 //  2. `when` is written once, before it is put into its wheel.
 #ifndef CTX_CORE_TREE_GRACE_NODE_H
 #define CTX_CORE_TREE_GRACE_NODE_H

@@ -6,25 +6,25 @@
 //     memory outlives its children's, and with it everything that a child borrows from above.
 //  2. error goes from 0 to an error once. cause is set before it, and both under the lock of the home
 //     shard, where the parent lists this node: the first end wins, error and cause together.
-//  3. Who ended this node: itself, if its cause is a Cause; else the ancestor that its cause names,
-//     which was ended by the same call. That one's phase tells how far the call has come.
-//  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So
-//     whoever sets error sees under the same lock whether anyone may be there; and whoever came later
+//  3. If its cause is a Cause, a cancel ended this node itself; else the same call ended it as the ancestor that
+//     its cause names. That ancestor's phase says how far the call has come.
+//  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So a thread
+//     that sets error sees, under the same lock, whether there may be any; and a thread that adds one later
 //     sees the error.
-//  5. refs becomes 0 only while there are children, under the lock of a shard that lists one. It becomes
-//     more again when a walk, or what the node is armed with, pins it under the lock of a list that it is
-//     in; when a call ends it that came up from a descendant, which is held; or when the last child of a
-//     shard goes: that child's release then carries on here.
-//  6. `next` joins nodes below the root of a walk for that walk, from marking to the end. For the root
-//     of a walk it belongs to a walk from above that met it (life/cancel.h), until the walk is through; then,
-//     with the last reference, to a loop's calls (backlog.h).
-//  7. kMergesBelow counts the children that are proxies of a merged node (merge.h), or have one below them. It is
-//     changed under the lock of the home shard; before a proxy is listed each ancestor that is not a root
-//     has counted it, and until it is taken out.
-//  8. The roots of the default loop are static, have no loop and are never freed. The root of any other
-//     loop has the loop's life: it is counted, and the loop ends with it.
+//  5. refs becomes 0 only while there are children, under the lock of a shard that lists one. It rises
+//     again when a walk, or the loop that holds the node armed, pins it under the lock of a list that it is in;
+//     when a call that came up from a held descendant ends it; or when the last child of a shard goes, whose
+//     release then goes on here.
+//  6. `next` joins the nodes below the root of a walk, for that walk, from marking to the end. That of the root
+//     belongs to a walk from above that met it (life/cancel.h), until that walk has ended; then, with the last
+//     reference, to a loop's backlog (backlog.h).
+//  7. kMergesBelow counts the children that are proxies of a merged node (merge.h), or have one below them. It
+//     changes under the lock of the home shard. Every ancestor that is not a root counts a proxy from before it
+//     is listed until it has been taken out.
+//  8. The roots of the default loop are static, have no loop and are never freed. The root of any other loop
+//     lives as long as the loop: it is counted, and the loop ends with it.
 //
-// Lock order: home shard, own shards, then what holds an armed node, or the loop's calls. Two nodes'
+// Lock order: home shard, own shards, then the place that holds an armed node, or the loop's backlog. Two nodes'
 // shards are locked together only in the order ancestor, descendant.
 #ifndef CTX_CORE_TREE_NODE_H
 #define CTX_CORE_TREE_NODE_H
@@ -73,7 +73,7 @@ struct TimerNode : Node, Link {
   const Cause* const reason;  // of its deadline; a reference, or nullptr; the node's for life
 };
 
-// What glibc has chunks of 128 and 144 bytes for: one more field, and every context costs 16 bytes more.
+// glibc has chunks of 128 and 144 bytes for these: one more field, and every context costs 16 bytes more.
 static_assert(sizeof(void*) != 8 || sizeof(Node) <= 120);
 static_assert(sizeof(void*) != 8 || sizeof(TimerNode) <= 136);
 
@@ -107,13 +107,13 @@ inline Lock& observers_lock(Node* node) CTX_LOCK_RETURNED(node->children.first.l
   return node->children.first.lock;
 }
 
-// What watch/ does with observers that are no callbacks, for those below it.
+// watch/ defines these, for the layers below it: what observers other than callbacks do.
 void tell(Node* node, Observer* observer) CTX_REQUIRES(observers_lock(node));  // its node is done
 Observer* find_standing(Node* node, Observer::Type type) CTX_REQUIRES(observers_lock(node));
 bool leave_loop(Node* node) CTX_REQUIRES(observers_lock(node));  // false if the loop has pinned it
 void free_standing(Node* node);  // of a node that nobody can reach any more
 
-// 0 while live. The acquire pairs with the release in mark(): who sees the error sees its cause.
+// 0 while live. The acquire pairs with the release in mark(): a thread that sees the error sees its cause.
 inline int error_of(const Node* node) { return node->error.load(std::memory_order_acquire); }
 
 // For a node that is done: the node whose cancel ended it, possibly itself.
@@ -122,7 +122,7 @@ inline Node* ender_of(const Node* node) {
   return (word & 1) != 0 ? reinterpret_cast<Node*>(word - 1) : const_cast<Node*>(node);
 }
 
-// The cause that this node was ended with itself; nullptr if it is live or was ended from above.
+// The cause of a cancel that ended this node itself; nullptr if it is live or was ended from above.
 inline const Cause* own_cause(const Node* node) {
   const uintptr_t word = node->cause.load(std::memory_order_relaxed);
   return (word & 1) != 0 ? nullptr : reinterpret_cast<const Cause*>(word);
@@ -144,7 +144,7 @@ inline bool has_family(const Node* node) {
 }
 
 // Before the first child or observer is added. The acquire in has_family() pairs with the release
-// here, so that who finds the flag set by another thread sees an error set before it, too.
+// here, so that a thread that finds the flag set by another also sees an error set before it.
 void start_family(Node* node);
 inline void set_family(Node* node) {
   if (!has_family(node)) [[unlikely]]

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What wants to learn that a node is done. All observers of a node are in one list, in the order they
-// came, and one walk over it serves them: a new kind is a new case in tell() (watch/tell.cc), not a new list.
+// An observer learns that a node is done. All observers of a node are in one list, in the order they came, and
+// one walk over it tells them: a new kind is a new case in tell() (watch/tell.cc), not a new list.
 //
 // Invariants
 //  1. The list is guarded by observers_lock(node); so is being linked.
-//  2. What stands at the head of the list, a descriptor and a cancel descriptor at most, stays until the
-//     node is freed. Every other observer leaves the list when it is told, or when it is stopped.
-//  3. Nothing but what stands is added to a node that is done.
-//  4. Callbacks are called in the order of their ranks, and of equal ranks in the order they came. The
-//     rank is how many carriers there are between the node and the context that was watched: a context
-//     that carries a value is its parent's descendant, though both end as one node.
+//  2. Standing observers, at most a descriptor and a cancel descriptor, are at the head of the list and stay
+//     until the node is freed. Every other observer leaves the list when it is told or stopped.
+//  3. Only standing observers are added to a node that is done.
+//  4. Callbacks run in the order of their ranks, and those of one rank in the order they came. The rank is the
+//     number of carriers between the node and the watched context: a context that carries a value is its
+//     parent's descendant, though both end as one node.
 #ifndef CTX_CORE_TREE_OBSERVER_H
 #define CTX_CORE_TREE_OBSERVER_H
 
@@ -37,7 +37,7 @@ struct Observer : Link {
   const uint32_t rank;
 };
 
-// What a ctx_watch_t points to: a callback, or a queue's entry.
+// A ctx_watch_t points to one: a callback, or a queue's entry.
 struct Watch : Observer {
   using Observer::Observer;
 
