@@ -6,7 +6,7 @@
 #include "capi/handles.h"
 #include "core/base/error.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 
 int ctx_cancel(ctx_canceler_t* canceler) {
   if (const int result = check(canceler); result < 0) return result;

@@ -11,7 +11,7 @@
 #include "core/loop/loop.h"
 #include "core/loop/roots.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::kForever;
 using ctxcore::node_of;
 

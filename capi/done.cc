@@ -8,12 +8,12 @@
 #include "core/watch/poll.h"
 #include "core/watch/wait.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::node_of;
 
 namespace {
 
-// What stands behind a watch: a queue's entry, or else a callback.
+// The object behind a watch: a queue's entry, or else a callback.
 ctxcore::Entry* as_entry(ctx_watch_t* watch) {
   return from(watch)->type == ctxcore::Observer::Type::entry
              ? static_cast<ctxcore::Entry*>(from(watch))
@@ -82,7 +82,7 @@ int ctx_watch_stop(ctx_watch_t* watch) {
 
 int ctx_watch_stop_wait(ctx_watch_t* watch) {
   if (const int result = check(watch); result < 0) return result;
-  ctxcore::Entry* const entry = as_entry(watch);  // which runs nothing that could be waited for
+  ctxcore::Entry* const entry = as_entry(watch);  // an entry runs nothing to wait for
   return entry != nullptr ? entry->queue->stop(entry) : ctxcore::stop_wait(as_callback(watch));
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Between the handles of the C API and the objects of the core. Checks of arguments are made here, in
-// capi; the core takes what it is given.
+// Between the handles of the C API and the objects of the core. capi checks arguments; the core trusts them.
 #ifndef CTX_CAPI_HANDLES_H
 #define CTX_CAPI_HANDLES_H
 
@@ -58,16 +57,16 @@ inline int check(const ctx_loop_t* handle) {
   return check_object(from(handle), ctxcore::stamp::kLoop);
 }
 
-// 0 if the object can be read: also one made before a fork.
+// 0 if the object can be read, also if it was made before a fork.
 template <typename Handle>
 int check_readable(const Handle* handle) {
   const int result = check(handle);
   return result == -ECHILD ? 0 : result;
 }
 
-// A canceler's handle is the address of its node's phase, which is recognised by its upper bits.
-// (Node is no standard-layout type, for which the standard leaves offsetof to the compiler. Both gcc and
-// clang have it: Node has no virtual base.)
+// A canceler's handle is the address of its node's phase, whose upper bits identify it. (Node is no
+// standard-layout type, so the standard leaves offsetof to the compiler. gcc and clang support it, since Node
+// has no virtual base.)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 constexpr size_t kCancelerOffset = offsetof(Node, phase);
@@ -93,7 +92,7 @@ inline int64_t until(int64_t timeout_ns) {
   return ctxcore::saturating_add(ctxcore::monotonic_now(), timeout_ns);
 }
 
-// What the derivations have in common: their checks, how many handles they give out, and giving them out.
+// Common to all derivations: their checks, how many handles they hand out, and handing them out.
 inline int check_derive(const ctx_t* parent, ctx_t** ret) {
   return ret == nullptr ? -EINVAL : check(parent);
 }

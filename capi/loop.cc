@@ -12,7 +12,7 @@
 #include "core/loop/sources.h"
 #include "core/watch/cancel_fd.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::Drive;
 
 namespace {

@@ -6,7 +6,7 @@
 #include "capi/handles.h"
 #include "core/system/clock.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::Posted;
 
 static_assert(sizeof(ctx_event) == sizeof(Posted) &&

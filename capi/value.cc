@@ -6,7 +6,7 @@
 #include "capi/handles.h"
 #include "core/life/derive.h"
 
-using namespace ctxcapi;  // NOLINT: the shims are about nothing else
+using namespace ctxcapi;  // NOLINT: the shims do nothing else
 
 namespace {
 
