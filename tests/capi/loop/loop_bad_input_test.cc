@@ -40,6 +40,9 @@ void ExpectRefused(ctx_loop_t* bad) {
   for (int64_t ns : {int64_t{-1}, int64_t{0}, kHour}) {
     EXPECT_EQ(ctx_loop_advance(bad, ns), -EINVAL);
   }
+  EXPECT_EQ(ctx_loop_set_executor(
+                bad, [](void*, void (*)(void*), void*) { return 0; }, nullptr),
+            -EINVAL);
   EXPECT_EQ(ctx_loop_now(bad), INT64_MIN);
   EXPECT_EQ(ctx_loop_next(bad), INT64_MIN);
   EXPECT_EQ(untouched, ctx_todo());
