@@ -21,8 +21,8 @@ class Walk {
   Walk(Node* root, int error, Callbacks callbacks)
       : root_(root), error_(error), callbacks_(callbacks) {}
 
-  // Everything below the root; a default loop of the caller's has the two static roots besides its own
-  // (process.h, invariant 2).
+  // Marks everything below the root. A default loop of the caller's has the two static roots besides its own
+  // (roots.h, invariant 2).
   void mark_all() {
     mark_tree(root_, later_);
     if (is_root(root_) && root_ == default_loop()->root()) {
@@ -68,12 +68,12 @@ class Walk {
     }
 
     Node* first = nullptr;
-    Node* last = nullptr;  // means nothing while the chain is empty
+    Node* last = nullptr;  // meaningless while the chain is empty
   };
 
   Loop* root_loop() const { return loop_of(root_); }
 
-  // First those that others run: they shall not wait for those that run here.
+  // First come callbacks that other threads run: they must not wait for those that run here.
   void push_all() {
     const bool all = callbacks_ == Callbacks::queued;
     push_callbacks(root_, all);
@@ -110,8 +110,8 @@ class Walk {
     }
   }
 
-  // Nothing more to do for this one? The last reference has to wait, for it may run a user's drop; but
-  // where children keep the node it just goes: under their lock, so that the last of them sees it gone.
+  // For a node that needs no more work. The last reference must wait, since it may run a user's drop. But if
+  // children keep the node, it goes now: under their lock, so that the last child sees it gone.
   static bool unpin_early(Node* node) {
     if (release_shared(node)) return true;
     Guard guard(node->children.first.lock);
@@ -120,9 +120,9 @@ class Walk {
            node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
   }
 
-  // Marks what the proxies that were found stand for, and everything below. Each merged node begins a chain
-  // of its own, and these are put in order when all are there: a parent's birth number is the lower one,
-  // so every parent that this walk has ended comes before its child, whichever proxy was found first.
+  // Marks the targets of the proxies that were found, and everything below. Each merged node begins a chain of
+  // its own, and these are sorted when all are there. A parent has the lower birth number, so every parent that
+  // this walk has ended comes before its child, whichever proxy was found first.
   void mark_merged() {
     Ring<MergedNode> chains;
     for (;;) {
@@ -142,7 +142,7 @@ class Walk {
     }
   }
 
-  // Marks a node's children, and tells whether it has observers.
+  // Marks a node's children, and sets whether it has observers.
   void mark_below(Node* node, bool* watched) {
     *watched = false;
     if (!has_family(node)) return;
@@ -152,7 +152,7 @@ class Walk {
       *watched = !node->observers.empty();
       cursor = mark_chunk(node->children.first, cursor);
     } while (cursor > 0);
-    // Only now: a shard made later is filled under its lock by threads that see the error.
+    // Only now: threads that add to a shard made later see the error under its lock.
     for (uint32_t i = 1; i < node->children.shards(); ++i) {
       Shard& shard = node->children.at(static_cast<uint8_t>(i));
       cursor = UINT32_MAX;
@@ -201,12 +201,12 @@ class Walk {
     }
   }
 
-  // A node that is done already, found by way of itself or of a proxy to it. If another walk has ended it
-  // and is not through, that is waited for later.
+  // A node that is done already, found itself or through a proxy. If another walk has ended it and is not through,
+  // this walk waits for that one later.
   void meet(Node* node, const Node* ender, Node* found) {
     CTX_ASSERT(ender == root_ || ender == node || node->kind == Kind::merged);  // invariant 1
     if (ender == root_ || ender->phase.reached(Phase::kWoken)) return;
-    // The walk that ended a merged node from above uses its `next`. It is met elsewhere.
+    // The walk that ended a merged node from above uses the node's `next`. This walk meets it elsewhere.
     if (found == node && ender != node) return;
     add_ref(node);
     found->next = met_;
@@ -221,7 +221,7 @@ class Walk {
     for (Node* met = met_; met != nullptr; met = met->next) await(target_of(met), step);
   }
 
-  // Keeps those to be visited once more, to be called back or given back.
+  // Keeps the nodes to visit once more: those with callbacks, and those whose last reference this is.
   void wake_all() {
     wake(root_);
     Chain awake = later_;
@@ -232,8 +232,7 @@ class Walk {
     }
   }
 
-  // True for a waker, which leaves the list and will be run. Any other callback's turn comes when everything
-  // is woken.
+  // True for a waker, which leaves the list and will run. Other callbacks wait until everything is woken.
   bool take_waker(Node* node, Callback* callback) CTX_REQUIRES(observers_lock(node)) {
     if (callback->is(Callback::kWaker)) {
       node->observers.remove(callback);
@@ -245,7 +244,7 @@ class Walk {
     return false;
   }
 
-  // Tells whom it may concern that the node is done; true if there are callbacks left, for a later turn.
+  // Tells the node's observers that it is done; true if callbacks are left for later.
   bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
@@ -284,17 +283,17 @@ class Walk {
   const int error_;
   const Callbacks callbacks_;
   Chain pending_;          // marked, with children that may not be
-  Chain later_;            // what must be visited again, ancestors first
+  Chain later_;            // to be visited again, ancestors first
   Chain proxies_;          // found, with targets that may be live
   Chain merged_;           // marked, with children that may not be
   Ring<Callback> wakers_;  // claimed
   bool pushes_ = false;    // there are callbacks for other threads
   bool calls_ = false;     // and for this one
-  Node* met_ = nullptr;    // what other walks ended that were not through: their roots, or proxies
+  Node* met_ = nullptr;    // ended by walks that were not through: their roots, or proxies
 };
 
-// The lock of a loop's merges, held from where it turns out to be needed until release(). Clang's analysis does
-// not follow a lock that is held now and then.
+// The lock of a loop's merges, held from the point where it turns out to be needed until release(). Clang's
+// analysis does not follow a lock that is held only sometimes.
 class MergesHeld {
  public:
   MergesHeld() = default;
@@ -319,7 +318,7 @@ class MergesHeld {
 
 enum class Outcome { lost, alone, with_family, needs_merges };
 
-// Ends the node itself, if it is live. One below which a proxy may be is ended under the lock of the merges.
+// Ends the node itself, if it is live. If there may be a proxy below it, that needs the lock of the merges.
 Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
   Guard guard(home(node).lock);
   if (node->error.load(std::memory_order_relaxed) != 0) return Outcome::lost;
@@ -327,16 +326,16 @@ Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
   if ((flags & Node::kMergesBelow) != 0 && !merges_held) [[unlikely]]
     return Outcome::needs_merges;
   const bool family = (flags & Node::kFamily) != 0;
-  // Without family there is nobody to mark or to wake.
+  // Without family there is nothing to mark and nobody to wake.
   node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
   node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
   node->error.store(error, std::memory_order_release);
   return family ? Outcome::with_family : Outcome::alone;
 }
 
-// Of a node that has family: what is left to do once its own error is set.
+// Does the rest for a node that has family, once its own error is set.
 [[gnu::noinline]] void carry_out(Node* node, int error, Callbacks callbacks, MergesHeld* merges) {
-  add_ref(node);  // a callback may give back every handle there is
+  add_ref(node);  // a callback may give back all handles
   {
     Walk walk(node, error, callbacks);
     walk.mark_all();

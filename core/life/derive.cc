@@ -22,7 +22,7 @@ namespace ctxcore {
 
 namespace {
 
-// The node whose timer brings, at this node's deadline, the end of this node, or the next step to it.
+// The node whose timer, at this node's deadline, ends this node or takes the next step to that.
 TimerNode* owner_of_deadline(Node* node) {
   for (;;) {
     switch (node->kind) {
@@ -43,9 +43,9 @@ TimerNode* owner_of_deadline(Node* node) {
   }
 }
 
-// The node's deadline has passed, and the loop has not come to it yet: fires it here, at the ancestor it
-// belongs to, so that no child is done before its parent; and first what is due before it, so that all
-// end in their order. The callbacks run where they always do.
+// The node's deadline has passed, but the loop has not fired it yet. Fires it here, at the ancestor that it
+// belongs to, so that no child is done before its parent; and first fires what is due before it, so that all end
+// in their order. Callbacks run where they always do.
 void fire_passed_deadline(Node* node) {
   if (error_of(node) != 0) return;
   node->loop->fire_due(node);
@@ -89,8 +89,8 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   }
   if (timed) {
     loop->arm(node, now);
-    // The clock of a virtual loop may have been moved on past the deadline: whoever moved it has looked into
-    // the wheel before the timer was there, and so sees this thread the new time.
+    // The clock of a virtual loop may have moved past the deadline meanwhile. If its mover looked into the wheel
+    // before the timer was there, this thread sees the new time.
     if (loop->drive() == Drive::virtual_time && deadline <= loop->now()) loop->fire_due(node);
   } else if (error_of(node) == 0) {
     cancel(node, kDeadlineExceeded, cause, Callbacks::here);
@@ -100,7 +100,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
 }
 
 int derive_detached(Context* parent, Context** ret) {
-  // What hangs on it is listed by the root of the loop, which never ends.
+  // Its children are listed by the root of the loop, which never ends.
   Carrier* const carrier =
       make_carrier(Kind::detached, parent, family_loop(node_of(parent))->root());
   if (carrier == nullptr) return -ENOMEM;

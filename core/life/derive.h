@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Making contexts below others. Each function returns 0 and a context with the references asked for,
-// or a negative errno with nothing changed.
+// Making contexts below others. Each function returns 0 and a context with the given number of references, or a
+// negative errno with nothing changed.
 #ifndef CTX_CORE_LIFE_DERIVE_H
 #define CTX_CORE_LIFE_DERIVE_H
 

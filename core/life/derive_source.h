@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Making contexts that something outside ends: an event on a descriptor, or a signal. Each function returns
-// 0 and a node with the references asked for, or a negative errno with nothing changed.
+// Making contexts that an event on a descriptor, or a signal, ends. Each function returns 0 and a node with the
+// given number of references, or a negative errno with nothing changed.
 #ifndef CTX_CORE_LIFE_DERIVE_SOURCE_H
 #define CTX_CORE_LIFE_DERIVE_SOURCE_H
 

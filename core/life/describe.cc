@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The text runs from the root to the context, and the tree is linked the other way. So the length is
-// found first, and the parts are then written from the last to the first, each at its own place.
+// The text runs from the root to the context, but the tree is linked the other way. So this computes the length
+// first, and then writes the parts from the last to the first, each at its place.
 #include "core/life/describe.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ void add_signals(Text& text, uint64_t signals) {
   text.add(")");
 }
 
-// What this context adds to its parent's text.
+// The text that this context adds to its parent's.
 size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
   Text text(at, room);
   switch (context->kind) {

@@ -9,7 +9,7 @@
 
 namespace ctxcore {
 
-// As snprintf: writes at most size - 1 characters and a NUL, returns the length of the whole.
+// As snprintf: writes at most size - 1 characters and a NUL, and returns the length of the whole text.
 size_t describe(const Context* context, char* buffer, size_t size);
 
 }  // namespace ctxcore

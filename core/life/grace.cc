@@ -13,7 +13,7 @@ namespace ctxcore {
 
 namespace {
 
-// True if the parent will tell; false if it is done already.
+// True if the parent will tell the node; false if it is done already.
 bool observe(Node* parent, GraceNode* node) {
   set_family(parent);
   Guard guard(observers_lock(parent));
@@ -26,7 +26,7 @@ bool observe(Node* parent, GraceNode* node) {
 
 void GraceNode::begin() {
   const int64_t now = loop->now();
-  // A parent that ended by its deadline did so then, and not when the loop came to it.
+  // If a deadline ended the parent, the grace counts from that deadline, not from when the loop noticed it.
   when = std::min(saturating_add(now, grace), deadline);
   if (when != kForever) loop->arm(this, now);
 }
@@ -45,7 +45,7 @@ int derive_grace(Context* parent, int64_t grace, uint32_t refs, Node** ret) {
   if (const int result = loop->start(); result < 0) return result;
   Carrier* const anchor = make_carrier(Kind::anchor, parent, loop->root());
   if (anchor == nullptr) return -ENOMEM;
-  // The end of a parent that is done counts from now; so does its deadline, where that has passed.
+  // If the parent is done, the grace counts from now; so does a deadline that has passed.
   int64_t latest = above->deadline;
   if (latest != kForever) {
     if (error_of(above) != 0) latest = std::max(latest, loop->now());

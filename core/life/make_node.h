@@ -2,9 +2,9 @@
 // Making a node of any kind and listing it below its parent's.
 //
 // Invariants
-//  1. All that can fail comes before the node is visible to any other thread.
-//  2. A node that hangs on a carrier holds a reference to it; one that hangs on a node is kept by being
-//     listed there, and touches no count.
+//  1. Everything that can fail comes before the node is visible to other threads.
+//  2. A node that hangs on a carrier holds a reference to it. A node that hangs on a node keeps that in memory
+//     by its place in the list there, and touches no count.
 //  3. A node whose parent is done, or is the root of a closed loop, is done before it is handed out.
 #ifndef CTX_CORE_LIFE_MAKE_NODE_H
 #define CTX_CORE_LIFE_MAKE_NODE_H
@@ -26,21 +26,21 @@ inline void* take_spare(Shard& shard, Kind kind) CTX_REQUIRES(shard.lock) {
   return spare;
 }
 
-// The error that children of this node are born with; 0 while it is live. For a caller that has listed
-// the child, or else as a hint.
+// The error that children of this node are born with; 0 while it is live. Exact for a caller that has listed the
+// child, else a hint.
 inline int birth_error(const Node* above) {
   if (is_root(above)) [[unlikely]]
     return loop_of(above)->closed();
   return error_of(above);
 }
 
-// Who ends a child that is born done.
+// The node that ends a child that is born done.
 inline const Node* birth_ender(const Node* above) {
   return is_root(above) ? loop_of(above)->root() : ender_of(above);
 }
 
-// Makes a T(parent, nearest value, loop, args...) with so many references, and lists it below its
-// parent's node; it is done already if its parent is. 0 or -ENOMEM.
+// Makes a T(parent, nearest value, loop, args...) with `refs` references, and lists it below its parent's node. If
+// that is done, the new node is born done. 0 or -ENOMEM.
 template <typename T, typename... Args>
 int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
               Args... args) CTX_UNCHECKED_LOCKING {
@@ -64,8 +64,8 @@ int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
   node->refs.store(refs, std::memory_order_relaxed);
   node->home_shard = place.index;
   const int result = place.shard->add(node);
-  // The walk that ends the parent comes to this shard after it has set the error: it finds the node,
-  // or the node finds the error.
+  // The walk that ends the parent visits this shard after it has set the error: either it finds the node, or this
+  // thread finds the error.
   const int error = birth_error(above);
   if (error != 0) mark(node, error, birth_ender(above));
   place.shard->lock.unlock();
@@ -83,13 +83,13 @@ inline void give_up(Node* node, uint32_t refs) {
   for (uint32_t i = 0; i < refs; ++i) release(node);
 }
 
-// What every new carrier gets: its stamp, and a reference to its parent.
+// Gives a new carrier its stamp, and a reference to its parent.
 inline void enter(Carrier* carrier, Context* parent) {
   carrier->stamp = stamp::make(stamp::kContext);
   if (!is_static(parent)) add_ref(parent);
 }
 
-// A carrier that hangs on another node than its parent's.
+// A carrier that hangs on a node other than its parent's.
 inline Carrier* make_carrier(Kind kind, Context* parent, Node* node) {
   auto* carrier = make<Carrier>(0, kind, parent, parent->values, node);
   if (carrier != nullptr) enter(carrier, parent);

@@ -13,8 +13,8 @@ namespace ctxcore {
 
 namespace {
 
-// A node is to get one more child that is a proxy, or that is above its first one. Counts it, and all nodes
-// above for which it is the first: those above a node that counts one already do so, too.
+// For a node that gets a child that is a proxy, or counts its first one. Counts it here, and upwards as long as it
+// is a node's first: the ancestors of a node that counts already count, too.
 void count_linked(Node* node) {
   for (; !is_root(node); node = node_of(node->parent)) {
     {
@@ -28,8 +28,8 @@ void count_linked(Node* node) {
   }
 }
 
-// The opposite, when the proxy has been taken out; the node is held. Not to the top of a deep tree, or merges
-// that come and go at its bottom would each go all the way.
+// The opposite, when the proxy has been taken out; the node is held. It stops after a few levels: else merges that
+// come and go at the bottom of a deep tree would each go all the way up.
 void uncount_linked(Node* node) {
   constexpr int kLevels = 16;
   for (int level = 0; level < kLevels && !is_root(node); ++level) {
@@ -42,7 +42,7 @@ void uncount_linked(Node* node) {
   }
 }
 
-// Lists a proxy below a parent; if that is done, so is the merged node. 0 or -ENOMEM.
+// Lists a proxy below a parent; if the parent is done, ends the merged node, too. 0 or -ENOMEM.
 int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
   if (is_root(parent)) return 0;
   auto* proxy = make<Proxy>(0, parent, node);
@@ -114,7 +114,7 @@ void take_out_proxies(Proxy* proxies, Proxy** owed) {
       shard.remove(proxy);
       add_ref(parent);
     }
-    uncount_linked(parent);  // which is in the tree, for it is pinned
+    uncount_linked(parent);  // it is pinned, and so still in the tree
     proxy->sibling = *owed;
     *owed = proxy;
   }

@@ -2,12 +2,12 @@
 // Giving references back, and freeing: one step at a time up the tree, never recursing.
 //
 // Invariants
-//  1. The last reference of a node is given up only under its home shard's lock, and only if it is
-//     still the last one then: who finds a node in its parent's list, or armed, may therefore pin it
-//     under the lock of that list. For a merged node, which proxies find too, merge_lock() is held as well.
-//  2. A node with children keeps its place, its timer and its observers: its children still end with
-//     it. Nobody has a handle to derive from it any more. Only a loop's root still gets children: from those
-//     who hold a context of that loop, and so a child of the root or what hangs below one.
+//  1. A node's last reference is given up only under its home shard's lock, and only if it still is the last one
+//     then. So a thread that finds a node in its parent's list, or armed, may pin it under the lock of that list.
+//     For a merged node, which walks also find through proxies, merge_lock() is held as well.
+//  2. A node with children keeps its place, its timer and its observers: its children still end with it. Nobody
+//     has a handle any more to derive from it. Only a loop's root still gets children: a thread that holds a
+//     context of that loop, and so a descendant of the root, may add them.
 //  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
 #include "core/base/alloc.h"
 #include "core/base/check.h"
@@ -36,7 +36,7 @@ const Cause* reason_of(const Node* node) {
   }
 }
 
-// What is left of a node that was taken out of the tree, to be given back with no lock held.
+// The remains of a node that was taken out of the tree, to be disposed of with no lock held.
 class Remains {
  public:
   Remains() = default;
@@ -44,7 +44,7 @@ class Remains {
   // Under the home shard's lock, which may keep the memory in place of an older one.
   Remains(Node* node, Shard& home)
       : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
-    node->stamp = 0;  // a stale handle is told while the memory lasts
+    node->stamp = 0;  // so that a stale handle is refused while the memory lasts
     if (kKeepSpares && !family_) {
       memory_ = home.spare.load(std::memory_order_relaxed);
       home.spare.store(node, std::memory_order_relaxed);
@@ -70,8 +70,8 @@ class Remains {
 
 enum class Fate { free, kept, pinned };
 
-// With one reference left, and nobody but children, the loop and their last releases to find the node:
-// what becomes of it. If children keep it, the last reference is given up here.
+// Decides the fate of a node with one reference left, which only children, the loop and their last releases can
+// still find. If children keep it, this gives up the last reference.
 [[gnu::noinline]] Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
   Children& children = node->children;
   children.lock_all();
@@ -88,8 +88,8 @@ enum class Fate { free, kept, pinned };
   return fate;
 }
 
-// Under the home shard's lock, with one reference left: whether this node is nobody's any more. If so
-// the loop has it no longer, nor has whom it observes.
+// Under the home shard's lock, with one reference left: decides whether the node is free. If so, neither the loop
+// nor the node that it observes has it any more.
 [[gnu::always_inline]] inline Fate decide(Node* node) {
   if (has_family(node)) {
     if (const Fate fate = decide_family(node); fate != Fate::free) return fate;
@@ -99,22 +99,21 @@ enum class Fate { free, kept, pinned };
   return node->loop->disarm_last(node) ? Fate::free : Fate::pinned;
 }
 
-// Under the home shard's lock, for a node that is nobody's any more. Returns whose reference must be
-// given back next, or nullptr.
+// Under the home shard's lock, for a node that is free. Returns the context whose reference must be given back
+// next, or nullptr.
 [[gnu::always_inline]] inline Context* take_out(Node* node, Shard& shard) CTX_REQUIRES(shard.lock) {
   Context* const parent = node->parent;
   Node* const above = node_of(parent);
   CTX_ASSERT(shard.slots()[node->slot] == node);
   shard.remove(node);
-  if (is_carrier(parent)) return parent;  // which this node held by a reference
-  // A parent that has lost its last handle before goes with its last child.
+  if (is_carrier(parent)) return parent;  // this node held a reference to it
+  // A parent that has no reference left goes with its last child.
   if (shard.count != 0 || above->refs.load(std::memory_order_relaxed) != 0) return nullptr;
   add_ref(above);
   return above;
 }
 
-// The root of a loop that is not the default one: its handles are gone, and with its last child it goes,
-// too.
+// For the root of a loop other than the default one: its handles are gone, and it goes with its last child.
 [[gnu::noinline]] void release_last_of_root(Node* root) {
   if (is_static(root)) return;
   do {
@@ -124,8 +123,8 @@ enum class Fate { free, kept, pinned };
   } while (!release_shared(root));
 }
 
-// Gives the last reference of a node up, if it still is the last one and nothing else keeps it. Of one that
-// is free then, tells what remains, and what is to be released next.
+// Gives up a node's last reference, if it still is the last one and nothing else keeps the node. If the node is
+// free then, sets its remains, and the context to release next.
 [[gnu::always_inline]] inline Fate give_up_last(Node* node, Remains* remains,
                                                 Context** next) CTX_UNCHECKED_LOCKING {
   Shard& shard = home(node);
@@ -172,7 +171,7 @@ Context* release_last_of(Node* node) {
   return next;
 }
 
-// The parent of the first proxy, which goes.
+// Frees the first proxy, and returns its parent.
 Context* pop_parent(Proxy** proxies) {
   Proxy* const proxy = *proxies;
   Context* const parent = proxy->parent;

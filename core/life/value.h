@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Look-up of request values: from one context that carries a value to the next above it, passing over
-// all others.
+// Look-up of request values. It goes from one context that carries a value to the next above it, and visits no
+// others.
 #ifndef CTX_CORE_LIFE_VALUE_H
 #define CTX_CORE_LIFE_VALUE_H
 
