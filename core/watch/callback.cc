@@ -18,8 +18,8 @@ void publish(Callback* callback, Callback** ret) {
   if (ret != nullptr) *ret = callback;
 }
 
-// True if the callback is armed now, false if the node is done. The handle is handed out under the lock:
-// fn cannot run before it, and who stops the callback at once finds it linked.
+// True if the callback is armed now, false if the node is done. It hands out the handle under the lock: fn cannot
+// run before that, and a thread that stops the callback at once finds it linked.
 bool enlist(Node* node, Callback* callback, Callback** ret) {
   set_family(node);
   Guard guard(observers_lock(node));
@@ -107,7 +107,7 @@ bool stop_wait(Callback* callback) {
   if (state == Callback::finished) return false;
   const WaitsFor waits(callback);
   while (state != Callback::finished) {
-    // Who waits says so, for finish() to wake it.
+    // The waiter sets this state, so that finish() wakes it.
     if (state == Callback::awaited || callback->change(state, Callback::awaited)) {
       futex_wait(callback->state, Callback::awaited, kForever);
     }

@@ -9,8 +9,8 @@
 
 namespace ctxcore {
 
-// Arms a callback, with flags of Callback. 0: armed; 1: it ran, or where it is deferred will; else a
-// negative errno. If `ret` is not null it receives the callback, with a reference, before fn may run.
+// Arms a callback, with flags of Callback. 0: armed; 1: it ran, or will run if it is deferred; else a negative
+// errno. A `ret` that is not null receives the callback, with a reference, before fn may run.
 int after_func(Context* context, Callback::Function fn, void* arg, Callback::Drop drop,
                uint8_t flags, Callback** ret);
 

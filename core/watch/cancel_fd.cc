@@ -21,7 +21,7 @@ int copy_of(int fd) {
   return result;
 }
 
-// The node's, made if need be; nullptr and a negative errno in *error if it is not to be had.
+// The node's, made if there is none yet; nullptr and a negative errno in *error on failure.
 CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
   if (Observer* existing = find_standing(node, Observer::Type::cancel_fd)) {
     return static_cast<CancelFd*>(existing);

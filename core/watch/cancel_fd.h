@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What cancels a node when it is written to: an event of which the library watches the one end, as a
-// source of the loop's, and callers get copies of the other. It is an observer that stands in the node's
-// list, and so goes with the node; a node has one at most, however many callers ask.
+// A descriptor that cancels a node when it is written to: the library watches one end of an event, as a source of
+// the loop, and callers get copies of the other. It is a standing observer of the node, and so goes with it; a node
+// has at most one, however many callers ask.
 //
 // Invariants
 //  1. It is made, and becomes a source, under the lock of the node's observers.
-//  2. It is no source any more once the node is done or freed.
+//  2. Once the node is done or freed, it no longer is a source.
 #ifndef CTX_CORE_WATCH_CANCEL_FD_H
 #define CTX_CORE_WATCH_CANCEL_FD_H
 
@@ -23,7 +23,7 @@ struct CancelFd : Observer, Source {
 
 void discard(CancelFd* descriptor);
 
-// A descriptor to write to, the caller's own; or a negative errno.
+// A descriptor to write to, which the caller owns; or a negative errno.
 int open_cancel_fd(Node* node);
 
 }  // namespace ctxcore

@@ -13,7 +13,7 @@ Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
   return static_cast<Descriptor*>(find_standing(node, Observer::Type::descriptor));
 }
 
-// The node's descriptor, made if need be; nullptr and a negative errno in *error if it is not to be had.
+// The node's descriptor, made if there is none yet; nullptr and a negative errno in *error on failure.
 Descriptor* find_or_make(Node* node, int* error) {
   {
     Guard guard(observers_lock(node));
@@ -50,7 +50,7 @@ int descriptor_of(Node* node) {
   Descriptor* const descriptor = find_or_make(node, &error);
   if (descriptor == nullptr) return error;
   if (error_of(node) != 0) {
-    // The walk that ended the node may have been here before the descriptor was.
+    // The walk that ended the node may have been here before the descriptor was made.
     await(node, Phase::kMarked);
     Guard guard(observers_lock(node));
     descriptor->signal();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The done descriptor of a node: an observer that is made when first asked for, stands at the head of
-// the list of observers, and goes with the node. A stranger's handle to it is a plain number.
+// The done descriptor of a node: a standing observer that is made when first asked for and goes with the node.
+// Its users only have its number.
 #ifndef CTX_CORE_WATCH_DESCRIPTOR_H
 #define CTX_CORE_WATCH_DESCRIPTOR_H
 
@@ -13,7 +13,7 @@ namespace ctxcore {
 struct Descriptor : Observer {
   Descriptor() : Observer(Type::descriptor) {}
 
-  // Under observers_lock(node). Asked twice when the descriptor was made while a cancel was under way.
+  // Under observers_lock(node). Called twice if the descriptor was made while a cancel was under way.
   void signal() {
     if (!signaled) done.raise();
     signaled = true;
@@ -23,7 +23,7 @@ struct Descriptor : Observer {
   bool signaled = false;
 };
 
-// The number, or a negative errno: -ENOTSUP for a root, -ENOMEM, and what the system refuses.
+// The number, or a negative errno: -ENOTSUP for a root, -ENOMEM, or the system's.
 int descriptor_of(Node* node);
 
 void discard(Descriptor* descriptor);

@@ -16,10 +16,10 @@ namespace {
 
 constexpr nfds_t kFew = 15;  // descriptors that need no memory
 
-constexpr int64_t kTurn = 10'000'000;  // ns: how late the last resort learns of the node's end
+constexpr int64_t kTurn = 10'000'000;  // ns: how late the last resort notices the node's end
 
-// The caller's descriptors that are none are left out: the system takes only so many (RLIMIT_NOFILE), and
-// leaves those out, too.
+// Leaves out the caller's negative descriptors: the system takes only so many (RLIMIT_NOFILE), and ignores these,
+// too.
 nfds_t copy(const pollfd* from, nfds_t count, pollfd* to) {
   nfds_t copied = 0;
   for (nfds_t i = 0; i < count; ++i) {
@@ -32,8 +32,8 @@ void copy_back(pollfd* to, nfds_t count, const pollfd* from) {
   for (nfds_t i = 0; i < count; ++i) to[i].revents = to[i].fd >= 0 ? (from++)->revents : int16_t{0};
 }
 
-// `count` descriptors and behind them the node's. Where the system takes the caller's and not one more,
-// the last resort is to look at both in turn.
+// Polls `count` descriptors and, behind them, the node's. If the system takes the caller's but not one more, the
+// last resort is to look at both in turn.
 int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
   int ready = io::poll(fds, count + 1, timeout_ns);
   if (ready != -EINVAL) return ready;
@@ -46,12 +46,12 @@ int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
 }
 
-// On a loop that its host drives, ends what is due meanwhile, since nobody else may.
+// Meanwhile fires what is due on a manual loop, since perhaps nobody else does.
 int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   if (loop->drive() != Drive::manual) return poll_all(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
-    const int64_t help_at = loop->fire_for_waiter(until);  // whose end the node's descriptor tells
+    const int64_t help_at = loop->fire_for_waiter(until);  // the node's descriptor shows its end
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
     const int ready = poll_all(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
@@ -59,7 +59,7 @@ int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
 }
 
-// The node's error if it is done, with all below it marked; else what poll said.
+// The node's error if it is done, with all below it marked; else the result of poll.
 int outcome(Node* node, int ready) {
   const int error = error_of(node);
   if (error == 0) return ready;

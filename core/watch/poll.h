@@ -11,7 +11,7 @@
 
 namespace ctxcore {
 
-// How many of the descriptors are ready, 0 when the time is over, the node's error, or a negative errno.
+// How many of the descriptors are ready; 0 if the time passed; the node's error; or a negative errno.
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns);
 
 }  // namespace ctxcore

@@ -12,7 +12,7 @@
 
 namespace ctxcore {
 
-// A page of entries, less what malloc needs: a million entries take 57 bytes each.
+// A page of entries, less malloc's own part: a million entries take 57 bytes each.
 struct Queue::Slab : Link {
   static constexpr uint16_t kEntries = 72;
 
@@ -89,11 +89,11 @@ void Queue::push(Entry* entry) {
   posted_.push_back(entry);
   if (!first) return;
   if (event_.read_end >= 0) event_.set();
-  bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders it
+  bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders this
   if (sleepers_ > 0) futex_wake(&bell_, INT_MAX);
 }
 
-// The entry fires no more. The caller gives its context back afterwards, if it held one.
+// The entry no longer fires. The caller gives its context back afterwards, if it held one.
 void Queue::end_entry(Entry* entry) {
   if (entry->state == Entry::posted) {
     posted_.remove(entry);
@@ -142,7 +142,7 @@ int Queue::add(Context* context, uint64_t token, Watch** ret) {
   await(node, Phase::kMarked);
   Guard guard(lock_);
   push(entry);
-  if (ret != nullptr) *ret = entry;  // only now: it was in no list that a stop could take it from
+  if (ret != nullptr) *ret = entry;  // only now: before, a stop would have found it in no list
   return 0;
 }
 
@@ -224,7 +224,7 @@ bool Queue::stop(Entry* entry) {
       if (posted) {
         end_entry(entry);
       } else {
-        add_ref(context);  // to lock its node's observers, which come before this lock
+        add_ref(context);  // to lock its node's observers, whose lock comes before this one
       }
     }
     const bool stopped = posted || disarm(entry, node_of(context));
@@ -245,7 +245,7 @@ void Queue::drop_handle(Entry* entry) {
   if (gone) destroy();
 }
 
-// With no lock held: nobody adds a slab any more, or takes one away.
+// With no lock held: slabs are no longer added or removed.
 void Queue::stop_all() CTX_UNCHECKED_LOCKING {
   slabs_.each([this](Slab& slab) {
     for (Entry& entry : slab.entries) stop(&entry);

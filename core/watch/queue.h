@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Very many nodes, one descriptor: entries that observe nodes, and post themselves to their queue.
 //
-// Entries lie in slabs, which the queue owns: so they take little memory, and a queue that goes finds all
-// that it has.
+// Entries lie in slabs that the queue owns: so they take little memory, and a queue that goes finds them all.
 //
 // Invariants
-//  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock;
-//     that from armed under the lock of the node's observers, too.
+//  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock; a
+//     change from armed also under the lock of the node's observers.
 //  2. Armed: linked among the node's observers, or not handed out yet. Posted: linked among the queue's
 //     posted entries.
-//  3. Armed or posted it holds a reference to its context; who makes it `over` gives that back, with no
-//     lock held. Idle is an entry for a context that can never be done: it holds nothing.
-//  4. An entry that is over, and to which no handle is left, is unused.
+//  3. Armed or posted, it holds a reference to its context; the thread that makes it `over` gives that back, with
+//     no lock held. An entry for a context that can never be done is idle and holds nothing.
+//  4. An entry that is over, with no handle left, is unused.
 //  5. The descriptor is set exactly while the list of posted entries is not empty; both change under the
 //     queue's lock.
-//  6. The queue's memory lasts until its handles are gone, all that was armed or posted is over, and no
-//     handle to an entry is left.
+//  6. The queue's memory lasts until its handles are gone, no entry is armed or posted, and no handle to an entry
+//     is left.
 //
 // Lock order: a leaf; taken with the lock of a node's observers held.
 #ifndef CTX_CORE_WATCH_QUEUE_H
@@ -36,8 +35,8 @@ namespace ctxcore {
 
 class Queue;
 
-// What is armed on a context for a queue. All but the Link and what never changes is guarded by the
-// queue's lock.
+// An entry: armed on a context for a queue. The queue's lock guards all of it except the Link and what never
+// changes.
 struct Entry : Watch {
   enum State : uint8_t { unused, idle, armed, posted, over };
 
@@ -53,7 +52,7 @@ struct Entry : Watch {
   Context* context = nullptr;
 };
 
-// What ctx_event is.
+// A ctx_event.
 struct Posted {
   uint64_t token;
   int32_t error;
@@ -70,7 +69,7 @@ class Queue {
   int add(Context* context, uint64_t token, Watch** ret);
   size_t drain(Posted* events, size_t room);
 
-  // As drain(), but waits until `until_ns` on CLOCK_MONOTONIC for the first. -EINTR if a signal came.
+  // As drain(), but waits until `until_ns` on CLOCK_MONOTONIC for the first event. -EINTR if a signal came.
   int64_t wait(Posted* events, size_t room, int64_t until_ns);
 
   bool stop(Entry* entry);  // true if this call prevented its event
@@ -100,10 +99,10 @@ class Queue {
   size_t used_ CTX_GUARDED_BY(lock_) = 0;   // entries that are not unused
   uint32_t sleepers_ CTX_GUARDED_BY(lock_) = 0;
   bool sweeping_ CTX_GUARDED_BY(lock_) = false;  // the last handle is gone: slabs stay as they are
-  bool swept_ CTX_GUARDED_BY(lock_) = false;     // and nothing is armed or posted any more
+  bool swept_ CTX_GUARDED_BY(lock_) = false;     // and no entry is armed or posted any more
   Event event_ CTX_GUARDED_BY(lock_);
   std::atomic<uint32_t> handles_{1};
-  std::atomic<uint32_t> bell_{0};  // counts the times that a first event was posted
+  std::atomic<uint32_t> bell_{0};  // counts how often a first event was posted
 };
 
 }  // namespace ctxcore

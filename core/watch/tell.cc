@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What each kind of observer does when its node is done, and with those that stand when it is freed. A new
+// Each kind of observer does its part here when its node is done, and standing ones when the node is freed. A new
 // kind of observer is a new case here.
 #include "core/base/alloc.h"
 #include "core/base/check.h"
@@ -28,7 +28,7 @@ void tell(Node* node, Observer* observer) {
       node->observers.remove(observer);
       return static_cast<GraceNode*>(observer)->begin();
     case Observer::Type::callback:
-      CTX_ASSERT(false);  // the cancel's own work
+      CTX_ASSERT(false);  // the cancel itself handles callbacks
   }
 }
 

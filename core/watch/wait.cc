@@ -18,7 +18,7 @@ size_t first_done(Context* const* contexts, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     const Node* node = node_of(contexts[i]);
     if (error_of(node) == 0) continue;
-    await(node, Phase::kMarked);  // who is told sees all that is below done, too
+    await(node, Phase::kMarked);  // the caller must see everything below done, too
     return i;
   }
   return count;
@@ -40,7 +40,7 @@ void leave(Node* node, WaitEntry* entry) {
   if (entry->linked()) node->observers.remove(entry);
 }
 
-// On loops that their hosts drive, ends what is due, since nobody else may; returns when to come again.
+// Fires what is due on manual loops, since perhaps nobody else does; returns when to come again.
 int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
   int64_t when = kForever;
   Loop* last = nullptr;

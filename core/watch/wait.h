@@ -2,11 +2,10 @@
 // A thread that waits for one node of several.
 //
 // Invariants
-//  1. The waiter and its entries lie with the waiting call. An entry is linked under the lock of its
-//     node's observers, while the node is live, and unlinked under the same lock by the cancel or by
-//     the waiting call.
-//  2. What a cancel does last to an entry and its waiter is to set `woken`; the wake-up that follows
-//     uses the address alone. So a call whose only entry was woken may return at once.
+//  1. The waiter and its entries belong to the waiting call. An entry is linked under the lock of its node's
+//     observers, while the node is live; the cancel or the waiting call unlinks it under the same lock.
+//  2. The last thing that a cancel does to an entry and its waiter is to set `woken`; the wake-up that follows uses
+//     only the address. So a call whose only entry was woken may return at once.
 #ifndef CTX_CORE_WATCH_WAIT_H
 #define CTX_CORE_WATCH_WAIT_H
 
@@ -35,7 +34,7 @@ struct WaitEntry : Observer {
   Waiter* waiter = nullptr;
 };
 
-// More entries than could be had memory for.
+// For more entries there can be no memory.
 constexpr size_t kMostWaitedFor = PTRDIFF_MAX / sizeof(WaitEntry);
 
 // Waits until one of the contexts is done, or until `until_ns` on CLOCK_MONOTONIC. 1, with the lowest

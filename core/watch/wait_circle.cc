@@ -34,7 +34,7 @@ WaitsFor::WaitsFor(const Callback* callback) : callback_(callback) {
   Guard guard(lock);
   next_ = first;
   first = this;
-  // From whom this thread waits for, on to whom that one waits for, and so on.
+  // Goes from the callback that this thread waits for to the one that its runner waits for, and so on.
   for (const WaitsFor* next = this; next != nullptr;) {
     if (next->callback_->state.load(std::memory_order_acquire) == Callback::finished) return;
     const pthread_t runner = next->callback_->runner.load(std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Callbacks that wait for each other, each by a stop that waits for the other's end, wait for ever: that
-// is their users' deadlock. The checked build finds it when the circle closes, says so and traps.
+// Callbacks that stop each other in a circle, each waiting for the next one's end, wait for ever: a deadlock of
+// their users. The checked build finds it when the circle closes, says so and traps.
 #ifndef CTX_CORE_WATCH_WAIT_CIRCLE_H
 #define CTX_CORE_WATCH_WAIT_CIRCLE_H
 
@@ -10,7 +10,7 @@ namespace ctxcore {
 
 struct Callback;
 
-// While it lasts, this thread waits for the callback's end.
+// While this object lives, its thread waits for the callback's end.
 class WaitsFor {
 #if defined(CTX_CHECKED)
  public:
