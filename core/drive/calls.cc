@@ -39,8 +39,8 @@ void Loop::ring() {
   const bool any = backlog_.any();
   if (orphaned_.load(std::memory_order_acquire)) {
     if (!any) return;
-    // Whoever orphaned the loop has seen the push, or this thread sees that it did: both took the
-    // backlog's lock in between.
+    // The thread that orphaned the loop has seen the push, or this thread sees that it did: both took the backlog's
+    // lock in between.
     users_.fetch_add(1, std::memory_order_relaxed);
     run_all(nullptr);
     if (is_ours()) leave();
@@ -79,7 +79,7 @@ int Loop::set_executor(Executor executor) {
   return 0;
 }
 
-// What an executor runs. A callback that was stopped meanwhile is left alone.
+// For an executor to run. Leaves alone a callback that was stopped meanwhile.
 void Loop::run_posted(void* work) {
   auto* const callback = static_cast<Callback*>(work);
   if (callback->claim(Callback::queued)) {
@@ -105,8 +105,8 @@ bool Loop::run_one(Turn* turn, size_t* left) {
   return true;
 }
 
-// Runs at most so many callbacks, and the releases. A callback may fork, and the child return here: the
-// rest is its parent's. A thread of the library's gives its mask.
+// Runs at most this many callbacks, and the releases. A callback may fork, and the child return here: then the rest
+// is the parent's. A thread of the library passes its mask.
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
   Turn turn;
@@ -120,7 +120,7 @@ void Loop::run_all(CallMask* mask) { run_some(SIZE_MAX, mask); }
 // The callbacks that were there when it was called; those that they defer come next time.
 void Loop::run_batch() { run_some(backlog_.callbacks(), nullptr); }
 
-// What the lane's threads would run, if the system had given any.
+// Runs what the lane's threads would run, if the system had given any.
 void Loop::run_deserted(CallMask* mask) {
   size_t left = SIZE_MAX;
   while (is_ours() && lane().deserted()) {
@@ -132,8 +132,8 @@ void Loop::run_deserted(CallMask* mask) {
   }
 }
 
-// On the thread that ended their contexts, with no lock held. The last reference to a context goes to the
-// backlog, for this may be the clock's thread, and a user's drop must not hold that up.
+// On the thread that ended their contexts, with no lock held. The last reference to a context goes to the backlog:
+// this may be the clock's thread, and a user's drop must not hold that up.
 void Loop::run_wakers() {
   Callback* waker = backlog_.take_waker();
   if (waker == nullptr) return;

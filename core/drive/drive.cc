@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who moves a loop on: its own threads, its host, who tells it the time, or a thread that cannot leave it
-// to those.
+// Who moves a loop on: its own threads, its host, or a host that moves its clock.
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -27,7 +26,7 @@ void* Loop::run(void* self) {
   return nullptr;
 }
 
-// The last of what a thread of this loop does.
+// A thread of this loop does this last.
 void Loop::end_thread() {
   ctxcore::end_thread(stop_.load(std::memory_order_relaxed) == Stop::join);
   threads_.fetch_sub(1, std::memory_order_release);  // pairs with the acquire in await_threads()
@@ -35,7 +34,7 @@ void Loop::end_thread() {
   leave();
 }
 
-// True for one driver at a time, who keeps the loop in memory meanwhile.
+// True for one driver at a time, which keeps the loop in memory meanwhile.
 bool Loop::begin_driving() {
   if (driven_.exchange(true, std::memory_order_acquire)) return false;
   users_.fetch_add(1, std::memory_order_relaxed);
@@ -78,7 +77,7 @@ int Loop::advance(int64_t ns) {
   return static_cast<int>(std::min<int64_t>(fired, INT_MAX));
 }
 
-// Not counting an alarm whose cause is gone.
+// Ignores an alarm without a reason.
 bool Loop::anything_ready() {
   if (!watching_.load(std::memory_order_acquire) || !poller_.ready()) return false;
   set_next_alarm();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ending what is due on a loop: timers, sources and signals, by its driver or by a thread that cannot leave it
-// to that one.
+// Ending what is due on a loop: timers, sources and signals. The driver does it, or a thread that cannot wait for
+// the driver.
 #include <algorithm>
 #include <utility>
 
@@ -33,7 +33,7 @@ bool fire(TimerNode* node) {
   return cancel(node, kDeadlineExceeded, node->reason, Callbacks::queued);
 }
 
-// Sleeps if it is told to, and takes the sources that are ready, their nodes pinned.
+// Sleeps if `sleep` says so, and takes the sources that are ready, with their nodes pinned.
 void Loop::collect(bool sleep, Link*& sources) {
   Poller::Ready ready[Poller::kBatch];
   int count = 0;
@@ -50,8 +50,8 @@ void Loop::collect(bool sleep, Link*& sources) {
   } while (count >= Poller::kBatch - 1);  // one more may have been the alarm
 }
 
-// What was posted to an orphaned loop has been ended, so no callback is queued here: all that is left to do
-// is to give back the pins, and whoever takes them out of the list leaves that to a loop that goes on.
+// Nodes posted to an orphaned loop were ended before, so this queues none of their callbacks: it only gives back
+// the pins, and leaves that to the releaser, a loop that goes on.
 int Loop::fire_posted(Loop& releaser) {
   Ring<SignalNode> due;
   {
@@ -66,12 +66,12 @@ int Loop::fire_posted(Loop& releaser) {
   return fired;
 }
 
-// Ends some of what is due, the earliest first; false if nothing more is. One thread at a time, or a waiter
-// on a later deadline could return before an earlier one fires.
+// Ends some of what is due, the earliest first; false if nothing more is due. One thread at a time: otherwise a
+// waiter on a later deadline could return before an earlier one fires.
 //
-// Each wheel gives at most kBatch timers, in their order. One that has more has none left that is due before
-// the last it gave: up to the earliest such time all are there, of all wheels, and are ended. What the
-// other wheels gave beyond it waits in due_, and is looked at first the next time.
+// Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
+// last one it gave. So up to the earliest such time the timers of all wheels are there, and are ended. Timers beyond
+// that time wait in due_, and come first the next time.
 bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
   bool more = false;
   int64_t until = now();
@@ -84,7 +84,7 @@ bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
     }
     due_.take_all(taken);
   }
-  if (wheel_count_ > 1) {  // those of one wheel come in order
+  if (wheel_count_ > 1) {  // timers of one wheel come in order
     due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
   }
   while (!due_.empty() && time_of(due_.front()) <= until) {
@@ -96,7 +96,7 @@ bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
   return more || !due_.empty();
 }
 
-// What is left to do for a batch, with no lock held.
+// Does the rest for a batch, with no lock held.
 void Loop::finish_batch(Ring<TimerNode>& ended) {
   while (TimerNode* const node = ended.pop_front()) release_later(node);
   run_wakers();
@@ -113,7 +113,7 @@ bool Loop::fire_batch(int* fired) {
   return more;
 }
 
-// All that is due. Callbacks need not wait for the last of many.
+// Ends all that is due. Callbacks need not wait for the last of many.
 int Loop::fire_timers() {
   int fired = 0;
   while (fire_batch(&fired)) {
@@ -151,7 +151,7 @@ int64_t Loop::fire_for_waiter(int64_t until_ns) {
   if (!started()) return kForever;
   int fired = 0;
   while (next_timer() <= now()) {
-    // Who has the lock ends what is due, and may keep it longer than this thread wants to wait.
+    // The thread that has the lock ends what is due, and may keep it longer than this thread wants to wait.
     if (!firing_lock_.try_lock()) return now() + kNap;
     Ring<TimerNode> ended;
     const bool more = fire_some(&fired, ended);

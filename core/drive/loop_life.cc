@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The life of a loop that is not the default one: made, closed, and freed when nothing is left on it.
+// The life of a loop of the caller's: it is made, closed, and freed when nothing is left on it.
 #include <cerrno>
 
 #include "core/base/alloc.h"
@@ -46,7 +46,7 @@ bool Loop::set_closed() {
   return true;
 }
 
-// The last handle closes a loop that only its holder could drive, and runs here what nobody else would.
+// The last handle closes a loop that only its holder could drive, and runs here what nobody else would run.
 void Loop::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (drive_ != Drive::thread) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An orderly end: the loop is closed, what waits is run, and the threads are joined.
+// An orderly end: closes the loop, runs what waits, and joins the threads.
 #include <cerrno>
 
 #include "core/life/cancel.h"
@@ -29,7 +29,7 @@ int Loop::shut_down(int64_t until_ns) {
   {
     Guard guard(start_lock_);  // no thread is started from now on
     threads = drive_ == Drive::thread && started();
-    // Who pushes from now on runs it itself.
+    // A thread that pushes from now on runs it itself.
     orphaned_.store(true, std::memory_order_release);
   }
   if (!threads) {

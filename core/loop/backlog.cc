@@ -49,7 +49,7 @@ Callback* Backlog::take(size_t* left) {
   Guard guard(lock_);
   for (;;) {
     Callback* const callback = pop(left);
-    // One that is being stopped cannot be claimed.
+    // A callback that is being stopped cannot be claimed.
     if (callback == nullptr || callback->claim(Callback::queued)) return callback;
   }
 }
@@ -58,7 +58,7 @@ Callback* Backlog::take_to_post(size_t* left) {
   Guard guard(lock_);
   Callback* const callback = pop(left);
   if (callback == nullptr) return nullptr;
-  // Whoever is stopping it withdraws it under this lock, before it gives its references back.
+  // The thread that stops it withdraws it under this lock, before it gives the references back.
   count_up(callback->refs);
   return callback;
 }

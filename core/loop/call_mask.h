@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The signal mask of a thread of the library that runs users' callbacks. Between callbacks it blocks all
-// but the signals of faults, so that no handler of the program's runs there. While it runs a callback it
-// has the mask of the thread that started the loop, so that users' code and the processes and threads that
-// it starts have what they would have there; signals that contexts wait for stay blocked.
+// The signal mask of a thread of the library that runs users' callbacks. Between callbacks the thread blocks every
+// signal except those of faults, so that no handler of the program runs there. In a callback it has the mask of the
+// thread that started the loop: users' code, and the processes and threads that it starts, find the mask that they
+// would find there. Signals that contexts wait for stay blocked.
 #ifndef CTX_CORE_LOOP_CALL_MASK_H
 #define CTX_CORE_LOOP_CALL_MASK_H
 

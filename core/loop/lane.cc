@@ -24,7 +24,7 @@ Lane& lane() { return the_lane; }
 
 void forget_lane() { ::new (&the_lane) Lane; }
 
-// Under lock_: tells as many threads as there is work for; false if more of them are needed.
+// Under lock_: wakes as many threads as there is work for; false if that takes more threads.
 bool Lane::tell() {
   const size_t waiting = work_.callbacks();
   if (waiting == 0) return true;
@@ -40,7 +40,7 @@ bool Lane::summon() {
 
 void Lane::staff() {
   Guard guard(lock_);
-  // A thread that is started takes lock_ before anything else: it cannot end before it has its name.
+  // A new thread takes lock_ first: so it cannot end before it has its name.
   while (!tell()) {
     refused_ = start_thread("ctx-lane", run, this) != 0;
     if (refused_) return;

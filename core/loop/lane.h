@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The lane: threads for callbacks that may block, or that wait for a lock of somebody's runtime. There is
-// one for the process. A thread is started when a callback waits and no thread is idle, and ends when it
-// has been idle for a while; so no callback here waits for another one, up to kMost at a time.
+// The lane: threads for callbacks that may block, or wait for the lock of a runtime. The process has one lane. It
+// starts a thread when a callback waits and no thread is idle; a thread ends when it has been idle for a while. So
+// no callback here waits for another one, up to kMost at a time.
 //
 // Invariants
-//  1. threads_ and idle_ are guarded by lock_. A thread is idle from when it finds no work until it is told
-//     of some or ends; it ends only if there is no work, and looks for that under lock_.
-//  2. Whoever pushes work calls staff() or summon() afterwards. Either it sees as many idle threads as
-//     callbacks wait, and wakes one, or it sees to it that one is started. A thread that was about to end
-//     has either seen the work, or is not counted any more.
-//  3. A cancel starts no thread, for that takes memory: it summons, which leaves that to the thread of the
-//     loop. If the system refuses a thread and there is none, the thread `ctx-calls` runs the work.
+//  1. lock_ guards threads_ and idle_. A thread is idle from when it finds no work until it is woken for some, or
+//     ends. It ends only if there is no work, which it checks under lock_.
+//  2. A thread that pushes work calls staff() or summon() afterwards. If there are as many idle threads as waiting
+//     callbacks, that wakes one; else it starts one or has one started. A thread about to end has either seen the
+//     work, or is no longer counted.
+//  3. A cancel starts no thread, since that takes memory: it summons, which leaves that to the loop's thread. If the
+//     system refuses a thread and there is none, the thread `ctx-calls` runs the work.
 //
 // Lock order: lock_, then that of the backlog.
 #ifndef CTX_CORE_LOOP_LANE_H
@@ -34,9 +34,9 @@ class Lane {
 
   void staff();     // by a thread that may start threads
   bool summon();    // by any other; false if a thread has to be started
-  bool deserted();  // there is work and no thread, for the system refused one
+  bool deserted();  // there is work and no thread, because the system refused one
 
-  // Has every thread end once it has run what waits, and waits for that until a time. False: not all have.
+  // Makes every thread end once it has run what waits, and waits for that until a time. False: not all have.
   bool close(int64_t until_ns);
 
  private:
@@ -50,7 +50,7 @@ class Lane {
   uint32_t idle_ CTX_GUARDED_BY(lock_) = 0;
   bool refused_ CTX_GUARDED_BY(lock_) = false;  // when one was to be started last
   std::atomic<bool> closing_{false};
-  std::atomic<uint32_t> bell_{0};   // counts what the threads are told; they sleep on it
+  std::atomic<uint32_t> bell_{0};   // counts wake-ups of the threads, which sleep on it
   std::atomic<uint32_t> ended_{0};  // counts threads that ended; close() sleeps on it
 };
 

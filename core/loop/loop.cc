@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What all loops have in common: starting, arming and disarming, and the alarm.
+// Common to all loops: starting, arming and disarming, and the alarm.
 #include "core/loop/loop.h"
 
 #include <poll.h>
@@ -121,7 +121,7 @@ bool Loop::disarm_last(Node* node) {
 }
 
 int Loop::watch_signals(int fd) {
-  sources_.forget(fd);  // first: who leaves a place that is empty takes nothing out of the poller
+  sources_.forget(fd);  // first: leaving an empty place takes nothing out of the poller
   const int result = poller_.watch(fd, POLLIN, kSignalsId, false);
   return result == -EEXIST ? 0 : result;
 }
@@ -153,10 +153,10 @@ void Loop::set_alarm_by(int64_t when) {
   poller_.set_alarm(when);
 }
 
-// Sets the alarm to the next work there is, and silences one whose cause is gone. From any thread.
+// Sets the alarm to the next work, and silences one without a reason. From any thread.
 void Loop::set_next_alarm() {
   if (drive_ == Drive::virtual_time) return;
-  next_timer();  // moves on what has come near, while nobody has to wait for the lock
+  next_timer();  // moves timers that have come near, while nobody has to wait for the lock
   Guard guard(alarm_lock_);
   if (!poller_.is_open()) return;
   alarm_.store(kForever, std::memory_order_relaxed);
@@ -168,7 +168,7 @@ void Loop::set_next_alarm() {
 }
 
 int64_t Loop::next_timer() {
-  // The acquire pairs with fire_batch(): a thread that has left some behind sets the alarm afterwards.
+  // The acquire pairs with fire_batch(): a thread that has left timers behind sets the alarm afterwards.
   if (left_due_.load(std::memory_order_acquire)) return kAtOnce;
   const int64_t time = now();
   int64_t earliest = kForever;
@@ -180,8 +180,8 @@ int64_t Loop::next_timer() {
 
 void Loop::release_later(Node* node) {
   if (release_shared(node)) return;
-  // Under this lock no walk from above can pin the node and take its `next`. One that comes later sees
-  // that the cancel which ended the node is through: whoever calls this has made or awaited that.
+  // Under this lock no walk from above can pin the node and take its `next`. A walk that comes later sees that the
+  // cancel which ended the node is through: the caller of this has done or awaited that.
   Guard guard(home(node).lock);
   if (!release_shared(node)) backlog_.push_release(node);
 }

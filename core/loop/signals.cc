@@ -24,10 +24,10 @@ constinit Registry registry;
 
 uint64_t bit(int signal) { return uint64_t{1} << (signal - 1); }
 
-// The signals that nodes wait for, written under the lock and read without: it orders nothing else.
+// The signals that nodes wait for. Written under the lock, read without it: it orders nothing else.
 std::atomic<uint64_t> waited_for{0};
 
-// Has the descriptor take what nodes wait for. 0 or a negative errno; only the first one can fail.
+// Makes the descriptor take the signals that nodes wait for. 0 or a negative errno; only the first call can fail.
 int take_waited_for() CTX_REQUIRES(registry.lock) {
   const uint64_t wanted = registry.nodes.wanted();
   if (wanted == waited_for.load(std::memory_order_relaxed)) return 0;

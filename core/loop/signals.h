@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Signals that end nodes. A signal is taken by whoever reads it, and must end every node that waits for
-// it, on any loop; so the process has one signalfd, which every loop with such nodes watches. Whichever
-// loop reads a signal from it posts all nodes that wait for it, each to its own loop, which ends it.
+// Signals that end nodes. Reading a signal consumes it, and it must end every node that waits for it, on any loop.
+// So the process has one signalfd, which every loop with such nodes watches. The loop that reads a signal posts all
+// nodes that wait for it, each to its own loop, which ends it.
 //
 // Invariants (all under one lock)
 //  1. A node is in a group from when it is made until it is taken to be posted, or removed. The signalfd takes
 //     the signals that nodes in groups wait for and no others, and is closed while there are none.
-//  2. A node that is taken is pinned; who finds it in its group may do so, for the last reference of a node is
-//     given up only after remove_last().
-//  3. Who reads a signal runs no user's code, whatever loop a node is posted to: a deadline of its own
+//  2. A node that is taken is pinned. A thread that finds it in its group may pin it, since the last reference of a
+//     node is given up only after remove_last().
+//  3. The thread that reads a signal runs no user code, whichever loop a node is posted to: a deadline of its own
 //     loop may be near.
 //
 // Lock order: after a node's shards', before a loop's table of descriptors.
@@ -25,7 +25,7 @@
 
 namespace ctxcore {
 
-// What ctx_with_signal makes. As a Link it is in its group, or among what its loop has to end.
+// The node of ctx_with_signal. Its Link is in its group, or among the nodes that its loop must end.
 struct SignalNode : Node, Link {
   SignalNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t wanted,
              Cause* why)
@@ -38,11 +38,11 @@ struct SignalNode : Node, Link {
   Cause* const reason;  // blank until it is posted
 };
 
-// Which signals an array names; 0 if one of them cannot be waited for: it is none, or it is not blocked in
-// this thread, as those that cannot be blocked never are.
+// The signals that an array names; 0 if one of them is no signal, or not blocked in this thread (as SIGKILL and
+// SIGSTOP never are).
 uint64_t signals_of(const int* numbers, size_t count);
 
-// Has the signals end the node, unless it is done already. 0 or a negative errno.
+// From now on the signals end the node, unless it is done already. 0 or a negative errno.
 int list_signals(SignalNode* node);
 
 void remove_signals(SignalNode* node);       // does nothing if it is in no group
@@ -50,7 +50,7 @@ bool remove_signals_last(SignalNode* node);  // the same if it has one reference
 
 uint64_t signals_waited_for();
 
-// Posts to the loops what the signalfd has; called by the reader's driver.
+// Posts nodes for the signals that the signalfd has; called by the reader's driver.
 void receive_signals(Loop& reader);
 
 void forget_signals();  // in a forked child

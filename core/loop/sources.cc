@@ -15,7 +15,7 @@ namespace ctxcore {
 
 namespace {
 
-constexpr uint32_t kAlways = POLLERR | POLLHUP;  // told whatever was asked for
+constexpr uint32_t kAlways = POLLERR | POLLHUP;  // reported unasked
 
 uint64_t id_of(int fd, uint32_t serial) {
   return uint64_t{serial} << 32 | static_cast<uint32_t>(fd);
@@ -27,7 +27,7 @@ uint32_t wanted_by(const Groups<Source>& sources) {
 
 }  // namespace
 
-// The table grows to the largest number there is; the system gives out the smallest that is free.
+// The table grows to the largest number in use; the system gives out the smallest free one.
 bool Sources::make_room(int fd) {
   const auto index = static_cast<size_t>(fd);
   if (index < room_) return true;
@@ -59,7 +59,7 @@ void Sources::forget(int fd) {
 
 int Sources::add(Source* source) {
   Guard guard(lock_);
-  // The walk that ended it has been here, or will find it unlinked.
+  // The walk that ended it was here already, or will find it unlinked.
   if (error_of(source->node) != 0) return 0;
   if (!make_room(source->fd)) return -ENOMEM;
   Place& place = places_[source->fd];
@@ -112,8 +112,8 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
   } else {
     poller_.rewatch(fd, wanted_by(place.sources), ready.id);
   }
-  // Pinned only now, in release order: who gives back what it takes to be its last reference, and then
-  // closes the descriptor, has seen either no pin, and waits for the lock, or that we are through with it.
+  // Pins only now, in release order. A thread that gives back its last reference, and then closes the descriptor,
+  // either sees no pin, and waits for the lock, or sees that this thread has finished with the descriptor.
   while (Source* const pinned = taken.pop_front()) {
     pinned->node->refs.fetch_add(1, std::memory_order_release);
     push_back(due, pinned);

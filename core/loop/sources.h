@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Descriptors that end a node when they are ready: those of ctx_with_fd, and those of ctx_cancel_fd.
 //
-// The poller takes a descriptor once; so all sources of one descriptor share a place in a table that is
-// indexed by its number, and the poller watches for what any of them wants. There may be any number of them:
-// adding, removing and finding who waits for an event take no longer for that. The descriptor is somebody
-// else's: it may be closed, and its number used again, at any time. So it is watched for one event at a
-// time, which keeps a stale registration from being told twice, and by an id that counts registrations,
-// which tells a stale one.
+// The poller takes a descriptor once. So all sources of one descriptor share a place in a table that its number
+// indexes, and the poller watches for the events that any of them wants. However many there are, adding, removing
+// and finding those that wait for an event take the same time. The descriptor is somebody else's: at any time it may
+// be closed, and its number used again. So it is watched for one event at a time, so that a stale registration
+// reports at most once, and by an id that counts registrations, which reveals a stale one.
 //
 // Invariants (all under lock_)
 //  1. A source is in a group of its descriptor's place from add() until it is taken to fire or removed. Once
 //     it is taken its Link is the loop's.
-//  2. A place with sources is registered with the poller by its serial number, unless its descriptor was
-//     closed behind our back.
-//  3. A source that is taken pins its node; who finds it in its place may do so, for the last reference
+//  2. A place with sources is registered with the poller by its serial number, unless its owner has closed the
+//     descriptor.
+//  3. A source that is taken pins its node. A thread that finds it in its place may do so, since the last reference
 //     of a node is given up only after remove_last().
-//  4. A node that was ended has left its place before the call that ended it returns.
+//  4. An ended node has left its place before the call that ended it returns.
 //
 // Lock order: a leaf; taken with tree locks held (node.h).
 #ifndef CTX_CORE_LOOP_SOURCES_H
@@ -44,7 +43,7 @@ struct Source : Link {
   Cause* const reason;  // a blank one, filled in when the source fires; nullptr for the plain one
 };
 
-// What ctx_with_fd makes.
+// The node of ctx_with_fd.
 struct FdNode : Node, Source {
   FdNode(Context* above, Value* nearest, Loop* runner, int64_t when, int descriptor,
          uint32_t wanted, Cause* why)
@@ -57,7 +56,7 @@ class Sources {
  public:
   constexpr explicit Sources(Poller& poller) : poller_(poller) {}
 
-  // Watches, unless the node is done already. 0; -EPERM, -EBADF, -ENOMEM, or what the system answers.
+  // Watches, unless the node is done already. 0; -EPERM, -EBADF, -ENOMEM, or another answer of the system.
   int add(Source* source);
 
   void remove(Source* source);       // does nothing if it is not watched
@@ -66,10 +65,10 @@ class Sources {
   // Appends the sources that an event is for to `due`, their nodes pinned.
   void take(const Poller::Ready& ready, Link*& due);
 
-  // A descriptor of the library's own has got this number: who waited for an older one of it waits in vain.
+  // The library has got a new descriptor with this number: sources of an older one with it never fire.
   void forget(int fd);
 
-  void free_all();  // with nobody left to share it
+  void free_all();  // once no other thread can reach it
 
  private:
   struct Place {

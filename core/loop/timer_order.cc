@@ -11,7 +11,7 @@ constinit Link none;
 
 int64_t time_of(const Link* link) { return ctxcore::time_of(static_cast<const TimerNode*>(link)); }
 
-// Two timers never have the same: each step can be undone.
+// Two timers never have the same: each step is invertible.
 uint64_t priority(const Link* link) {
   uint64_t bits = reinterpret_cast<uintptr_t>(link);
   bits *= 0x9E3779B97F4A7C15;  // the golden ratio's: spreads the low bits to the high ones
@@ -32,7 +32,7 @@ Link*& later(Link* first) {
   return second != nullptr ? second->next : first->next;
 }
 
-// What comes after the first if its second goes: the third in the second's place, or the later timers.
+// What follows the first timer if its second goes: the third in the second's place, or the later timers.
 Link* without(Link* second) {
   Link* others = second->prev;
   Link* const third = pop_front(others);
@@ -42,7 +42,7 @@ Link* without(Link* second) {
   return third;
 }
 
-// One tree of two, of which all in `left` come before all in `right`.
+// Joins two trees; all timers in `left` come before all in `right`.
 Link* join(Link* left, Link* right) {
   Link* all = &none;
   Link** place = &all;
@@ -61,7 +61,7 @@ Link* join(Link* left, Link* right) {
   return all;
 }
 
-// Hangs the timers of a tree that come before a time at `before`, the others at `after`.
+// Splits a tree: timers before a time go to `before`, the others to `after`.
 void split(Link* tree, int64_t time, Link** before, Link** after) {
   while (tree != &none) {
     if (time_of(tree) < time) {
@@ -92,7 +92,7 @@ TimerNode* take_first_at(Link** place) {
 
 }  // namespace
 
-// Where the timers of this time hang, or would.
+// Where the timers of this time hang, or would hang.
 Link** TimerOrder::place_of(int64_t time) {
   Link** place = &root_;
   while (*place != &none) {

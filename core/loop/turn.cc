@@ -18,7 +18,7 @@ struct TurnTable {
   };
 
   Slot& of(pthread_t thread) {
-    // Threads' numbers are addresses of their stacks: pages apart, and mostly much further.
+    // Threads' numbers are addresses of their stacks: pages apart, and mostly much farther.
     const auto page = static_cast<uint64_t>(thread) >> 12;
     return slots[(page * 0x9E3779B97F4A7C15) >> (64 - kBits)];
   }
@@ -88,7 +88,7 @@ void Turn::withdraw(Callback* callback) {
   TurnTable::Slot& slot = table.of(callback->owner);
   Guard guard(slot.lock);
   if (!callback->linked()) return;
-  // It is linked, so its turn is not over.
+  // It is linked, so its turn goes on.
   TurnTable::find(slot, callback->owner)->callbacks_.remove(callback);
 }
 
@@ -115,7 +115,7 @@ void Turn::run(Callback* callback, Backlog* later) {
 }
 
 void finish(Callback* callback, Backlog* later) {
-  // In a child that fn forked, and returned in, it is its parent's.
+  // In a child that fn forked, and returned in, the callback is the parent's.
   if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
   if (callback->drop != nullptr) callback->drop(callback->arg);
   Context* const context = callback->context;
@@ -129,7 +129,7 @@ void finish(Callback* callback, Backlog* later) {
     return;
   }
   if (later == nullptr) release(context);
-  release(callback);  // what being armed held
+  release(callback);  // the reference of an armed callback to itself
 }
 
 void forget_turns() { ::new (&table) TurnTable; }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 // A turn: the time in which a thread runs users' callbacks, from the first to the last.
 //
-// A callback may cancel, and what that sets off may cancel again. If each ran inside the one before, a
-// long chain would overflow the stack. So a cancel inside a callback marks and wakes, and leaves its
-// callbacks to the turn, which runs them when the callback that canceled has returned.
+// A callback may cancel, and the callbacks that this sets off may cancel again. If each ran inside the one before,
+// a long chain would overflow the stack. So a cancel inside a callback marks and wakes, and leaves its callbacks to
+// the turn, which runs them when the callback that canceled has returned.
 //
-// A thread's turn is found by the thread's number, in a table of lists: thread-local storage would be
-// made on first use, which may need memory, and a cancel must not.
+// A thread finds its turn by its number, in a table of lists. Thread-local storage would be made on first use, which
+// may need memory, and a cancel must not need any.
 //
 // Invariants
-//  1. A thread has at most one turn that is listed. It lies on that thread's stack, and is listed, in the
-//     thread's slot, from its construction to its destruction.
-//  2. The list of a turn is guarded by the lock of its slot. Only its own thread adds to it and runs from
-//     it; other threads take out what they stop.
+//  1. A thread has at most one listed turn. It lies on that thread's stack, and is listed in the thread's slot from
+//     its construction to its destruction.
+//  2. The lock of its slot guards the list of a turn. Only its own thread adds to it and runs from it; other threads
+//     take out callbacks that they stop.
 //  3. When a turn ends, nothing is left in it.
-//  4. The thread cannot be canceled by pthread_cancel while it has a turn: nobody would go on with it.
+//  4. pthread_cancel cannot end a thread while it has a turn: nobody would go on with that.
 //
 // Lock order: a slot's lock is a leaf; taken with the lock of a node's observers held.
 #ifndef CTX_CORE_LOOP_TURN_H
@@ -39,8 +39,8 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // Runs a claimed callback, and then, unless another turn of this thread is under way, what it left to
-  // the turn. With `later` the last reference to its context is left to that backlog.
+  // Runs a claimed callback, and then the callbacks that it left to the turn, unless another turn of this thread is
+  // under way. With `later` the last reference to its context is left to that backlog.
   void run(Callback* callback, Backlog* later = nullptr);
 
   // False in a child that a callback has forked, and returned in: the rest is the parent's.
@@ -48,7 +48,7 @@ class Turn {
 
   static bool under_way();  // on this thread
 
-  // Queues an armed callback, unless a stop has claimed it, with the turn of this thread.
+  // Queues an armed callback with the turn of this thread, unless a stop has claimed it.
   static void push(Callback* callback);
 
   // For a stop that claimed a callback while it was queued with a turn.
@@ -59,7 +59,7 @@ class Turn {
 
   const uint32_t stamp_;  // a forked child does not know the turns of its parent
   bool outermost_ = false;
-  bool pushed_ = false;  // its own thread's alone
+  bool pushed_ = false;  // only for its own thread
   int cancel_state_ = 0;
   Turn* next_ = nullptr;
   const pthread_t thread_ = pthread_self();
@@ -68,8 +68,8 @@ class Turn {
   friend struct TurnTable;
 };
 
-// The end of a claimed callback, whether fn ran or was prevented: runs drop, wakes who waits for the end
-// and gives the references back; the last one to the context to `later`, if there is one.
+// Finishes a claimed callback, whether fn ran or was prevented: runs drop, wakes a thread that waits for the end,
+// and gives the references back. The last one to the context goes to `later`, if given.
 void finish(Callback* callback, Backlog* later = nullptr);
 
 inline void set_runner(Callback* callback) {

@@ -10,13 +10,13 @@
 
 namespace ctxcore {
 
-// The one that the time lies in.
+// The tick that the time lies in.
 uint64_t Wheel::tick_of(int64_t time) const {
   CTX_ASSERT(time >= 0);
   return tick_ == Tick::coarse ? static_cast<uint64_t>(time) >> 14 : 0;
 }
 
-// To a ring, of which the head is a part.
+// Adds to a ring, of which the head is a part.
 void Wheel::append(Link& head, Link* link) {
   if (!head.linked()) head.next = head.prev = &head;
   link->next = &head;
@@ -54,7 +54,7 @@ void Wheel::take_out(TimerNode* node) {
   after->prev = link->prev;
   link->prev->next = after;
   link->next = link->prev = nullptr;
-  if (after->next == after && after != &moving_) {  // a slot's head alone is left
+  if (after->next == after && after != &moving_) {  // only a slot's head is left
     const auto index = static_cast<unsigned>(after - &slots_[0][0]);
     occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
   }
@@ -62,9 +62,9 @@ void Wheel::take_out(TimerNode* node) {
 
 int64_t Wheel::insert(TimerNode* node, int64_t now) {
   Guard guard(lock_);
-  // The walk that ended it has been here, or will find it unlinked.
+  // The walk that ended it was here already, or will find it unlinked.
   if (error_of(node) != 0) return kForever;
-  // An idle wheel stands still: bring it up to date, or what follows would be put too high.
+  // An idle wheel stands still: bring it up to date, else new timers would be put too high.
   if (lowest_level() == kLevels) elapsed_ = std::max(elapsed_, tick_of(now));
   place(node);
   return time_of(node);
@@ -90,8 +90,8 @@ uint64_t Wheel::next_tick() const {
   return elapsed_ >> above << above | slot << (level * kDigit);
 }
 
-// Goes on to the first slot that begins by `until`, and moves some of its timers to where they belong
-// then; false if there is none.
+// Goes on to the first slot that begins by `until`, and moves some of its timers to where they belong then; false
+// if there is none.
 bool Wheel::move_some(uint64_t until) {
   if (!moving()) {
     const uint64_t tick = next_tick();

@@ -2,10 +2,10 @@
 // Timers that have not fired. Those of a later tick are in a hierarchical timing wheel: insert and remove
 // are O(1), and a timer moves at most once a level before its tick comes. (Varghese and Lauck, "Hashed and
 // Hierarchical Timing Wheels", 1987.) Those of a tick that has come are in their order (timer_order.h), by
-// the nanosecond: none fires early, and who looks at its deadline finds it due.
+// the nanosecond: none fires early, and a thread that looks at its deadline finds it due.
 //
-// A tick is 2^14 nanoseconds. Where time is told (loop.h) there is one tick, without an end: all timers are
-// in order, so that the next one is known however far it is.
+// A tick is 2^14 nanoseconds. On a virtual loop there is one tick, without an end: all timers are in order, so that
+// the next one is known however far it is.
 //
 // Invariants (all under lock)
 //  1. The timers of ticks up to `elapsed_` are in `soon_`, those of later ticks in the slots, and some of
@@ -14,12 +14,12 @@
 //     at that level its digit, which is the slot's number, is greater. So the first timers to come
 //     are in the first occupied slot of the lowest occupied level.
 //  3. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
-//  4. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at
-//     a time. Nothing fires, and nobody is told what is next, until that is empty.
-//  5. `elapsed_` may be ahead of the clock, by what next() looks ahead.
+//  4. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at a time.
+//     Until that is empty, nothing fires and nobody learns what is next.
+//  5. `elapsed_` may be ahead of the clock, by as much as next() looks ahead.
 //  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under
 //     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
-//  7. A node that was ended leaves the wheel before the call that ended it returns.
+//  7. An ended node leaves the wheel before the call that ended it returns.
 //
 // Lock order: a leaf; taken with tree locks held (node.h).
 #ifndef CTX_CORE_LOOP_WHEEL_H
@@ -55,8 +55,8 @@ class Wheel {
   // that order. False: nothing that is due is left.
   bool expire(int64_t now, Ring<TimerNode>& due, size_t most);
 
-  // When the next timer is due; kForever if there is none. One that is due later than kLookahead after `now`
-  // may be told earlier than it is, never later: who then asks again comes nearer, at each time by a level.
+  // When the next timer is due; kForever if there is none. For one due more than kLookahead after `now` it may return
+  // an earlier time, never a later one: each further call then comes a level nearer.
   int64_t next(int64_t now);
 
  private:
@@ -77,7 +77,7 @@ class Wheel {
   const Tick tick_ = Tick::coarse;
   Lock lock_;
   uint64_t elapsed_ CTX_GUARDED_BY(lock_) = 0;
-  uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};   // a bit a slot
+  uint64_t occupied_[kLevels] CTX_GUARDED_BY(lock_) = {};   // a bit for each slot
   Link slots_[kLevels][kSlots] CTX_GUARDED_BY(lock_) = {};  // heads of rings
   Link moving_ CTX_GUARDED_BY(lock_);                       // head of one more
   TimerOrder soon_ CTX_GUARDED_BY(lock_);
