@@ -6,6 +6,8 @@
 
 #include <array>
 #include <functional>
+#include <future>
+#include <thread>
 #include <utility>
 
 // clang-format off: Boost 1.74 needs <utility> before it as C++20.
@@ -114,6 +116,91 @@ TEST(Asio, AQueueServesManyContexts) {
   io.run();
   EXPECT_FALSE(watchdog.barked);
   EXPECT_EQ(drained, 1000u);
+}
+
+#if defined(CTX_HAS_COROUTINES)
+// A coroutine that begins at once, and frees itself.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() { throw; }
+  };
+};
+
+template <class Executor>
+Detached AwaitOn(ctx::context ctx, Executor executor, std::thread::id* thread, std::error_code* why,
+                 std::function<void()> then) {
+  *why = co_await ctx.done(executor);
+  *thread = std::this_thread::get_id();
+  then();
+}
+
+// A deadline ends the context, and somebody else's callback blocks until the coroutine has gone on.
+template <class Executor>
+void ExpectResumedOn(asio::io_context& io, Executor executor) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  Watchdog watchdog(io);
+  std::promise<void> resumed;
+  ctx::watch_guard blocked(
+      ctx::after_func(ctx, [over = resumed.get_future().share()] { over.wait_for(kWatchdog); }));
+  std::thread::id thread;
+  std::error_code why;
+  AwaitOn(ctx, executor, &thread, &why, [&] {
+    resumed.set_value();
+    watchdog.Stop();
+  });
+  io.run();
+  EXPECT_FALSE(watchdog.barked);
+  EXPECT_EQ(thread, std::this_thread::get_id());
+  EXPECT_EQ(why, std::errc::timed_out);
+}
+
+TEST(Asio, ACoroutineGoesOnOnAnExecutor) {
+  asio::io_context io;
+  ExpectResumedOn(io, io.get_executor());
+}
+
+TEST(Asio, ACoroutineGoesOnOnAStrandOrAnAnyIoExecutor) {
+  asio::io_context io;
+  ExpectResumedOn(io, asio::make_strand(io));
+  io.restart();
+  ExpectResumedOn(io, asio::any_io_executor(io.get_executor()));
+}
+
+TEST(Asio, AnIoContextThatIsDestroyedLeavesTheCoroutineWaiting) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  std::thread::id thread;
+  std::error_code why;
+  {
+    asio::io_context io;
+    AwaitOn(ctx, io.get_executor(), &thread, &why, [] {});
+    cancel();
+  }
+  EXPECT_FALSE(why);
+}
+#endif
+
+// A pool of Asio's runs the callbacks of a loop: one that blocks does not keep another from running.
+TEST(Asio, AThreadPoolIsTheExecutorOfALoop) {
+  asio::thread_pool pool(2);
+  auto executor = pool.get_executor();
+  {
+    const ctx::thread_loop loop;
+    loop.set_executor(executor);
+    const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
+    std::promise<void> first, second;
+    const auto meet = [](std::promise<void>& own, std::promise<void>& other) {
+      own.set_value();
+      EXPECT_EQ(other.get_future().wait_for(kWatchdog), std::future_status::ready);
+    };
+    const ctx::watch_guard one(ctx::after_func(ctx, [&] { meet(first, second); }));
+    const ctx::watch_guard two(ctx::after_func(ctx, [&] { meet(second, first); }));
+    ASSERT_TRUE(ctx.wait_for(kWatchdog));
+    pool.join();
+  }
 }
 
 // A manual loop inside an io_context: no thread of the library's.

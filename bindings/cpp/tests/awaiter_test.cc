@@ -8,7 +8,9 @@
 #endif
 
 #include <coroutine>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -43,8 +45,8 @@ class Task {
       Counter* over;
     };
     promise_type() = default;
-    template <class First>
-    promise_type(First&, Result* result) : over(&result->over) {}
+    template <class First, class... Rest>
+    promise_type(First&, Result* result, Rest&...) : over(&result->over) {}
     Task get_return_object() {
       return Task(std::coroutine_handle<promise_type>::from_promise(*this));
     }
@@ -90,6 +92,7 @@ TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
   const Task other = AwaitKept(ctx.done(ctx::deferred), &deferred);
   EXPECT_FALSE(task.done());
   cancel();
+  ASSERT_TRUE(result.over.WaitFor(1));
   EXPECT_TRUE(task.done());
   EXPECT_EQ(result.why, std::errc::operation_canceled);
   ASSERT_TRUE(deferred.over.WaitFor(1));
@@ -102,9 +105,215 @@ TEST(Awaiter, ResumesWhenTheContextIsCanceled) {
   const Task task = Await(ctx, &result);
   EXPECT_EQ(result.resumed.Get(), 0);
   cancel();
+  ASSERT_TRUE(result.over.WaitFor(1));
   EXPECT_EQ(result.resumed.Get(), 1);
   EXPECT_EQ(result.why, std::errc::operation_canceled);
+  EXPECT_EQ(result.thread, "ctx-lane");
   EXPECT_TRUE(task.done());
+}
+
+// A deadline ends both; the callback, which comes first, blocks until the coroutine has gone on.
+TEST(Awaiter, IsNotBehindACallbackOfSomebodyElses) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  Result result;
+  Counter unblocked;
+  ctx::after_func(ctx, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
+  const Task task = Await(ctx::with_cancel(ctx).first, &result);
+  ASSERT_TRUE(unblocked.WaitFor(1));
+  EXPECT_EQ(unblocked.Get(), 1);
+  ASSERT_TRUE(result.over.WaitFor(1));
+}
+
+TEST(Awaiter, IsNotBehindACallbackOfTheSameCancel) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  Result result;
+  bool unblocked = false;
+  ctx::after_func(ctx, [&] { unblocked = result.resumed.WaitFor(1); });
+  const Task task = Await(ctx, &result);
+  cancel();
+  EXPECT_TRUE(unblocked);
+  ASSERT_TRUE(result.over.WaitFor(1));
+}
+
+Task AwaitAndMeet(ctx::context ctx, Result* own, const Result* other, Counter* met) {
+  (void)co_await ctx.done();
+  own->resumed.Add();
+  met->Add(other->resumed.WaitFor(1) ? 1 : 1000);
+}
+
+// And one that blocks delays no other.
+TEST(Awaiter, IsNotBehindAnotherCoroutine) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  Result first, second;
+  Counter met;
+  const Task one = AwaitAndMeet(ctx, &first, &second, &met);
+  const Task two = AwaitAndMeet(ctx, &second, &first, &met);
+  ASSERT_TRUE(met.WaitFor(2));
+  EXPECT_EQ(met.Get(), 2);
+  ASSERT_TRUE(first.over.WaitFor(1) && second.over.WaitFor(1));
+}
+
+TEST(Awaiter, OnAManualLoopResumesInADispatch) {
+  const ctx::manual_loop loop;
+  const auto [ctx, cancel] = ctx::with_cancel(loop.background());
+  Result result;
+  const Task task = Await(ctx, &result);
+  cancel();
+  EXPECT_FALSE(task.done());
+  loop.dispatch();
+  EXPECT_TRUE(task.done());
+}
+
+// An executor that is called with work, and whose work a test runs when it likes.
+class ByHand {
+ public:
+  using Work = std::function<void()>;
+  void operator()(Work work) const {
+    std::lock_guard<std::mutex> lock(queue_->mutex);
+    queue_->works.push_back(std::move(work));
+    queue_->posted.Add();
+  }
+  bool WaitForWork() const { return queue_->posted.WaitFor(1); }
+  std::vector<Work> Take() const {
+    std::lock_guard<std::mutex> lock(queue_->mutex);
+    return std::exchange(queue_->works, {});
+  }
+  int Run() const {
+    int ran = 0;
+    for (const Work& work : Take()) work(), ++ran;
+    return ran;
+  }
+
+ private:
+  struct Queue {
+    std::mutex mutex;
+    std::vector<Work> works;
+    Counter posted;
+  };
+  std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
+};
+
+Task AwaitOn(ctx::context ctx, ByHand executor, Result* result) {
+  result->why = co_await ctx.done(executor);
+  result->thread = CurrentThreadName();
+  result->resumed.Add();
+}
+
+TEST(AwaiterOnAnExecutor, ResumesThere) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  const ByHand executor;
+  Result result;
+  const Task task = AwaitOn(ctx, executor, &result);
+  EXPECT_EQ(executor.Run(), 0);
+  cancel();
+  EXPECT_EQ(result.resumed.Get(), 0);
+  EXPECT_EQ(executor.Run(), 1);
+  EXPECT_TRUE(task.done());
+  EXPECT_EQ(result.why, std::errc::operation_canceled);
+  EXPECT_EQ(result.thread, CurrentThreadName());
+}
+
+TEST(AwaiterOnAnExecutor, AlsoOnADoneContext) {
+  const ByHand executor;
+  Result result;
+  const Task task = AwaitOn(ctx::with_timeout(ctx::background(), 0s).first, executor, &result);
+  EXPECT_FALSE(task.done());
+  EXPECT_EQ(executor.Run(), 1);
+  EXPECT_TRUE(task.done());
+  EXPECT_EQ(result.why, std::errc::timed_out);
+}
+
+TEST(AwaiterOnAnExecutor, IsPostedBeforeAnyCallbackRuns) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  const ByHand executor;
+  Result result;
+  Counter unblocked;
+  ctx::after_func(ctx, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
+  const Task task = AwaitOn(ctx::with_cancel(ctx).first, executor, &result);
+  ASSERT_TRUE(executor.WaitForWork());
+  EXPECT_EQ(executor.Run(), 1);
+  ASSERT_TRUE(unblocked.WaitFor(1));
+  EXPECT_EQ(unblocked.Get(), 1);
+}
+
+TEST(AwaiterOnAnExecutor, MayBeDestroyedBeforeItIsResumed) {
+  static const ctx::key<Tracked> key("tracked");
+  Tracked::Log log;
+  const ByHand executor;
+  Result result;
+  auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), key, Tracked(&log)));
+  { const Task before_the_end = AwaitOn(ctx, executor, &result); }
+  {
+    const Task posted = AwaitOn(ctx, executor, &result);
+    cancel();
+  }
+  EXPECT_EQ(executor.Run(), 1);
+  EXPECT_EQ(result.resumed.Get(), 0);
+  ctx = {};
+  cancel = {};
+  EXPECT_EQ(log.live, 0) << "nothing is armed any more, which would hold it";
+  { const Task never = AwaitOn(ctx::background(), executor, &result); }
+}
+
+TEST(AwaiterOnAnExecutor, WorkThatIsDroppedLeavesTheCoroutineWaiting) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  const ByHand executor;
+  Result result;
+  const Task task = AwaitOn(ctx, executor, &result);
+  cancel();
+  EXPECT_EQ(executor.Take().size(), 1u);
+  EXPECT_FALSE(task.done());
+}
+
+TEST(AwaiterOnAnExecutor, LeavesNoMemoryBehind) {
+  const long before = LiveNews();
+  {
+    const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+    const ByHand executor;
+    Result result;
+    const Task resumed = AwaitOn(ctx, executor, &result);
+    const Task left = AwaitOn(ctx::with_cancel(ctx::background()).first, executor, &result);
+    const Task never = AwaitOn(ctx::background(), executor, &result);
+    cancel();
+    executor.Run();
+    EXPECT_EQ(result.resumed.Get(), 1);
+  }
+  EXPECT_EQ(LiveNews(), before);
+}
+
+// The executor is another thread, which may resume and end the coroutine while it is being suspended.
+TEST(AwaiterOnAnExecutor, MayGoOnWhileItIsSuspended) {
+  ctx::derived made;
+  const ByHand executor;
+  std::unique_ptr<Result> result;
+  std::vector<Task> task;
+  Race(
+      2000,
+      [&] {
+        task.clear();
+        made = ctx::with_cancel(ctx::background());
+        result = std::make_unique<Result>();
+      },
+      {[&] { task.push_back(AwaitOn(made.first, executor, result.get())); },
+       [&] {
+         made.second.cancel();
+         while (executor.Run() == 0) std::this_thread::yield();
+       }},
+      [&] { ASSERT_TRUE(task.front().done()); });
+}
+
+TEST(AwaiterOnAnExecutor, WhatCannotBeArmedThrowsInTheCoroutine) {
+  ctx::context empty;
+  (void)empty.release();
+  bool thrown = false;
+  [](ctx::context ctx, bool* seen) -> Task {
+    try {
+      (void)co_await ctx.done(ByHand());
+    } catch (const std::system_error& e) {
+      *seen = e.code() == std::errc::invalid_argument;
+    }
+  }(empty, &thrown);
+  EXPECT_TRUE(thrown);
 }
 
 TEST(Awaiter, GoesOnAtOnceOnADoneContext) {
@@ -138,6 +347,7 @@ TEST(Awaiter, AllocatesNothing) {
   {
     const Task task = Await(ctx, &result);
     cancel();
+    ASSERT_TRUE(result.over.WaitFor(1));
   }
   EXPECT_EQ(NewCalls() - before, 1);  // the frame of the coroutine
   EXPECT_EQ(result.resumed.Get(), 1);
@@ -173,6 +383,7 @@ TEST(Awaiter, MayLetGoOfTheLastContextWhenResumed) {
     return made.second;
   }();
   cancel();
+  ASSERT_TRUE(result.over.WaitFor(1));
   EXPECT_EQ(result.resumed.Get(), 1);
 }
 
@@ -190,7 +401,7 @@ TEST(Awaiter, NeverMissesAnEndThatComesMeanwhile) {
       },
       {[&] { task.push_back(Await(made.first, result.get())); }, [&] { made.second.cancel(); }},
       [&] {
-        ASSERT_EQ(result->resumed.Get(), 1);
+        ASSERT_TRUE(result->over.WaitFor(1));
         ASSERT_TRUE(task.front().done());
       });
 }
@@ -238,6 +449,7 @@ TEST(Awaiter, AThousandOnOneCancel) {
   std::vector<Task> tasks;
   for (int i = 0; i < 1000; ++i) tasks.push_back(Await(ctx::with_cancel(ctx).first, &result));
   cancel();
+  ASSERT_TRUE(result.over.WaitFor(1000));
   EXPECT_EQ(result.resumed.Get(), 1000);
 }
 
@@ -253,6 +465,7 @@ TEST(Awaiter, AnExceptionThatLeavesTheCoroutineEndsTheProcess) {
         const ctx::derived made = ctx::with_cancel(ctx::background());
         const Task task = Throws(made.first);
         made.second.cancel();
+        std::this_thread::sleep_for(kWatchdog);
       },
       "^libctx: an exception left a coroutine that co_await ctx.done\\(\\) resumed: nobody "
       "catches\n");

@@ -76,6 +76,29 @@ TEST(Callbacks, OfADeadlineRunOnTheLibrarysThread) {
   EXPECT_TRUE(name == "ctx-calls" || CurrentThreadName() == name) << name;
 }
 
+TEST(Callbacks, ThatBlockDelayNoOtherOne) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  Counter other, over;
+  std::string thread;
+  ctx::after_func(ctx, ctx::blocking, [&] {
+    thread = CurrentThreadName();
+    over.Add(other.WaitFor(1) ? 1 : 1000);
+  });
+  ctx::after_func(ctx, [&] { other.Add(); });
+  ASSERT_TRUE(over.WaitFor(1));
+  EXPECT_EQ(over.Get(), 1);
+  EXPECT_EQ(thread, "ctx-lane");
+}
+
+TEST(Callbacks, ThatWakeComeBeforeAllOthers) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  std::string order;
+  ctx::after_func(ctx, [&] { order += "first,"; });
+  ctx::after_func(ctx::with_cancel(ctx).first, ctx::waker, [&] { order += "waker,"; });
+  cancel();
+  EXPECT_EQ(order, "waker,first,");
+}
+
 TEST(Callbacks, AreStoppedOnce) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   int runs = 0;

@@ -3,12 +3,19 @@
 // Loops: a type for each kind, with what that kind can do and no more.
 #include <poll.h>
 
+#include <atomic>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "cases.h"
 #include "support/descriptor.h"
 #include "support/process.h"
+#include "support/sync.h"
 #include "support/time.h"
 
 namespace ctxtest {
@@ -60,6 +67,68 @@ TEST(Loops, OneWithThreadsRunsByItself) {
   const ctx::context other = ctx::with_cancel(ctx::background()).first;
   ExpectThrows(std::errc::cross_device_link, [&, c = ctx] { (void)ctx::merge({c, other}); });
 }
+
+TEST(Loops, AnExecutorRunsTheCallbacks) {
+  Counter posted, ran;
+  std::atomic<bool> refuses{false};
+  auto executor = [&](std::function<void()> work) {
+    posted.Add();
+    if (refuses) throw std::runtime_error("no room");
+    std::thread(std::move(work)).detach();
+  };
+  {
+    const ctx::thread_loop loop;
+    loop.set_executor(executor);
+    const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
+    std::thread::id first;
+    ctx::after_func(ctx, [&] {
+      first = std::this_thread::get_id();
+      ran.Add();
+    });
+    ASSERT_TRUE(ran.WaitFor(1));
+    EXPECT_EQ(posted.Get(), 1);
+    EXPECT_NE(first, std::this_thread::get_id());
+    ExpectThrows(std::errc::device_or_resource_busy, [&] { loop.set_executor(executor); });
+
+    refuses = true;
+    std::string thread;
+    ctx::after_func(ctx, ctx::deferred, [&] {
+      thread = CurrentThreadName();
+      ran.Add();
+    });
+    ASSERT_TRUE(ran.WaitFor(2));
+    EXPECT_EQ(posted.Get(), 2);
+    EXPECT_EQ(thread, "ctx-calls") << "what the executor did not take the loop runs";
+  }
+  ExpectThrows(std::errc::invalid_argument, [&] {
+    ctx::thread_loop moved;
+    const ctx::thread_loop taken = std::move(moved);
+    moved.set_executor(executor);
+  });
+}
+
+void EndTheDefaultLoop() {
+  const std::size_t before = ThreadCount();
+  Gate blocks;
+  Gate goes_on;
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1h);
+  ctx::after_func(ctx, ctx::blocking, [&] {
+    blocks.Open();
+    EXPECT_TRUE(goes_on.Wait());
+    ExpectThrows(std::errc::resource_deadlock_would_occur, [] { ctx::shutdown(1h); });
+  });
+  cancel();
+  EXPECT_TRUE(blocks.Wait());
+  EXPECT_FALSE(ctx::shutdown(1ms));
+  EXPECT_FALSE(ctx::shutdown(-1ms));
+  goes_on.Open();
+  EXPECT_TRUE(ctx::shutdown(std::chrono::nanoseconds::max()));
+  EXPECT_EQ(ThreadCount(), before);
+  const ctx::context late = ctx::with_timeout(ctx::background(), 1h).first;
+  EXPECT_EQ(late.err(), std::errc::operation_canceled);
+  EXPECT_EQ(late.cause().message(), "loop closed");
+}
+TEST(Loops, AShutdownEndsTheDefaultOne) { CTX_IN_NEW_PROCESS(EndTheDefaultLoop()); }
 
 TEST(Loops, ClosingEndsAllOnIt) {
   const ctx::virtual_loop loop;

@@ -53,6 +53,16 @@ TEST(AsStopToken, EndsAWaitOfTheStandardLibrary) {
   EXPECT_EQ(ctx.err(), std::errc::timed_out);
 }
 
+TEST(AsStopToken, IsNotBehindACallbackOfSomebodyElses) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  Counter stopped, unblocked;
+  ctx::after_func(ctx, [&] { unblocked.Add(stopped.WaitFor(1) ? 1 : 1000); });
+  const ctx::stop_source source(ctx);
+  const std::stop_callback callback(source.get_token(), [&] { stopped.Add(); });
+  ASSERT_TRUE(unblocked.WaitFor(1));
+  EXPECT_EQ(unblocked.Get(), 1);
+}
+
 TEST(AsStopToken, DisarmsWithTheSource) {
   static const ctx::key<Tracked> key("tracked");
   Tracked::Log log;

@@ -2,10 +2,13 @@
 //
 // ctx/awaiter.hpp - C++20: `co_await ctx.done()`.
 //
-// The callback that the context's end sets off resumes the coroutine. It may run while await_suspend() is
-// still arming it, on this thread or another. Whichever comes second acts: the callback resumes only a
-// coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the awaiter
-// itself, in the coroutine's frame, is the callback's argument.
+// A coroutine is somebody's code, and may block. So a callback that may block, and has a thread to itself,
+// resumes it. It may run while await_suspend() is still arming it. Whichever comes second acts: the callback
+// resumes only a coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the
+// awaiter itself, in the coroutine's frame, is the callback's argument.
+//
+// With an executor, a waker posts the work that resumes the coroutine. The executor may still have that work
+// when the coroutine is destroyed, so both share a state, which is allocated.
 #ifndef CTX_AWAITER_HPP
 #define CTX_AWAITER_HPP
 
@@ -15,6 +18,7 @@
 #if defined(CTX_HAS_COROUTINES)
 #include <atomic>
 #include <coroutine>
+#include <memory>
 
 namespace ctx {
 
@@ -35,8 +39,8 @@ class [[nodiscard]] done_awaiter {
     ctx_watch_unref(raw_);
   }
 
-  /// Whether there is nothing to wait for; never if it is deferred.
-  bool await_ready() const noexcept { return flags_ == 0 && ctx_.is_done(); }
+  /// Whether there is nothing to wait for; never if it is to resume on `ctx-calls`.
+  bool await_ready() const noexcept { return flags_ != CTX_DEFER && ctx_.is_done(); }
   /// Arms the callback; false if it ran meanwhile: then the coroutine goes on at once.
   bool await_suspend(std::coroutine_handle<> coroutine) {
     coroutine_ = coroutine;
@@ -67,8 +71,80 @@ class [[nodiscard]] done_awaiter {
   std::atomic<state> state_{state::armed};
 };
 
-inline done_awaiter context::done() const { return done_awaiter(*this, 0); }
+/// What context::done(executor) returns, to be awaited once; until then it can be moved. A coroutine that
+/// waits in it may be destroyed, on any thread, before the executor resumes it. The executor may drop the
+/// work: then the coroutine waits until it is destroyed.
+template <class Executor>
+class [[nodiscard]] posted_awaiter {
+ public:
+  /// What context::done(executor) calls.
+  posted_awaiter(context ctx, Executor executor)
+      : ctx_(std::move(ctx)), shared_(std::make_shared<shared>(std::move(executor))) {}
+  /// For what takes an awaitable and keeps it until it awaits it.
+  posted_awaiter(posted_awaiter&&) noexcept = default;
+  posted_awaiter& operator=(posted_awaiter&&) = delete;
+  ~posted_awaiter() {
+    // Suspended still: the coroutine is being destroyed. From here on the work leaves it alone.
+    if (shared_ && shared_->take()) ctx_watch_stop(shared_->watch);
+  }
+
+  /// False: it always goes on on the executor.
+  bool await_ready() const noexcept { return false; }
+  /// Arms the waker. The coroutine may go on, and its frame be gone, before this returns.
+  void await_suspend(std::coroutine_handle<> coroutine) {
+    const context ctx = ctx_;
+    const std::shared_ptr<shared> state = shared_;
+    state->coroutine = coroutine;
+    state->suspended.store(true, std::memory_order_relaxed);
+    state->armed = state;
+    const int result = ctx_after_func(ctx.get(), wake, state.get(), drop, CTX_WAKER, &state->watch);
+    if (result >= 0) return;
+    state->suspended.store(false, std::memory_order_relaxed);
+    state->armed = nullptr;
+    detail::fail(result, "co_await done()");
+  }
+  /// Why the context is done.
+  std::error_code await_resume() const noexcept { return ctx_.err(); }
+
+ private:
+  struct shared {
+    explicit shared(Executor with) : executor(std::move(with)) {}
+    shared(const shared&) = delete;
+    ~shared() { ctx_watch_unref(watch); }
+
+    // True to the first who asks: who resumes the coroutine, or destroys it. acq_rel: what either does comes
+    // after all that was done to suspend it.
+    bool take() noexcept { return suspended.exchange(false, std::memory_order_acq_rel); }
+
+    Executor executor;
+    std::coroutine_handle<> coroutine;
+    std::atomic<bool> suspended{false};
+    ctx_watch_t* watch = nullptr;
+    std::shared_ptr<shared> armed;  // this, until the waker is dropped
+  };
+
+  static void wake(ctx_t*, void* arg) noexcept {
+    detail::guarded("the executor of co_await ctx.done(executor)", [&] {
+      auto* const self = static_cast<shared*>(arg);
+      detail::post_to(self->executor, [state = self->armed] {
+        if (state->take()) state->coroutine.resume();
+      });
+    });
+  }
+  static void drop(void* arg) noexcept {
+    const std::shared_ptr<shared> last = std::move(static_cast<shared*>(arg)->armed);
+  }
+
+  context ctx_;
+  std::shared_ptr<shared> shared_;
+};
+
+inline done_awaiter context::done() const { return done_awaiter(*this, CTX_DEFER | CTX_BLOCKING); }
 inline done_awaiter context::done(deferred_t) const { return done_awaiter(*this, CTX_DEFER); }
+template <class Executor>
+posted_awaiter<Executor> context::done(Executor executor) const {
+  return posted_awaiter<Executor>(*this, std::move(executor));
+}
 
 }  // namespace ctx
 

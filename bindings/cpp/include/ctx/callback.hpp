@@ -107,6 +107,28 @@ struct callable {
   }
 };
 
+// Found are only the functions of an executor's own namespace, such as boost::asio::post().
+namespace posting {
+void post() = delete;
+
+template <class Executor, class Work>
+auto hand(Executor& executor, Work&& work)
+    -> decltype(post(executor, std::forward<Work>(work)), void()) {
+  post(executor, std::forward<Work>(work));
+}
+}  // namespace posting
+
+// Has an executor run work(), a callable that can be copied: the executor is called with it, or is one that
+// post(executor, work) takes.
+template <class Executor, class Work>
+void post_to(Executor& executor, Work&& work) {
+  if constexpr (std::is_invocable_v<Executor&, Work>) {
+    static_cast<void>(std::invoke(executor, std::forward<Work>(work)));
+  } else {
+    posting::hand(executor, std::forward<Work>(work));
+  }
+}
+
 template <class F>
 watch arm(const context& ctx, std::uint32_t flags, F&& f) {
   using Fn = std::decay_t<F>;
@@ -139,6 +161,16 @@ watch after_func(const context& ctx, F&& f) {
 template <class F>
 watch after_func(const context& ctx, deferred_t, F&& f) {
   return detail::arm(ctx, CTX_DEFER, std::forward<F>(f));
+}
+/// The same for an f that may block: on a thread that it has to itself, or in a dispatch.
+template <class F>
+watch after_func(const context& ctx, blocking_t, F&& f) {
+  return detail::arm(ctx, CTX_DEFER | CTX_BLOCKING, std::forward<F>(f));
+}
+/// The same for an f that only wakes somebody: before all other callbacks.
+template <class F>
+watch after_func(const context& ctx, waker_t, F&& f) {
+  return detail::arm(ctx, CTX_WAKER, std::forward<F>(f));
 }
 
 }  // namespace ctx

@@ -39,7 +39,25 @@ struct deferred_t {
 /// Its value, to pass.
 inline constexpr deferred_t deferred{};
 
+/// Says that a callback may block. It never runs inside somebody else's call and delays no other callback: it
+/// has a thread of the library's to itself, named `ctx-lane`. On a loop without threads it runs in a dispatch.
+struct blocking_t {
+  explicit blocking_t() = default;
+};
+/// Its value, to pass.
+inline constexpr blocking_t blocking{};
+
+/// Says that a callback only wakes somebody. It runs before all other callbacks, on whatever thread ends the
+/// context, that of the clock included; so it must be short, must not block, and should not cancel.
+struct waker_t {
+  explicit waker_t() = default;
+};
+/// Its value, to pass.
+inline constexpr waker_t waker{};
+
 class done_awaiter;
+template <class Executor>
+class posted_awaiter;
 
 /// A cancel signal, a deadline and values, handed from a caller to everything it calls. This object does
 /// not give the right to cancel it.
@@ -125,11 +143,16 @@ class context {
     return unique_fd(detail::check(ctx_done_fd_dup(get()), "ctx_done_fd_dup"));
   }
 #if defined(CTX_HAS_COROUTINES)
-  /// `std::error_code why = co_await ctx.done();` resumes on the thread that ends the context, inside the
-  /// call that ends it. See ctx/awaiter.hpp.
+  /// `std::error_code why = co_await ctx.done();` goes on at once if the context is done. Otherwise it
+  /// resumes on a thread of the library's that it has to itself, or in a dispatch: never behind somebody
+  /// else's callback, and never inside a cancel. See ctx/awaiter.hpp.
   done_awaiter done() const;
-  /// The same, on the thread `ctx-calls` or in a dispatch.
+  /// The same, always on the thread `ctx-calls` or in a dispatch: in turn with the callbacks there.
   done_awaiter done(deferred_t) const;
+  /// The same, always on an executor: one of Boost.Asio's, or a callable that takes work. The work is a
+  /// callable without arguments; the executor calls it once, soon, on any thread.
+  template <class Executor>
+  posted_awaiter<Executor> done(Executor executor) const;
 #endif
 
   /// The nearest value of a key; the context owns it.

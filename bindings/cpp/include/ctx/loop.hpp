@@ -6,7 +6,10 @@
 
 #include <ctx/loop.h>
 
+#include <chrono>
+#include <ctx/callback.hpp>
 #include <ctx/derive.hpp>
+#include <memory>
 #include <optional>
 
 namespace ctx {
@@ -56,6 +59,30 @@ class thread_loop : public loop {
  public:
   /// Throws if the system refuses memory. Threads start when they are first needed.
   thread_loop() : loop(CTX_LOOP_THREAD) {}
+  /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
+  /// not wait for those of another. It is one of Boost.Asio's, or a callable that is called with work, which
+  /// it has called without arguments, once, on any thread; if it throws, the loop runs the work itself.
+  /// It must live until the loop's last context is freed. Before the loop has threads, else this throws
+  /// std::errc::device_or_resource_busy.
+  template <class Executor>
+  void set_executor(Executor& executor) const {
+    const auto post = [](void* to, void (*run)(void*), void* work) noexcept -> int {
+#if defined(__cpp_exceptions)
+      try {
+        detail::post_to(*static_cast<Executor*>(to), [run, work] { run(work); });
+      } catch (...) {
+        return -EAGAIN;
+      }
+#else
+      detail::post_to(*static_cast<Executor*>(to), [run, work] { run(work); });
+#endif
+      return 0;
+    };
+    detail::check(ctx_loop_set_executor(get(), post, std::addressof(executor)),
+                  "ctx_loop_set_executor");
+  }
+  template <class Executor>
+  void set_executor(const Executor&&) const = delete;  // it would be gone before the loop
 };
 
 /// A loop without a thread: add its descriptor to the host's event loop.
@@ -86,6 +113,18 @@ class virtual_loop : public loop {
   /// The next deadline.
   std::optional<time_point> next() const { return next_work(); }
 };
+
+/// An orderly end of the default loop, to be called before globals are destroyed, such as at the end of main():
+/// ends all contexts there, has what waits run, and joins the library's threads. From then on contexts of
+/// the default loop are born done. False if callbacks still run after so long: call it again. Throws
+/// std::errc::resource_deadlock_would_occur inside a callback.
+template <class Rep, class Period>
+bool shutdown(std::chrono::duration<Rep, Period> limit) {
+  const int result = ctx_shutdown(detail::not_negative(detail::to_ns(limit)));
+  if (result == -ETIMEDOUT) return false;
+  detail::check(result, "ctx_shutdown");
+  return true;
+}
 
 }  // namespace ctx
 

@@ -25,7 +25,8 @@ class [[nodiscard]] stop_source {
  public:
   /// For a context that is done already: a source that has stopped.
   explicit stop_source(const context& ctx)
-      : watch_(after_func(ctx, [source = source_]() mutable { source.request_stop(); })) {}
+      : watch_(detail::arm(ctx, CTX_BLOCKING,  // stop callbacks are somebody's code
+                           [source = source_]() mutable { source.request_stop(); })) {}
   /// Moves the tie to the context; the other must not be used any more.
   stop_source(stop_source&&) noexcept = default;
   stop_source& operator=(stop_source&&) = delete;
