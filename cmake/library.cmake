@@ -26,7 +26,7 @@ function(ctx_add_library name backend)
     -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
     $<$<CONFIG:Release>:-O2>)
 
-  # Across the files of the library, where it is optimised for users: a fifth of the time of a derivation.
+  # Across the files of the library, where it is optimized for users: a fifth of the time of a derivation.
   if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set_target_properties(${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE ON)
   endif()

@@ -154,14 +154,15 @@ static PyType_Slot canceler_slots[] = {
     {Py_tp_methods, canceler_methods},
     {Py_tp_getset, canceler_properties},
     {Py_tp_doc,
-     "The right to cancel one context: call it. Not given to callees.\n\n"
-     "cancel(cause=None, *, deadline_exceeded=False) ends the context and all that is derived from "
+     "The right to cancel one context: call it. Do not pass it to callees.\n\n"
+     "cancel(cause=None, *, deadline_exceeded=False) ends the context and everything derived from "
      "it.\n"
-     "The cause is an exception or a text, the error Canceled, or the other one if so asked for by "
-     "a bridge\n"
-     "that learned of a deadline elsewhere. True: this call ended it; False: it was done already.\n"
-     "KeyboardInterrupt and SystemExit that a callback raises leave it, after all have run.\n"
-     "As a context manager it cancels on exit. To forget it cancels nothing, and leaks nothing."},
+     "The cause is an exception or a text. The error is Canceled; with deadline_exceeded, for a "
+     "bridge that\n"
+     "learned of a deadline elsewhere, DeadlineExceeded. True: this call ended it; False: it was "
+     "done already.\n"
+     "If a callback raises KeyboardInterrupt or SystemExit, the call raises it once all have run.\n"
+     "As a context manager it cancels on exit. Dropping it cancels nothing, and leaks nothing."},
     {0, NULL}};
 
 PyType_Spec canceler_spec = {

@@ -175,39 +175,39 @@ static PyMethodDef methods[] = {
      "err($self, /)\n--\n\n"
      "None while live; once done the error, Canceled or DeadlineExceeded, with the cause as its "
      "__cause__.\n"
-     "A new exception at each call, to be raised or looked at."},
+     "Each call makes a new exception, to raise or to look at."},
     {"check", context_check, METH_NOARGS,
      "check($self, /)\n--\n\nRaises err() if the context is done."},
     {"cause", context_cause, METH_NOARGS,
      "cause($self, /)\n--\n\n"
-     "Why the context is done, as an exception; None while live. A copy of the one that was given "
+     "Why the context is done, as an exception; None while live. It is a copy of the exception "
+     "given "
      "to the\n"
-     "canceler, a Cause if the reason came from another language or was a text, and without a "
-     "reason err().\n"
+     "canceler, a Cause if the reason was a text or came from another language, or err() if nobody "
+     "gave one.\n"
      "Bytes that are not UTF-8 in the text of a Cause are replaced."},
     {"deadline", context_deadline, METH_NOARGS,
      "deadline($self, /)\n--\n\n"
-     "When it ends at the latest, on the clock of time.monotonic() and loop.time(); None for "
+     "The effective deadline, on the clock of time.monotonic() and loop.time(); None for "
      "never."},
     {"remaining", context_remaining, METH_NOARGS,
-     "remaining($self, /)\n--\n\nSeconds until the deadline, negative after it; None for ever."},
+     "remaining($self, /)\n--\n\nSeconds until the deadline, negative after it; None without one."},
     {"value", context_value, METH_VARARGS,
      "value($self, key, default=None, /)\n--\n\nThe nearest value of a Key."},
     {"string", context_string, METH_VARARGS,
      "string($self, name, default=None, /)\n--\n\n"
-     "The nearest text of a name, such as a trace id, whichever language set it.\n"
-     "Bytes that are not UTF-8 come by the error handler \"surrogateescape\"."},
+     "The nearest text of a name, such as a trace id, set by any language.\n"
+     "The error handler \"surrogateescape\" decodes bytes that are not UTF-8."},
     {"done_fd", context_done_fd, METH_NOARGS,
      "done_fd($self, /)\n--\n\n"
      "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "
      "this\n"
      "context is held; do not read or close it. OSError (ENOTSUP) for one that is never done.\n\n"
-     "A context and those that with_value() and with_string() derive from it have the same one.\n"
-     "Event loops and selectors take a descriptor once: each further reader takes its own, from\n"
-     "done_fd_dup()."},
+     "A context shares it with those that with_value() and with_string() derive from it.\n"
+     "Event loops and selectors take a descriptor once: for further readers use done_fd_dup()."},
     {"done_fd_dup", context_done_fd_dup, METH_NOARGS,
      "done_fd_dup($self, /)\n--\n\n"
-     "As done_fd(), but a descriptor of the caller's own, to be closed by os.close()."},
+     "As done_fd(), but a descriptor of the caller's own, which the caller closes by os.close()."},
     {"fileno", context_done_fd, METH_NOARGS,
      "fileno($self, /)\n--\n\nThe same as done_fd(), so that select and selectors take a context."},
     {"done", context_done, METH_NOARGS,
@@ -224,9 +224,9 @@ static PyMethodDef methods[] = {
      "cancel\n"
      "returns; after a deadline, on a thread of the library. On a context that is done it runs at "
      "once.\n"
-     "With defer always on the library's thread. It sees the context variables of whoever armed "
-     "it,\n"
-     "and so current(). Its exceptions go to sys.unraisablehook, but KeyboardInterrupt and "
+     "With defer always on the library's thread. It sees the context variables of the code that "
+     "armed it,\n"
+     "and so current(). Its exceptions go to sys.unraisablehook; only KeyboardInterrupt and "
      "SystemExit\n"
      "leave the cancel() that ran it."},
     {"capsule", context_capsule_of, METH_NOARGS,
@@ -260,8 +260,9 @@ static PyType_Slot slots[] = {
     {Py_tp_richcompare, (void *)context_compare},
     {Py_tp_hash, (void *)context_hash},
     {Py_tp_doc,
-     "What carries a cancel signal, a deadline and values to everything that is called.\n\n"
-     "Whoever holds it can read it, wait for it and derive from it, but not cancel it."},
+     "A context carries a cancel signal, a deadline and values from a caller to everything it "
+     "calls.\n\n"
+     "Its holder can read it, wait for it and derive from it, but not cancel it."},
     {0, NULL}};
 
 PyType_Spec context_spec = {

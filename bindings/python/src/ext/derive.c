@@ -246,14 +246,14 @@ PyMethodDef derive_functions[] = {
      "with_timeout(parent, /, seconds, *, cause=None)\n--\n\n"
      "Derives a context that also ends that many seconds from now, with DeadlineExceeded; None for "
      "never.\n"
-     "If it is this deadline that fires, cause (an exception or a text) is its cause."},
+     "If this deadline fires, cause (an exception or a text) is the context's cause."},
     {"with_deadline", KEYWORDS(with_deadline),
      "with_deadline(parent, /, when, *, cause=None)\n--\n\n"
      "As with_timeout(), at a time on the clock of time.monotonic() and loop.time()."},
     {"with_grace", KEYWORDS(with_grace),
      "with_grace(parent, /, seconds)\n--\n\n"
-     "Derives a context that ends that many seconds after its parent, so that work may be finished "
-     "in order."},
+     "Derives a context that ends that many seconds after its parent, so that work in hand can "
+     "finish."},
     {"without_cancel", without_cancel, METH_O,
      "without_cancel(parent, /)\n--\n\nDerives a context that keeps the parent's values and "
      "nothing else."},
@@ -272,14 +272,14 @@ PyMethodDef derive_functions[] = {
      "with_signal(parent, /, *signals)\n--\n\n"
      "Derives a context that also ends, with Canceled, when the process is sent one of the "
      "signals.\n"
-     "No Python code has to run for that, so it also ends what waits in C. The code of its cause "
+     "That needs no Python code to run, so it also ends waits in C. The code of its cause "
      "is\n"
      "the signal's number. Block the signals by signal.pthread_sigmask() before any thread "
      "starts;\n"
      "no handler runs for them."},
     {"with_value", with_value, METH_VARARGS,
      "with_value(parent, key, value, /)\n--\n\n"
-     "Derives a context that carries a value. A value that refers to that very context keeps it "
+     "Derives a context that carries a value. A value that refers to its own context keeps it "
      "for ever."},
     {"without_value", without_value, METH_VARARGS,
      "without_value(parent, key, /)\n--\n\n"

@@ -46,11 +46,11 @@ static PyObject *library_path(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(u
 static PyMethodDef functions[] = {
     {"setup", (PyCFunction)(void (*)(void))setup, METH_VARARGS | METH_KEYWORDS,
      "setup(*, err, cause, done, pack, variables)\n--\n\n"
-     "What the package's Python code does for the types here."},
+     "Sets the Python code of the package that the types here call."},
     {"close", gil_close, METH_NOARGS,
-     "close()\n--\n\nFrom now on callbacks are not let into Python any more: for atexit."},
+     "close()\n--\n\nFrom now on no callback enters Python: for atexit."},
     {"before_fork", gil_before_fork, METH_NOARGS,
-     "before_fork()\n--\n\nNo other thread is on its way into Python until the fork is over."},
+     "before_fork()\n--\n\nUntil the fork is over, no other thread enters Python."},
     {"after_fork", gil_after_fork, METH_NOARGS, "after_fork()\n--\n\nFor the parent of a fork."},
     {"in_child", gil_in_child, METH_NOARGS, "in_child()\n--\n\nFor the child of a fork."},
     {"version", version, METH_NOARGS, "version()\n--\n\nThe version of the C library in use."},

@@ -2,7 +2,7 @@
 /*
  * watch.c - libctx.Watch: a callback or a queue entry that is armed on a context.
  *
- * A callback runs in a copy of the context variables of whoever armed it, and so do reports of its exceptions.
+ * A callback runs in a copy of the context variables of the code that armed it; so do reports of its exceptions.
  */
 #include "ext.h"
 
@@ -11,7 +11,7 @@ PyTypeObject *watch_type;
 PyObject *steal_watch(ctx_watch_t *watch) {
   Watch *self = PyObject_New(Watch, watch_type);
   if (self) self->watch = watch;
-  if (!self) { /* who is told of no watch has armed nothing */
+  if (!self) { /* without a watch nothing may stay armed */
     ctx_watch_stop(watch);
     ctx_watch_unref(watch);
   }
@@ -119,9 +119,9 @@ static void watch_dealloc(PyObject *self) {
 static PyMethodDef methods[] = {
     {"stop", (PyCFunction)(void (*)(void))watch_stop, METH_VARARGS | METH_KEYWORDS,
      "stop($self, /, *, wait=False)\n--\n\n"
-     "True: it will not run, thanks to this call; False: it ran, runs or was stopped before. With "
-     "wait it\n"
-     "also is not running any more on return, unless called from inside the callback."},
+     "True: this call prevented it; False: it ran, runs or was stopped before. With wait it no "
+     "longer\n"
+     "runs on return, unless this is called inside the callback."},
     {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {

@@ -71,7 +71,7 @@ fn a_signal_ends_a_context() {
     let unblocked = root.with_signal(&[libc::SIGUSR1]).unwrap_err();
     assert_eq!(unblocked.kind(), ErrorKind::InvalidInput);
 
-    // SAFETY: the set is initialised by sigemptyset before it is read.
+    // SAFETY: the set is initialized by sigemptyset before it is read.
     unsafe {
         let mut set = MaybeUninit::uninit();
         libc::sigemptyset(set.as_mut_ptr());
