@@ -7,6 +7,7 @@
 #include "core/loop/signals.h"
 #include "core/loop/turn.h"
 #include "core/system/thread.h"
+#include "core/watch/wait_circle.h"
 
 namespace ctxcore {
 
@@ -35,7 +36,8 @@ void start_afresh() {
   const uint32_t before = stamp::current.load(std::memory_order_relaxed);
   const uint32_t forks = (before + 1) & stamp::kForkBits;
   stamp::current.store((before & stamp::kCopyBits) | forks, std::memory_order_relaxed);
-  if (built_in_loop.started()) {
+  // They need not be written to where nobody had begun to start the loop.
+  if (!built_in_loop.untouched()) {
     for (Wheel& wheel : built_in_wheels) ::new (&wheel) Wheel;
   }
   built_in_loop.abandon();
@@ -43,6 +45,7 @@ void start_afresh() {
   forget_lane();
   forget_turns();
   forget_ended();
+  forget_waits();
   chosen_loop.store(nullptr, std::memory_order_relaxed);
   ::new (&built_in_loop) Loop(Drive::thread, &background_root, built_in_wheels, Loop::kWheels);
   ::new (&background_root) StaticRoot(Kind::background);

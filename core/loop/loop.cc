@@ -186,6 +186,8 @@ void Loop::release_later(Node* node) {
   if (!release_shared(node)) backlog_.push_release(node);
 }
 
+bool Loop::untouched() { return !started() && start_lock_.try_lock(); }
+
 void Loop::abandon() { poller_.close(); }
 
 }  // namespace ctxcore

@@ -144,6 +144,7 @@ class Loop {
   // still runs at that time.
   int shut_down(int64_t until_ns);
 
+  bool untouched() CTX_UNCHECKED_LOCKING;  // in a forked child: nobody had begun to start it
   void abandon();  // in a forked child: the threads are gone, the descriptors are not ours
 
   uint32_t stamp = 0;

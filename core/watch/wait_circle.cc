@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <new>
+
 #include "core/base/lock.h"
 #include "core/system/io.h"
 #include "core/watch/callback.h"
@@ -13,8 +15,11 @@ namespace ctxcore {
 
 namespace {
 
-constinit Lock lock;
-constinit WaitsFor* first CTX_GUARDED_BY(lock) = nullptr;
+struct Waits {
+  Lock lock;
+  WaitsFor* first CTX_GUARDED_BY(lock) = nullptr;
+};
+constinit Waits waits;
 
 [[noreturn]] void report() {
   constexpr char kText[] = "libctx: callbacks wait for each other's end, in a circle\n";
@@ -24,16 +29,16 @@ constinit WaitsFor* first CTX_GUARDED_BY(lock) = nullptr;
 
 }  // namespace
 
-const WaitsFor* WaitsFor::of(pthread_t thread) CTX_REQUIRES(lock) {
-  const WaitsFor* found = first;
+const WaitsFor* WaitsFor::of(pthread_t thread) CTX_REQUIRES(waits.lock) {
+  const WaitsFor* found = waits.first;
   while (found != nullptr && found->thread_ != thread) found = found->next_;
   return found;
 }
 
 WaitsFor::WaitsFor(const Callback* callback) : callback_(callback) {
-  Guard guard(lock);
-  next_ = first;
-  first = this;
+  Guard guard(waits.lock);
+  next_ = waits.first;
+  waits.first = this;
   // Goes from the callback that this thread waits for to the one that its runner waits for, and so on.
   for (const WaitsFor* next = this; next != nullptr;) {
     if (next->callback_->state.load(std::memory_order_acquire) == Callback::finished) return;
@@ -44,11 +49,21 @@ WaitsFor::WaitsFor(const Callback* callback) : callback_(callback) {
 }
 
 WaitsFor::~WaitsFor() {
-  Guard guard(lock);
-  WaitsFor** place = &first;
+  Guard guard(waits.lock);
+  WaitsFor** place = &waits.first;
   while (*place != this) place = &(*place)->next_;
   *place = next_;
 }
+
+void forget_waits() { ::new (&waits) Waits; }
+
+}  // namespace ctxcore
+
+#else
+
+namespace ctxcore {
+
+void forget_waits() {}
 
 }  // namespace ctxcore
 

@@ -30,6 +30,8 @@ class WaitsFor {
 #endif
 };
 
+void forget_waits();  // in a forked child, whose parent's threads wait
+
 }  // namespace ctxcore
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fault/forked.h"
@@ -14,6 +15,7 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/sync.h"
 
 namespace ctxtest {
 namespace {
@@ -196,6 +198,57 @@ TEST(Fork, Rule47_NewContextsWorkWhileTheParentsLoopRuns) {
     EXPECT_EQ(Tasks("ctx-").size(), 2u);
   });
   ExpectEverythingWorks();
+}
+
+// The checked build writes down who waits for whom. (The stacks of the parent's threads are taken by others
+// in the child, so that whatever still points there leads astray.)
+TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
+  struct Waiting {
+    Gate begun, over;
+    Scope scope = WithCancel(ctx_background());
+    Watch watch = AfterFunc(
+        scope,
+        [](ctx_t*, void* arg) {
+          auto* self = static_cast<Waiting*>(arg);
+          self->begun.Open();
+          EXPECT_TRUE(self->over.Wait());
+        },
+        this);
+    std::thread cancels{[this] { EXPECT_EQ(scope.Cancel(), 1); }};
+    std::thread stops{[this] {
+      EXPECT_TRUE(begun.Wait());
+      EXPECT_EQ(ctx_watch_stop_wait(watch), 0);
+    }};
+    // Comes back when the second thread waits, as a rule.
+    void Settle() const {
+      EXPECT_TRUE(begun.Wait());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ~Waiting() {
+      over.Open();
+      cancels.join();
+      stops.join();
+    }
+  };
+  const Waiting parents;
+  parents.Settle();
+  InChild([] {
+    std::vector<std::thread> others;
+    Gate over;
+    for (int i = 0; i < 4; ++i) {
+      others.emplace_back([&] {
+        volatile char stack[6'000'000];
+        for (volatile char& byte : stack) byte = 0x5a;
+        EXPECT_TRUE(over.Wait());
+      });
+    }
+    for (int i = 0; i < 3; ++i) {
+      const Waiting childs;
+      childs.Settle();
+    }
+    over.Open();
+    for (std::thread& other : others) other.join();
+  });
 }
 
 TEST(Fork, Rule47_NewContextsWorkInAGrandchild) {
