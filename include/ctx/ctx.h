@@ -32,7 +32,9 @@
  *     their unref does nothing and runs no drop function. New contexts work in the child at once, from
  *     ctx_background() on. The child shares descriptors made before the fork with its parent process;
  *     those of loops, contexts and queues stay open in the child and are close-on-exec. If a callback
- *     forks and the child returns from it, the library calls nothing more there.
+ *     forks and the child returns from it, the library calls nothing more there. A child of _Fork() or
+ *     vfork() must not use the library, since no fork handler runs in it. 4096 forks deep, each in the child
+ *     of the one before, a handle from before the first is taken for the child's own.
  *  8. Resources. A function that gets no memory, descriptor or thread answers -ENOMEM, -EMFILE or
  *     -ENFILE, and -EAGAIN; then nothing has changed. Canceling needs none of them.
  *  9. Versions. Every function has been there since 0.1.

@@ -2,8 +2,7 @@
 //
 // ctx/awaiter.hpp - C++20: `co_await ctx.done()`.
 //
-// A coroutine is somebody's code, and may block. So a callback that may block, and has a thread to itself,
-// resumes it. It may run while await_suspend() is still arming it. Whichever comes second acts: the callback
+// A coroutine is user code, and may block. So a callback with CTX_BLOCKING resumes it, on a thread of its own. It may run while await_suspend() is still arming it. Whichever comes second acts: the callback
 // resumes only a coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the
 // awaiter itself, in the coroutine's frame, is the callback's argument.
 //
@@ -71,24 +70,24 @@ class [[nodiscard]] done_awaiter {
   std::atomic<state> state_{state::armed};
 };
 
-/// What context::done(executor) returns, to be awaited once; until then it can be moved. A coroutine that
-/// waits in it may be destroyed, on any thread, before the executor resumes it. The executor may drop the
-/// work: then the coroutine waits until it is destroyed.
+/// The awaitable that context::done(executor) returns. Await it once; until then it can be moved. A coroutine
+/// that waits in it may be destroyed, on any thread, before the executor resumes it. If the executor drops the
+/// work, the coroutine waits until it is destroyed.
 template <class Executor>
 class [[nodiscard]] posted_awaiter {
  public:
-  /// What context::done(executor) calls.
+  /// For context::done(executor).
   posted_awaiter(context ctx, Executor executor)
       : ctx_(std::move(ctx)), shared_(std::make_shared<shared>(std::move(executor))) {}
-  /// For what takes an awaitable and keeps it until it awaits it.
+  /// For code that takes an awaitable and keeps it until it awaits it.
   posted_awaiter(posted_awaiter&&) noexcept = default;
   posted_awaiter& operator=(posted_awaiter&&) = delete;
   ~posted_awaiter() {
-    // Suspended still: the coroutine is being destroyed. From here on the work leaves it alone.
+    // Still suspended: the coroutine is being destroyed. From here on the work leaves it alone.
     if (shared_ && shared_->take()) ctx_watch_stop(shared_->watch);
   }
 
-  /// False: it always goes on on the executor.
+  /// False: the coroutine always resumes on the executor.
   bool await_ready() const noexcept { return false; }
   /// Arms the waker. The coroutine may go on, and its frame be gone, before this returns.
   void await_suspend(std::coroutine_handle<> coroutine) {
@@ -112,8 +111,8 @@ class [[nodiscard]] posted_awaiter {
     shared(const shared&) = delete;
     ~shared() { ctx_watch_unref(watch); }
 
-    // True to the first who asks: who resumes the coroutine, or destroys it. acq_rel: what either does comes
-    // after all that was done to suspend it.
+    // True for the first caller, which resumes the coroutine or destroys it. acq_rel: either comes after all that
+    // was done to suspend it.
     bool take() noexcept { return suspended.exchange(false, std::memory_order_acq_rel); }
 
     Executor executor;

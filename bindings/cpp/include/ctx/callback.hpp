@@ -162,7 +162,7 @@ template <class F>
 watch after_func(const context& ctx, deferred_t, F&& f) {
   return detail::arm(ctx, CTX_DEFER, std::forward<F>(f));
 }
-/// The same for an f that may block: on a thread that it has to itself, or in a dispatch.
+/// The same for an f that may block: on a thread of its own, or in a dispatch.
 template <class F>
 watch after_func(const context& ctx, blocking_t, F&& f) {
   return detail::arm(ctx, CTX_DEFER | CTX_BLOCKING, std::forward<F>(f));

@@ -39,16 +39,16 @@ struct deferred_t {
 /// Its value, to pass.
 inline constexpr deferred_t deferred{};
 
-/// Says that a callback may block. It never runs inside somebody else's call and delays no other callback: it
-/// has a thread of the library's to itself, named `ctx-lane`. On a loop without threads it runs in a dispatch.
+/// The tag for a callback that may block. It never runs inside a call that cancels, and delays no other callback:
+/// a thread of the library, named `ctx-lane`, runs only this one. On a loop without threads it runs in a dispatch.
 struct blocking_t {
   explicit blocking_t() = default;
 };
 /// Its value, to pass.
 inline constexpr blocking_t blocking{};
 
-/// Says that a callback only wakes somebody. It runs before all other callbacks, on whatever thread ends the
-/// context, that of the clock included; so it must be short, must not block, and should not cancel.
+/// The tag for a callback that only wakes somebody. It runs before all other callbacks, on the thread that ends
+/// the context, which may be the clock's; so it must be short, must not block, and should not cancel.
 struct waker_t {
   explicit waker_t() = default;
 };

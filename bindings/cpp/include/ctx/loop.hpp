@@ -114,9 +114,9 @@ class virtual_loop : public loop {
   std::optional<time_point> next() const { return next_work(); }
 };
 
-/// An orderly end of the default loop, to be called before globals are destroyed, such as at the end of main():
-/// ends all contexts there, has what waits run, and joins the library's threads. From then on contexts of
-/// the default loop are born done. False if callbacks still run after so long: call it again. Throws
+/// An orderly end of the default loop; call it before globals are destroyed, such as at the end of main(). It
+/// ends all contexts there, runs everything that waits, and joins the library's threads. From then on contexts of
+/// the default loop are born done. False if callbacks still run after this time: call it again. Throws
 /// std::errc::resource_deadlock_would_occur inside a callback.
 template <class Rep, class Period>
 bool shutdown(std::chrono::duration<Rep, Period> limit) {
