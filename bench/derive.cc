@@ -37,7 +37,7 @@ void RandomRelease(benchmark::State& state) {
   }
 }
 
-// What every relative timeout has to pay.
+// The cost of every relative timeout.
 void ClockRead(benchmark::State& state) {
   for (auto _ : state) {
     timespec now;

@@ -80,8 +80,8 @@ void Add() {
               std::max(each.allocated, each.resident));
 }
 
-// Ten parents end one after the other, and the host, who looks after each, drains only at the end. An
-// edge-triggered epoll tells each wake-up that the queue has caused.
+// Ten parents end one after the other; the host looks after each, but drains only at the end. An edge-triggered
+// epoll shows each wake-up that the queue caused.
 void WakeUps() {
   constexpr size_t kParents = 10;
   const int before = OpenDescriptors();

@@ -16,7 +16,7 @@ void ErrCall(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(ctx_err(ctx));
 }
 
-// Sixteen at a time: of what takes one cycle, the place of the loop in memory would decide otherwise.
+// Sixteen at a time: else the place of the loop in memory would decide the time of one cycle.
 template <class Read>
 void ManyTimes(benchmark::State& state, Read read) {
   constexpr int kBatch = 16;

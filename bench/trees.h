@@ -32,7 +32,7 @@ inline double ThreadSeconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// A figure of calls that failed is worse than none.
+// The figure of a call that failed is worse than none.
 inline int Check(int result) {
   if (result < 0) {
     std::fprintf(stderr, "bench: %s\n", ctx_strerror(result));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What this process has of the system: memory, for the allocator in use (mallinfo2) and for the system
+// What this process uses: memory, for the allocator in use (mallinfo2) and for the system
 // (resident pages), descriptors, and how often one of its threads was woken.
 #ifndef CTX_BENCH_USAGE_H_
 #define CTX_BENCH_USAGE_H_

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What `cmake --install` lays out: headers, library, libctx.pc and the CMake package. All of it finds
-# its parts from where it lies, so an installed prefix may be moved.
+# `cmake --install` installs headers, library, libctx.pc and the CMake package. They find each other by relative
+# paths, so an installed prefix may be moved.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ctx EXPORT libctx)

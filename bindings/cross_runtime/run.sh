@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # run.sh <build folder> <prefix of the C library> [build|demo]: one process with Python, Rust and C in one
 # tree of contexts. Builds the wheel, the Rust library and the C library in the build folder, against the
-# installed libctx, and tests them together. `build` does no more than that, `demo` shows what it has built.
-# The first run downloads crates and what the wheel and its types are checked with; later ones need no network.
-# Set CTX_WHEEL to a wheel that is there already, PYTHON for another python3.
+# installed libctx, and tests them together. With `build` it only builds; with `demo` it shows what was built.
+# The first run downloads crates and the tools that check the wheel and its types; later ones need no network.
+# Set CTX_WHEEL to an existing wheel, PYTHON for another python3.
 set -euo pipefail
 [[ $# == 2 || $# == 3 && $3 =~ ^(build|demo)$ ]] || { sed -n '3,7s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A request handler: its deadline and its trace id go down through every call, to a worker thread and to
-// a function of somebody else's that knows the C API alone; and why it ended comes back up.
+// somebody else's function that knows only the C API; the reason of its end comes back up.
 #include <chrono>
 #include <ctx/ctx.hpp>
 #include <future>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What Python calls: a request that is handled in tokio, and in C below it, with Python's own context,
-//! which comes as an integer.
+//! Python calls this: it handles a request in tokio, and in C below it, with Python's own context, which comes
+//! as an integer.
 
 mod worker;
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use worker::{Sight, field};
 
 /// Handles a request until the context is done. The handles are borrowed for the call; `seen` has room for
-/// two: what Rust has seen, and what C has. Returns 0 or a negative errno.
+/// two: Rust's sight and C's. Returns 0 or a negative errno.
 ///
 /// # Safety
 /// `ctx` and `canceler` are a `ctx_t*` and a `ctx_canceler_t*` that live through the call.
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn handler_serve(
 }
 
 async fn serve(ctx: Context, canceler: Canceler, client: c_int) -> Result<[Sight; 2], c_int> {
-    // A task on a thread of tokio's waits with Rust's own future, and meanwhile C with its loop.
+    // A task on a tokio thread waits with Rust's own future; meanwhile C waits with its loop.
     let (waiting, begun) = oneshot::channel();
     let mine = tokio::spawn(sight(ctx.clone(), waiting));
     let _ = begun.await; // so that all wait when the client is greeted
@@ -65,7 +65,7 @@ async fn sight(ctx: Context, waiting: oneshot::Sender<()>) -> Sight {
         woken_ns,
         cancel_ns: 0,
         err: error.code(),
-        // SAFETY: no more than a system call.
+        // SAFETY: it is only a system call.
         thread: unsafe { libc::gettid() },
         trace_id,
         cause: field(&message.unwrap_or_default()),

@@ -7,7 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use tokio::sync::oneshot;
 
-/// What one of the runtimes has seen of the context: `sight_t`.
+/// What a runtime saw of the context: `sight_t`.
 #[repr(C)]
 #[derive(Clone)]
 pub struct Sight {
@@ -42,7 +42,7 @@ pub struct Running {
     sight: oneshot::Receiver<Sight>,
 }
 
-// SAFETY: the worker belongs to no thread; it is joined once, by whoever drops this.
+// SAFETY: the worker belongs to no thread; dropping this joins it, once.
 unsafe impl Send for Running {}
 
 /// Serves the client in C, with the same context. The error is the worker's negative errno.
@@ -63,7 +63,7 @@ pub fn start(ctx: &Context, canceler: &Canceler, client: c_int) -> Result<Runnin
 }
 
 impl Running {
-    /// Waits for the worker's end: what it has seen.
+    /// Waits for the worker's end, and returns what it saw.
     pub async fn end(mut self) -> Sight {
         (&mut self.sight).await.expect("a worker calls back before it ends")
     }
@@ -71,7 +71,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SAFETY: the worker has been started, and is joined here alone.
+        // SAFETY: the worker has been started, and is joined only here.
         unsafe { worker_join(self.worker) };
     }
 }
@@ -84,7 +84,7 @@ unsafe extern "C" fn seen(sender: *mut c_void, sight: *const Sight) {
     let _ = sender.send(sight); // nobody waits if Running was dropped
 }
 
-/// A text in a field of C's, cut where it is too long.
+/// A text in a C field, cut if it is too long.
 pub fn field<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [0; N];
     let length = text.len().min(N - 1);
