@@ -96,7 +96,9 @@ pub const CTX_DEADLINE_EXCEEDED: c_int = -libc::ETIMEDOUT;
 pub const CTX_FOREVER: i64 = i64::MAX;
 /// Flag of `ctx_after_func()`: always run on the callback thread.
 pub const CTX_DEFER: u32 = 1;
+/// Flag of `ctx_after_func()`: the callback may block; it gets a thread of its own.
 pub const CTX_BLOCKING: u32 = 2;
+/// Flag of `ctx_after_func()`, alone: the callback only wakes somebody, and runs before all others.
 pub const CTX_WAKER: u32 = 4;
 /// A loop with threads of its own.
 pub const CTX_LOOP_THREAD: c_int = 1;

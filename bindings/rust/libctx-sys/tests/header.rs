@@ -65,6 +65,7 @@ fn c_type(rust: &str) -> String {
         "ctx_event" => "struct ctx_event",
         "Option<ctx_fn>" => "ctx_fn",
         "Option<ctx_drop_fn>" => "ctx_drop_fn",
+        "Option<ctx_post_fn>" => "ctx_post_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
         | "ctx_loop_t" | "ctx_key_t" => rust,
         other => panic!("no C type is known for {other}"),
@@ -210,7 +211,7 @@ fn layouts_are_the_headers() {
 
 #[test]
 fn constants_are_the_headers_and_none_is_missing() {
-    let ours: [(&str, i64); 11] = [
+    let ours: [(&str, i64); 13] = [
         ("CTX_CANCELED", CTX_CANCELED.into()),
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),

@@ -63,6 +63,8 @@ impl Context {
     /// impossible (no memory, or a context from before a fork), it returns that error at once. (A future
     /// that was polled before a fork stays pending in the child.)
     ///
+    /// The task is woken before any callback of the same end runs: nobody's callback delays it.
+    ///
     /// ```
     /// use libctx::Context;
     /// use std::time::Duration;
@@ -113,7 +115,8 @@ impl Done {
         let slot = Arc::new(Slot(Mutex::new(State::Waiting(waker.clone()))));
         let shared = Arc::into_raw(slot.clone());
         // SAFETY: wake() borrows the Arc that drop_slot() gives back; both may run on any thread.
-        match unsafe { self.ctx.arm_raw(wake, shared.cast_mut().cast(), drop_slot, 0) } {
+        match unsafe { self.ctx.arm_raw(wake, shared.cast_mut().cast(), drop_slot, sys::CTX_WAKER) }
+        {
             Ok(watch) => self.armed = Some(Armed { watch, slot }),
             Err(error) => {
                 // SAFETY: a constructor that fails has taken nothing.

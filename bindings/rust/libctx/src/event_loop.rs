@@ -3,10 +3,11 @@
 
 use crate::derive::{pair, single};
 use crate::error::check;
+use crate::guard::contain;
 use crate::time::{duration, nanoseconds};
 use crate::{Canceler, Context, Descriptor, Result};
 use libctx_sys as sys;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -80,6 +81,44 @@ impl Loop {
         check(unsafe { sys::ctx_loop_set_default(self.as_raw()) }).map(drop)
     }
 
+    /// Has an executor of the program's own run the callbacks that this loop sets off or defers: so the
+    /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
+    /// callback after the other; it passes the [`Work`] on to whatever runs it.
+    ///
+    /// It is kept for the rest of the process. [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a loop that has none.
+    ///
+    /// ```
+    /// use libctx::{Loop, Work};
+    /// use std::{sync::mpsc, thread, time::Duration};
+    ///
+    /// let (post, posted) = mpsc::channel();
+    /// thread::spawn(move || posted.into_iter().for_each(Work::run));
+    ///
+    /// let own = Loop::threaded()?;
+    /// own.set_executor(move |work| drop(post.send(work)))?;
+    /// let (ctx, _canceler) = own.background()?.with_timeout(Duration::from_millis(1))?;
+    /// let (tell, told) = mpsc::channel();
+    /// ctx.after_func(move |_| tell.send("on the executor").unwrap())?;
+    /// assert_eq!(told.recv().unwrap(), "on the executor");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn set_executor<F>(&self, post: F) -> Result<()>
+    where
+        F: Fn(Work) + Send + Sync + 'static,
+    {
+        let executor = Box::into_raw(Box::new(post));
+        // SAFETY: self holds a reference; hand::<F> takes the box, which stays from now on.
+        let result = check(unsafe {
+            sys::ctx_loop_set_executor(self.as_raw(), Some(hand::<F>), executor.cast())
+        });
+        if result.is_err() {
+            // SAFETY: what fails has taken nothing.
+            drop(unsafe { Box::from_raw(executor) });
+        }
+        result.map(drop)
+    }
+
     /// Ends everything on the loop that can be canceled, for good.
     pub fn close(&self) -> Result<()> {
         // SAFETY: self holds a reference.
@@ -125,6 +164,64 @@ impl Loop {
     /// The C handle, borrowed.
     pub fn as_raw(&self) -> *mut sys::ctx_loop_t {
         self.0.as_ptr()
+    }
+}
+
+/// A callback that an executor has to run; see [`Loop::set_executor`]. Dropped, it runs at once.
+#[must_use = "dropped, it runs at once"]
+#[derive(Debug)]
+pub struct Work {
+    run: unsafe extern "C" fn(*mut c_void),
+    work: *mut c_void,
+}
+
+// SAFETY: the library lets work be run on any thread.
+unsafe impl Send for Work {}
+
+impl Work {
+    /// Runs the callback, on this thread.
+    pub fn run(self) {} // by being dropped
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // SAFETY: the library's function for this work, once.
+        unsafe { (self.run)(self.work) };
+    }
+}
+
+/// # Safety
+/// `executor` is a boxed F that stays.
+unsafe extern "C" fn hand<F: Fn(Work)>(
+    executor: *mut c_void,
+    run: unsafe extern "C" fn(*mut c_void),
+    work: *mut c_void,
+) -> c_int {
+    // SAFETY: as the caller says.
+    let post = unsafe { &*executor.cast::<F>() };
+    let work = Work { run, work };
+    contain("an executor", || post(work)); // if it panics, the work is dropped, and so has run
+    0
+}
+
+/// An orderly end of the default loop, for the end of `main`: ends all its contexts, runs what waits, and
+/// joins the library's threads. From then on contexts of the default loop are born done. False if callbacks
+/// still run after so long: then call it again. Inside a callback it is an error.
+///
+/// ```
+/// use libctx::Context;
+/// use std::time::Duration;
+///
+/// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_secs(3600))?;
+/// assert!(libctx::shutdown(Duration::MAX)?);
+/// assert!(ctx.err().unwrap().is_canceled());
+/// # Ok::<(), libctx::Error>(())
+/// ```
+pub fn shutdown(limit: Duration) -> Result<bool> {
+    // SAFETY: a call without pointers, for any thread.
+    match unsafe { sys::ctx_shutdown(nanoseconds(limit)) } {
+        sys::CTX_DEADLINE_EXCEEDED => Ok(false), // the same errno
+        result => check(result).map(|_| true),
     }
 }
 

@@ -25,7 +25,7 @@ pub use cause::Cause;
 pub use context::Context;
 pub use done::Done;
 pub use error::{Error, ErrorKind, Result};
-pub use event_loop::Loop;
+pub use event_loop::{Loop, Work, shutdown};
 pub use fd::Descriptor;
 pub use guard::{CallbackPanic, set_panic_reporter};
 pub use key::Key;

@@ -4,6 +4,7 @@
 //! Neither direction needs a runtime or a task: a context wakes by a callback, and a token by a waker.
 
 use crate::{Canceler, Context, Key, Result, Watch};
+use libctx_sys as sys;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -62,7 +63,8 @@ impl Context {
     pub fn to_token(&self) -> Result<LinkedToken> {
         let token = CancellationToken::new();
         let canceled = token.clone();
-        let watch = Some(self.after_func(move |_| canceled.cancel())?);
+        // What a token wakes is somebody's code, and never behind a callback of another's.
+        let watch = Some(self.arm(move |_| canceled.cancel(), sys::CTX_BLOCKING)?);
         Ok(LinkedToken { token, watch })
     }
 

@@ -86,7 +86,35 @@ impl Context {
         self.arm(callback, sys::CTX_DEFER)
     }
 
-    fn arm<F: FnOnce(&Context) + Send + 'static>(&self, callback: F, flags: u32) -> Result<Watch> {
+    /// As [`after_func_deferred`](Context::after_func_deferred), for a callback that may block: it has a
+    /// thread of the library's to itself (on a loop without threads it runs in a dispatch), and delays no
+    /// other callback.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::{sync::mpsc, thread, time::Duration};
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// let (tell, told) = mpsc::channel();
+    /// ctx.after_func_blocking(move |_| {
+    ///     thread::sleep(Duration::from_millis(1)); // such as to flush a file
+    ///     tell.send(thread::current().id()).unwrap()
+    /// })?;
+    /// canceler.cancel();
+    /// assert_ne!(told.recv().unwrap(), thread::current().id());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn after_func_blocking<F>(&self, callback: F) -> Result<Watch>
+    where
+        F: FnOnce(&Context) + Send + 'static,
+    {
+        self.arm(callback, sys::CTX_DEFER | sys::CTX_BLOCKING)
+    }
+
+    pub(crate) fn arm<F>(&self, callback: F, flags: u32) -> Result<Watch>
+    where
+        F: FnOnce(&Context) + Send + 'static,
+    {
         let armed = Box::into_raw(Box::new(Some(callback)));
         // SAFETY: run::<F> and drop_callback::<F> take this box, and own it once armed.
         let result =

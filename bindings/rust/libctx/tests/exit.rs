@@ -18,7 +18,7 @@ static FIRED: AtomicUsize = AtomicUsize::new(0);
 static EARLIER: OnceLock<(Context, Canceler)> = OnceLock::new();
 
 /// The ways to end, and the status that each must end with.
-const WAYS: [(&str, i32); 7] = [
+const WAYS: [(&str, i32); 8] = [
     ("returning_from_main", 7),
     ("process_exit", 8),
     ("exit_in_a_callback", 9),
@@ -26,6 +26,7 @@ const WAYS: [(&str, i32); 7] = [
     ("exit_while_a_deferred_callback_runs", 10),
     ("exit_while_deadlines_fire", 11),
     ("use_in_an_exit_handler", 12),
+    ("shutdown_at_the_end_of_main", 13),
 ];
 
 fn main() -> ExitCode {
@@ -88,6 +89,25 @@ fn end(way: &str) -> ExitCode {
         "exit_in_a_callback" => {
             ctx.after_func(|_| std::process::exit(9)).unwrap();
             canceler.cancel();
+        }
+        "shutdown_at_the_end_of_main" => {
+            let (go_on, goes_on) = channel::<()>();
+            ctx.after_func_blocking(move |_| {
+                begun.send(()).unwrap();
+                let _ = goes_on.recv();
+                let inside = libctx::shutdown(Duration::MAX).unwrap_err();
+                assert_eq!(inside.code(), -libc::EDEADLK);
+                FIRED.fetch_add(1, SeqCst);
+            })
+            .unwrap();
+            assert!(!libctx::shutdown(Duration::from_millis(1)).unwrap());
+            begins.recv().unwrap();
+            assert!(ctx.err().unwrap().is_canceled());
+            drop(go_on);
+            assert!(libctx::shutdown(Duration::MAX).unwrap());
+            assert_eq!(FIRED.load(SeqCst), 1);
+            assert!(root.with_timeout(HOUR).unwrap().0.is_done());
+            return ExitCode::from(13);
         }
         "panic_in_main" => panic!("as intended"),
         "exit_while_deadlines_fire" => {

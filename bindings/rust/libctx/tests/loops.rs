@@ -2,11 +2,12 @@
 //! Loops and queues, merge and grace, and descriptors, by way of Rust.
 #![allow(missing_docs)]
 
-use libctx::{Context, ErrorKind, Event, Loop, PollFd, Queue};
+use libctx::{Context, ErrorKind, Event, Loop, PollFd, Queue, Work};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const WATCHDOG: Option<Duration> = Some(Duration::from_secs(60));
@@ -192,4 +193,49 @@ fn a_queue_is_waited_for_by_another_thread() {
     canceler.cancel();
     assert_eq!(thread.join().unwrap(), Some(9));
     assert_eq!(queue.wait(&mut [], None).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn an_executor_runs_the_callbacks_of_its_loop() {
+    let (post, posted) = channel::<Work>();
+    let own = Loop::threaded().unwrap();
+    own.set_executor(move |work| drop(post.send(work))).unwrap();
+    let (ctx, canceler) = own.background().unwrap().with_cancel().unwrap();
+    let (tell, told) = channel();
+    for _ in 0..2 {
+        let tell = tell.clone();
+        ctx.after_func_deferred(move |_| tell.send(thread::current().id()).unwrap()).unwrap();
+    }
+    canceler.cancel();
+    let work = posted.recv_timeout(WATCHDOG.unwrap()).unwrap();
+    assert!(told.try_recv().is_err());
+    work.run();
+    drop(posted.recv_timeout(WATCHDOG.unwrap()).unwrap()); // dropped it runs, too
+    assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [thread::current().id(); 2]);
+    assert_eq!(own.set_executor(drop).unwrap_err().kind(), ErrorKind::Busy);
+    let manual = Loop::manual().unwrap();
+    assert_eq!(manual.set_executor(drop).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn the_work_of_an_executor_that_panics_is_done_all_the_same() {
+    let own = Loop::threaded().unwrap();
+    own.set_executor(|_work| panic!("no executor")).unwrap();
+    let (ctx, canceler) = own.background().unwrap().with_cancel().unwrap();
+    let (tell, told) = channel();
+    ctx.after_func_deferred(move |_| tell.send(()).unwrap()).unwrap();
+    canceler.cancel();
+    told.recv_timeout(WATCHDOG.unwrap()).unwrap();
+}
+
+#[test]
+fn callbacks_that_block_delay_no_other() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (other, ran) = channel();
+    let (tell, told) = channel();
+    ctx.after_func_blocking(move |_| tell.send(ran.recv_timeout(WATCHDOG.unwrap())).unwrap())
+        .unwrap();
+    ctx.after_func_deferred(move |_| other.send(()).unwrap()).unwrap();
+    canceler.cancel();
+    assert!(told.recv_timeout(2 * WATCHDOG.unwrap()).unwrap().is_ok());
 }

@@ -5,10 +5,11 @@ use libctx::{Canceler, Context, Done, Key};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{self, Poll, Wake, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Counts(AtomicUsize);
@@ -55,6 +56,35 @@ fn a_done_context_is_ready_at_once_and_wakes_nobody() {
     let (counts, waker) = counting();
     assert!(poll(&mut ctx.done(), &waker).is_ready());
     assert_eq!((woken(&counts), Arc::strong_count(&counts)), (0, 2));
+}
+
+struct Sends(Sender<()>);
+
+impl Wake for Sends {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+/// Somebody else's callback, first in line on the same context, blocks until the future is woken.
+#[test]
+fn it_is_never_behind_somebody_elses_callback() {
+    for by_deadline in [true, false] {
+        let time = if by_deadline { Duration::from_millis(1) } else { crate::HOUR };
+        let (ctx, canceler) = Context::background().with_timeout(time).unwrap();
+        let ((wake, woken), (tell, told)) = (channel(), channel());
+        ctx.after_func(move |_| tell.send(woken.recv_timeout(crate::WATCHDOG)).unwrap()).unwrap();
+        let waker = Waker::from(Arc::new(Sends(wake.clone())));
+        let mut done = ctx.done();
+        if poll(&mut done, &waker).is_ready() {
+            wake.send(()).unwrap(); // the millisecond was over before
+        }
+        if !by_deadline {
+            canceler.cancel();
+        }
+        assert!(told.recv_timeout(2 * crate::WATCHDOG).unwrap().is_ok());
+        assert!(poll(&mut done, &waker).is_ready());
+    }
 }
 
 #[test]
