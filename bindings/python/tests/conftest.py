@@ -79,6 +79,7 @@ def default_sigint() -> Iterator[None]:
 C_LIBRARY = r"""
 #include <ctx/ctx.h>
 #include <pthread.h>
+#include <time.h>
 
 /* Waits for a context of its caller; what ended it. */
 int work(ctx_t *ctx) { return ctx_wait(ctx, CTX_FOREVER) == 1 ? ctx_err(ctx) : 0; }
@@ -110,6 +111,57 @@ int hold(ctx_t *ctx, ctx_t *other) {
 
 /* What it waited for has come. */
 int held(void) { return waited; }
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static int calls;
+
+static void count(void) {
+  pthread_mutex_lock(&lock);
+  ++calls;
+  pthread_cond_broadcast(&more);
+  pthread_mutex_unlock(&lock);
+}
+
+static void on_end(ctx_t *ctx, void *arg) {
+  (void)ctx, (void)arg;
+  count();
+}
+
+/* Arms a callback of C, which counts, and which the end of the context does not keep. */
+int watch(ctx_t *ctx) { return ctx_after_func(ctx, on_end, NULL, NULL, 0, NULL); }
+
+/* Begins to count, from nothing. */
+void begin(void) {
+  pthread_mutex_lock(&lock);
+  calls = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+/* Waits until so many have been counted, twenty seconds at most; whether they have. */
+int counted(int n) {
+  struct timespec end;
+  clock_gettime(CLOCK_REALTIME, &end);
+  end.tv_sec += 20;
+  pthread_mutex_lock(&lock);
+  while (calls < n && !pthread_cond_timedwait(&more, &lock, &end)) continue;
+  int all = calls >= n;
+  pthread_mutex_unlock(&lock);
+  return all;
+}
+
+static void *cancel_and_count(void *canceler) {
+  ctx_cancel(canceler);
+  ctx_canceler_unref(canceler);
+  count();
+  return NULL;
+}
+
+/* Cancels from a thread of its own, and counts when that has returned. */
+int cancel_elsewhere(ctx_canceler_t *canceler) {
+  pthread_t thread;
+  return pthread_create(&thread, NULL, cancel_and_count, ctx_canceler_ref(canceler)) ? -1 : pthread_detach(thread);
+}
 
 /* Cancels from a thread of its own. */
 int stop(ctx_canceler_t *canceler) {

@@ -371,3 +371,24 @@ def test_ctrl_c_in_a_callback_that_another_language_runs_comes_again(default_sig
         for _ in range(100):
             pass
     assert ran[0] == 1 and told == [KeyboardInterrupt]
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["here", "on the library's thread"])
+@pytest.mark.parametrize("n", [998, 12_000, 30_000])
+def test_a_chain_of_callbacks_that_cancel_has_any_length(n: int, here: bool, told: Told) -> None:
+    """Each cancels the next one, by the canceler itself and by way of Python."""
+    for by_hand in (False, True):
+        row = [with_cancel(background()) for _ in range(n)]
+        done = threading.Event()
+        for one, following in zip(row, row[1:]):
+            one.ctx.after((lambda cancel=following.cancel: cancel()) if by_hand else following.cancel)  # type: ignore[misc]
+        row[-1].ctx.after(done.set)
+        if here:
+            row[0].cancel()
+        else:
+            before, begin = with_cancel(background())
+            before.after(row[0].cancel, defer=True)
+            begin()
+        assert done.wait(WATCHDOG)
+        assert all(one.ctx.err() is not None for one in row)
+        assert told == []

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An interpreter that goes away while contexts live: no crash, no hang, nothing said."""
 
+import errno
+
 import pytest
 from conftest import python
 
@@ -97,3 +99,81 @@ def test_exit_while_deadlines_fire() -> None:
     for _ in range(15):
         result = python(FIRING)
         assert (result.returncode, result.stderr) == (0, "")
+
+
+SHUT_DOWN = """
+import atexit, libctx, threading, time
+atexit.register(lambda: print("ended", ctx.err(), sorted(ran)))
+atexit.register(libctx.shutdown, 60)         # runs first
+entered, ran = threading.Event(), []
+def late():
+    entered.set()
+    time.sleep(0.2)                          # at the exit it is still under way
+    ran.append("late")
+libctx.with_timeout(libctx.background(), 0.001).ctx.after(late, defer=True)
+assert entered.wait(60)
+ctx, cancel = libctx.with_timeout(libctx.background(), 3600)
+ctx.after(ran.append, "at the end")
+ctx.after(ran.append, "deferred", defer=True)
+"""
+
+
+def test_an_orderly_end() -> None:
+    """Contexts end, their callbacks run, and those that are under way are waited for."""
+    result = python(SHUT_DOWN)
+    says = "ended context canceled ['at the end', 'deferred', 'late']\n"
+    assert (result.returncode, result.stdout, result.stderr) == (0, says, "")
+
+
+SHUT_DOWN_IN_PARTS = """
+import libctx, threading
+entered, leave = threading.Event(), threading.Event()
+ctx, cancel = libctx.with_cancel(libctx.background())
+def callback():
+    try:
+        libctx.shutdown()
+    except OSError as error:
+        print("inside:", error.errno)
+    entered.set()
+    leave.wait()
+ctx.after(callback, defer=True)
+cancel()
+entered.wait()
+print(libctx.shutdown(0.05), libctx.shutdown(-1))
+leave.set()
+print(libctx.shutdown(), libctx.shutdown(timeout=1))
+born = libctx.with_cancel(libctx.background())
+print(repr(born.ctx.err()), born.cancel())
+born.ctx.after(print, "at once")
+"""
+
+
+def test_an_end_that_takes_its_time() -> None:
+    result = python(SHUT_DOWN_IN_PARTS)
+    says = f"inside: {errno.EDEADLK}\nFalse False\nTrue True\nCanceled('context canceled') False\nat once\n"
+    assert (result.returncode, result.stdout, result.stderr) == (0, says, "")
+
+
+SHUT_DOWN_INTERRUPTED = """
+import libctx, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+entered, leave = threading.Event(), threading.Event()
+ctx, cancel = libctx.with_cancel(libctx.background())
+def callback():
+    entered.set()
+    leave.wait()
+ctx.after(callback, defer=True)
+cancel()
+entered.wait()
+threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+try:
+    libctx.shutdown()
+except KeyboardInterrupt:
+    print("interrupted")
+leave.set()
+"""
+
+
+def test_ctrl_c_ends_the_wait_for_the_end() -> None:
+    result = python(SHUT_DOWN_INTERRUPTED)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "interrupted\n", "")

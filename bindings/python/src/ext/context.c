@@ -220,15 +220,15 @@ static PyMethodDef methods[] = {
      "True: done; False: that many seconds passed first."},
     {"after", (PyCFunction)(void (*)(void))context_after, METH_VARARGS | METH_KEYWORDS,
      "after($self, fn, /, *args, defer=False)\n--\n\n"
-     "Arms fn(*args), to run once when the context is done: on the thread that ends it, before its "
-     "cancel\n"
-     "returns; after a deadline, on a thread of the library. On a context that is done it runs at "
-     "once.\n"
-     "With defer always on the library's thread. It sees the context variables of the code that "
-     "armed it,\n"
-     "and so current(). Its exceptions go to sys.unraisablehook; only KeyboardInterrupt and "
-     "SystemExit\n"
-     "leave the cancel() that ran it."},
+     "Arms fn(*args), to run once when the context is done: before cancel() returns, on its\n"
+     "thread. If a deadline or another language ends the context, fn runs on a thread of the\n"
+     "library; with defer it always does. Callbacks there begin in their order, and none waits "
+     "for\n"
+     "one that blocks. On a context that is done already fn runs at once.\n\n"
+     "fn sees the context variables of the code that armed it, and so current(). Its exceptions "
+     "go\n"
+     "to sys.unraisablehook; only KeyboardInterrupt and SystemExit leave the cancel() that ran "
+     "it."},
     {"capsule", context_capsule_of, METH_NOARGS,
      "capsule($self, /)\n--\n\n"
      "A PyCapsule named 'libctx.ctx_t' for extensions, which holds a reference of its own."},

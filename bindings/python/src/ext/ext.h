@@ -3,7 +3,7 @@
  * ext.h - what the files of libctx._core share: its types, and the helpers between Python and C.
  *
  * The extension keeps to the stable ABI of Python 3.11 and to libctx's public headers. Every function
- * here wants the GIL, but enter_python() and drop_object().
+ * here wants the GIL, but enter_python() and those of handed.c.
  */
 #ifndef LIBCTX_EXT_H
 #define LIBCTX_EXT_H
@@ -32,7 +32,8 @@ typedef struct {
 
 typedef struct {
   PyObject ob_base;
-  ctx_watch_t *watch; /* one reference */
+  ctx_watch_t *watch;  /* one reference */
+  struct armed *armed; /* of a callback, one reference; else NULL */
 } Watch;
 
 typedef struct {
@@ -50,12 +51,22 @@ extern PyObject *hook_err, *hook_cause, *hook_done, *hook_pack, *hook_variables;
 
 /* gil.c: the way in for callbacks, from any thread; 0 if the interpreter is going away. */
 int enter_python(PyGILState_STATE *state);
-void drop_object(void *object); /* a ctx_drop_fn that gives back a Python reference */
 void gil_opened(void);
 PyObject *gil_close(PyObject *module, PyObject *unused);
 PyObject *gil_before_fork(PyObject *module, PyObject *unused);
 PyObject *gil_after_fork(PyObject *module, PyObject *unused);
 PyObject *gil_in_child(PyObject *module, PyObject *unused);
+
+/* handed.c: without the GIL, all but those that say so. */
+struct armed;
+struct armed *armed_new(PyObject *carried); /* takes (run, arguments), unless it is NULL */
+void armed_run(ctx_t *ctx, void *armed);    /* the ctx_fn and the ctx_drop_fn of one */
+void armed_drop(void *armed);
+void armed_forget(struct armed *armed); /* by its watch; NULL does nothing */
+int armed_stop(struct armed *armed,
+               int wait);       /* after the library's stop answered 0; with the GIL */
+void drop_object(void *object); /* a ctx_drop_fn that gives back a Python reference */
+void handed_in_child(void);
 
 /* interrupt.c: a call that may run callbacks is between begin and end. */
 PyObject *interrupt_begin(void);
@@ -75,7 +86,7 @@ void *to_pointer(PyObject *handle,
 /* The steal_... take the handle's reference, also when they fail. */
 PyObject *steal_context(ctx_t *ctx);
 PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler);
-PyObject *steal_watch(ctx_watch_t *watch);
+PyObject *steal_watch(ctx_watch_t *watch, struct armed *armed);
 
 extern const char context_capsule[], canceler_capsule[];
 

@@ -43,13 +43,6 @@ int enter_python(PyGILState_STATE *state) {
   return open;
 }
 
-void drop_object(void *object) {
-  PyGILState_STATE state;
-  if (!enter_python(&state)) return;
-  Py_DECREF((PyObject *)object);
-  PyGILState_Release(state);
-}
-
 void gil_opened(void) { atomic_store(&closed, 0); }
 
 PyObject *gil_close(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
@@ -73,5 +66,6 @@ PyObject *gil_after_fork(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused
 PyObject *gil_in_child(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
   atomic_store(&forking, 0);
   atomic_store(&entering, 0);
+  handed_in_child();
   Py_RETURN_NONE;
 }

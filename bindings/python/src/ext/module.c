@@ -33,6 +33,29 @@ static PyObject *setup(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
   Py_RETURN_NONE;
 }
 
+/* In parts, so that Ctrl-C ends it. */
+static PyObject *shutdown_loop(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"timeout", NULL};
+  PyObject *timeout = Py_None;
+  int64_t left;
+  int result;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:shutdown", names, &timeout)) return NULL;
+  if (to_ns(timeout, &left) < 0) return NULL;
+  if (left < 0) left = 0;
+  do {
+    int64_t part = left < 100000000 ? left : 100000000;
+    if (left != CTX_FOREVER) left -= part;
+    PyObject *outer = interrupt_begin();
+    Py_BEGIN_ALLOW_THREADS;
+    result = ctx_shutdown(part);
+    Py_END_ALLOW_THREADS;
+    if (interrupt_end(outer) < 0 || PyErr_CheckSignals() < 0) return NULL;
+  } while (result == -ETIMEDOUT && left > 0);
+  if (result == 0) Py_RETURN_TRUE;
+  if (result == -ETIMEDOUT) Py_RETURN_FALSE;
+  return raise_result(result);
+}
+
 static PyObject *version(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
   return PyUnicode_FromString(ctx_version_string());
 }
@@ -53,6 +76,11 @@ static PyMethodDef functions[] = {
      "before_fork()\n--\n\nUntil the fork is over, no other thread enters Python."},
     {"after_fork", gil_after_fork, METH_NOARGS, "after_fork()\n--\n\nFor the parent of a fork."},
     {"in_child", gil_in_child, METH_NOARGS, "in_child()\n--\n\nFor the child of a fork."},
+    {"shutdown", (PyCFunction)(void (*)(void))shutdown_loop, METH_VARARGS | METH_KEYWORDS,
+     "shutdown(timeout=None)\n--\n\n"
+     "An orderly end, for atexit: ends all contexts, in all languages of the process, has their\n"
+     "callbacks run, and waits for those. Contexts that are made from then on are done already.\n\n"
+     "True: nothing runs any more; False: that many seconds passed first."},
     {"version", version, METH_NOARGS, "version()\n--\n\nThe version of the C library in use."},
     {"library_path", library_path, METH_NOARGS,
      "library_path()\n--\n\nThe file of the C library in use, which everything in the process "

@@ -41,7 +41,7 @@ static PyObject *queue_add(PyObject *self, PyObject *args) {
   if (size != sizeof token) return raise_result(-EINVAL);
   memcpy(&token, bytes, sizeof token);
   int result = ctx_queue_add(((Queue *)self)->queue, ((Context *)ctx)->ctx, token, &watch);
-  return result < 0 ? raise_result(result) : steal_watch(watch);
+  return result < 0 ? raise_result(result) : steal_watch(watch, NULL);
 }
 
 /*

@@ -8,12 +8,15 @@
 
 PyTypeObject *watch_type;
 
-PyObject *steal_watch(ctx_watch_t *watch) {
+PyObject *steal_watch(ctx_watch_t *watch, struct armed *armed) {
   Watch *self = PyObject_New(Watch, watch_type);
-  if (self) self->watch = watch;
-  if (!self) { /* without a watch nothing may stay armed */
+  if (self) {
+    self->watch = watch;
+    self->armed = armed;
+  } else { /* without a watch nothing may stay armed */
     ctx_watch_stop(watch);
     ctx_watch_unref(watch);
+    armed_forget(armed);
   }
   return (PyObject *)self;
 }
@@ -59,16 +62,6 @@ static PyObject *carried(PyObject *fn_and_args) {
   return carry;
 }
 
-static void run(ctx_t *Py_UNUSED(ctx), void *arg) {
-  PyGILState_STATE state;
-  if (!enter_python(&state)) return;
-  PyObject *carry = arg, *arguments = PyTuple_GetItem(carry, 1);
-  PyObject *result = PyObject_Call(PyTuple_GetItem(carry, 0), arguments, NULL);
-  if (!result) interrupt_report(PyTuple_GetItem(arguments, 1));
-  Py_XDECREF(result);
-  PyGILState_Release(state);
-}
-
 PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"defer", NULL};
   PyObject *fn = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL, *none = PyTuple_New(0);
@@ -83,20 +76,27 @@ PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs) {
   }
   PyObject *carry = carried(args);
   if (!carry) return NULL;
-  PyObject *outer = interrupt_begin(); /* on a context that is done it runs at once */
-  int result = ctx_after_func(((Context *)self)->ctx, run, carry, drop_object,
-                              defer ? CTX_DEFER : 0, &watch);
-  if (result < 0) Py_DECREF(carry);
-  if (interrupt_end(outer) < 0) {
-    if (result >= 0) ctx_watch_unref(watch);
-    return NULL;
+  struct armed *armed = armed_new(carry);
+  if (!armed) {
+    Py_DECREF(carry);
+    return PyErr_NoMemory();
   }
-  return result < 0 ? raise_result(result) : steal_watch(watch);
+  PyObject *outer = interrupt_begin(); /* on a context that is done it runs at once */
+  int result = ctx_after_func(((Context *)self)->ctx, armed_run, armed, armed_drop,
+                              defer ? CTX_DEFER : 0, &watch);
+  if (result < 0) armed_drop(armed);
+  int interrupted = interrupt_end(outer) < 0;
+  if (result >= 0 && !interrupted) return steal_watch(watch, armed);
+  armed_forget(armed);
+  if (!interrupted) return raise_result(result);
+  if (result >= 0) ctx_watch_unref(watch);
+  return NULL;
 }
 
 static PyObject *watch_stop(PyObject *self, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"wait", NULL};
   ctx_watch_t *watch = ((Watch *)self)->watch;
+  struct armed *armed = ((Watch *)self)->armed;
   int wait = 0, result;
   if (kwargs || PyTuple_Size(args) > 0) {
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:stop", names, &wait)) return NULL;
@@ -108,11 +108,13 @@ static PyObject *watch_stop(PyObject *self, PyObject *args, PyObject *kwargs) {
   } else {
     result = ctx_watch_stop(watch);
   }
+  if (result == 0 && armed) result = armed_stop(armed, wait);
   return result < 0 ? raise_result(result) : PyBool_FromLong(result);
 }
 
 static void watch_dealloc(PyObject *self) {
   ctx_watch_unref(((Watch *)self)->watch);
+  armed_forget(((Watch *)self)->armed);
   free_object(self);
 }
 
