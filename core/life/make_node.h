@@ -42,33 +42,36 @@ inline const Node* birth_ender(const Node* above) {
 // Makes a T(parent, nearest value, loop, args...) with `refs` references, and lists it below its parent's node. If
 // that is done, the new node is born done. 0 or -ENOMEM.
 template <typename T, typename... Args>
-int make_node(Context* parent, Kind kind, uint32_t refs, T** ret,
-              Args... args) CTX_UNCHECKED_LOCKING {
+int make_node(Context* parent, Kind kind, uint32_t refs, T** ret, Args... args) {
   Node* const above = node_of(parent);
   Loop* const loop = family_loop(above);
   set_family(above);
-  Children::Place place{nullptr, 0};
+  AddingPlace place;
   void* memory = nullptr;
   if (above->children.may_have_spare()) {
-    place = above->children.lock_for_adding();
-    memory = take_spare(*place.shard, kind);
-    if (memory == nullptr) place.shard->lock.unlock();
+    place.take(above->children);
+    Shard& shard = place.shard();
+    shard.lock.assert_held();
+    memory = take_spare(shard, kind);
+    if (memory == nullptr) place.release();
   }
   if (memory == nullptr) {
     memory = allocate(sizeof(T));
     if (memory == nullptr) return -ENOMEM;
-    place = above->children.lock_for_adding();
+    place.take(above->children);
   }
+  Shard& shard = place.shard();
+  shard.lock.assert_held();
   T* const node = ::new (memory) T(parent, parent->values, loop, args...);
   node->stamp = stamp::make(stamp::kContext);
   node->refs.store(refs, std::memory_order_relaxed);
-  node->home_shard = place.index;
-  const int result = place.shard->add(node);
+  node->home_shard = place.index();
+  const int result = shard.add(node);
   // The walk that ends the parent visits this shard after it has set the error: either it finds the node, or this
   // thread finds the error.
   const int error = birth_error(above);
   if (error != 0) mark(node, error, birth_ender(above));
-  place.shard->lock.unlock();
+  place.release();
   if (result < 0) {
     deallocate(memory);
     return result;

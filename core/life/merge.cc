@@ -43,17 +43,19 @@ void uncount_linked(Node* node) {
 }
 
 // Lists a proxy below a parent; if the parent is done, ends the merged node, too. 0 or -ENOMEM.
-int join(MergedNode* node, Node* parent) CTX_UNCHECKED_LOCKING {
+int join(MergedNode* node, Node* parent) {
   if (is_root(parent)) return 0;
   auto* proxy = make<Proxy>(0, parent, node);
   if (proxy == nullptr) return -ENOMEM;
   count_linked(parent);
   set_family(parent);
-  const Children::Place place = parent->children.lock_for_adding();
-  proxy->home_shard = place.index;
-  const int result = place.shard->add(proxy);
+  AddingPlace place(parent->children);
+  Shard& shard = place.shard();
+  shard.lock.assert_held();
+  proxy->home_shard = place.index();
+  const int result = shard.add(proxy);
   const int error = error_of(parent);
-  place.shard->lock.unlock();
+  place.release();
   if (result < 0) {
     uncount_linked(parent);
     deallocate(proxy);

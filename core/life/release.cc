@@ -72,20 +72,17 @@ enum class Fate { free, kept, pinned };
 
 // Decides the fate of a node with one reference left, which only children, the loop and their last releases can
 // still find. If children keep it, this gives up the last reference.
-[[gnu::noinline]] Fate decide_family(Node* node) CTX_UNCHECKED_LOCKING {
-  Children& children = node->children;
-  children.lock_all();
-  Fate fate = Fate::free;
-  if (!children.empty()) {
+[[gnu::noinline]] Fate decide_family(Node* node) {
+  const AllShards shards(node->children);
+  if (!shards.empty()) {
     // The loop may pin it meanwhile: then that pin's release decides.
     uint32_t one = 1;
-    fate = node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
+    return node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel) ? Fate::kept
                                                                                  : Fate::pinned;
-  } else if (node->refs.load(std::memory_order_acquire) != 1 || !leave_loop(node)) {
-    fate = Fate::pinned;  // by the loop, or by another release that found it empty
   }
-  children.unlock_all();
-  return fate;
+  observers_lock(node).assert_held();
+  // If not, it is pinned by the loop, or by another release that found it empty.
+  return is_last(node) && leave_loop(node) ? Fate::free : Fate::pinned;
 }
 
 // Under the home shard's lock, with one reference left: decides whether the node is free. If so, neither the loop
@@ -123,20 +120,22 @@ enum class Fate { free, kept, pinned };
   } while (!release_shared(root));
 }
 
-// Gives up a node's last reference, if it still is the last one and nothing else keeps the node. If the node is
-// free then, sets its remains, and the context to release next.
-[[gnu::always_inline]] inline Fate give_up_last(Node* node, Remains* remains,
-                                                Context** next) CTX_UNCHECKED_LOCKING {
+// What came of giving up a last reference. For a node that is free: its remains, and the context to release next.
+struct Release {
+  Fate fate = Fate::pinned;
+  Context* next = nullptr;
+  Remains remains;
+};
+
+// Gives up a node's last reference, if it still is the last one and nothing else keeps the node.
+[[gnu::always_inline]] inline Release give_up_last(Node* node) {
   Shard& shard = home(node);
-  shard.lock.lock();
-  const bool last = node->refs.load(std::memory_order_acquire) == 1;
-  const Fate fate = last ? decide(node) : Fate::pinned;
-  if (fate == Fate::free) {
-    *next = take_out(node, shard);
-    *remains = Remains(node, shard);
-  }
-  shard.lock.unlock();
-  return fate;
+  const Guard guard(shard.lock);
+  if (!is_last(node)) return {};
+  const Fate fate = decide(node);
+  if (fate != Fate::free) return {fate, nullptr, {}};
+  Context* const next = take_out(node, shard);
+  return {fate, next, Remains(node, shard)};
 }
 
 Context* release_last_of(Node* node) {
@@ -144,31 +143,26 @@ Context* release_last_of(Node* node) {
     release_last_of_root(node);
     return nullptr;
   }
-  Remains remains;
-  Context* next = nullptr;
-  Fate fate = Fate::pinned;
-  do {
-    fate = give_up_last(node, &remains, &next);
-  } while (fate == Fate::pinned && !release_shared(node));
-  if (fate == Fate::free) remains.dispose();
-  return next;
+  for (;;) {
+    Release release = give_up_last(node);
+    if (release.fate == Fate::free) release.remains.dispose();
+    if (release.fate != Fate::pinned || release_shared(node)) return release.next;
+  }
 }
 
 // The same for a merged node. Its parents are added to *owed, each pinned.
-[[gnu::noinline]] Context* release_last_of(MergedNode* node, Proxy** owed) CTX_UNCHECKED_LOCKING {
-  Lock& merges = node->loop->merge_lock();
+[[gnu::noinline]] Context* release_last_of(MergedNode* node, Proxy** owed) {
   Proxy* const proxies = node->proxies;
-  Remains remains;
-  Context* next = nullptr;
-  Fate fate = Fate::pinned;
-  do {
-    merges.lock();
-    fate = give_up_last(node, &remains, &next);
-    if (fate == Fate::free) take_out_proxies(proxies, owed);
-    merges.unlock();
-  } while (fate == Fate::pinned && !release_shared(node));
-  if (fate == Fate::free) remains.dispose();
-  return next;
+  for (;;) {
+    Release release;
+    {
+      const Guard guard(node->loop->merge_lock());
+      release = give_up_last(node);
+      if (release.fate == Fate::free) take_out_proxies(proxies, owed);
+    }
+    if (release.fate == Fate::free) release.remains.dispose();
+    if (release.fate != Fate::pinned || release_shared(node)) return release.next;
+  }
 }
 
 // Frees the first proxy, and returns its parent.

@@ -110,7 +110,7 @@ bool Loop::disarm_last(Node* node) {
   switch (armed) {
     case kUnarmed:
       // If it was taken out to fire, the pin that came with it shows in the count.
-      return node->refs.load(std::memory_order_acquire) == 1;
+      return is_last(node);
     case kByDescriptor:
       return sources_.remove_last(static_cast<FdNode*>(node));
     case kBySignal:

@@ -81,7 +81,7 @@ void remove_signals(SignalNode* node) {
 
 bool remove_signals_last(SignalNode* node) {
   Guard guard(registry.lock);
-  if (node->refs.load(std::memory_order_acquire) != 1) return false;
+  if (!is_last(node)) return false;
   unlist(node);
   return true;
 }

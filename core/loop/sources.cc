@@ -90,7 +90,7 @@ void Sources::remove(Source* source) {
 
 bool Sources::remove_last(Source* source) {
   Guard guard(lock_);
-  if (source->node->refs.load(std::memory_order_acquire) != 1) return false;
+  if (!is_last(source->node)) return false;
   take_out(source);
   return true;
 }

@@ -77,7 +77,7 @@ void Wheel::remove(TimerNode* node) {
 
 bool Wheel::remove_last(TimerNode* node) {
   Guard guard(lock_);
-  if (node->refs.load(std::memory_order_acquire) != 1) return false;
+  if (!is_last(node)) return false;
   take_out(node);
   return true;
 }

@@ -48,34 +48,43 @@ void Shard::free_all() CTX_UNCHECKED_LOCKING {
   deallocate(spare.load(std::memory_order_relaxed));
 }
 
-Children::Place Children::lock_contended() {
-  PaddedShard* const shards = more.load(std::memory_order_acquire);
+AddingPlace::Taken AddingPlace::take_contended(Children& children) {
+  Children::PaddedShard* const shards = children.more.load(std::memory_order_acquire);
   if (shards == nullptr) {
-    first.lock.lock();
-    if (more.load(std::memory_order_relaxed) == nullptr) {
-      more.store(make_shards(), std::memory_order_release);  // pairs with the acquire above
+    children.first.lock.lock();
+    if (children.more.load(std::memory_order_relaxed) == nullptr) {
+      children.more.store(make_shards(),
+                          std::memory_order_release);  // pairs with the acquire above
     }
-    return {&first, 0};
+    return {&children.first, 0};
   }
   const int processor = sched_getcpu();
-  const uint32_t i = processor < 0 ? 0 : static_cast<uint32_t>(processor) % kMore;
+  const uint32_t i = processor < 0 ? 0 : static_cast<uint32_t>(processor) % Children::kMore;
   shards[i].lock.lock();
   return {&shards[i], static_cast<uint8_t>(1 + i)};
 }
 
-void Children::lock_all() {
-  first.lock.lock();
-  for (uint32_t i = 1; i < shards(); ++i) at(static_cast<uint8_t>(i)).lock.lock();
+AllShards::AllShards(Children& children) : children_(children) {
+  children.first.lock.lock();
+  for (uint32_t i = 1; i < children.shards(); ++i) {
+    children.at(static_cast<uint8_t>(i)).lock.lock();
+  }
 }
 
-void Children::unlock_all() {
-  for (uint32_t i = shards(); i-- > 1;) at(static_cast<uint8_t>(i)).lock.unlock();
-  first.lock.unlock();
+AllShards::~AllShards() {
+  for (uint32_t i = children_.shards(); i-- > 1;) {
+    children_.at(static_cast<uint8_t>(i)).lock.unlock();
+  }
+  children_.first.lock.unlock();
 }
 
-bool Children::empty() {
+bool AllShards::empty() const {
   uint32_t left = 0;
-  for (uint32_t i = 0; i < shards(); ++i) left += at(static_cast<uint8_t>(i)).count;
+  for (uint32_t i = 0; i < children_.shards(); ++i) {
+    Shard& shard = children_.at(static_cast<uint8_t>(i));
+    shard.lock.assert_held();
+    left += shard.count;
+  }
   return left == 0;
 }
 

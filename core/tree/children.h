@@ -60,19 +60,6 @@ struct Children {
     return index == 0 ? first : more.load(std::memory_order_acquire)[index - 1];
   }
 
-  struct Place {
-    Shard* shard;
-    uint8_t index;
-  };
-
-  // The shard that this thread should add to, locked.
-  Place lock_for_adding() CTX_UNCHECKED_LOCKING {
-    if (more.load(std::memory_order_acquire) == nullptr && first.lock.try_lock()) {
-      return {&first, 0};
-    }
-    return lock_contended();
-  }
-
   // False if an allocation cannot be avoided.
   bool may_have_spare() const {
     return more.load(std::memory_order_relaxed) != nullptr ||
@@ -85,18 +72,62 @@ struct Children {
     return more.load(std::memory_order_acquire) == nullptr ? 1 : 1 + kMore;
   }
 
-  // All locks at once, to decide whether any child is left.
-  void lock_all() CTX_UNCHECKED_LOCKING;
-  void unlock_all() CTX_UNCHECKED_LOCKING;
-  bool empty() CTX_UNCHECKED_LOCKING;  // under lock_all()
-
   void free_all();
 
   Shard first;
   std::atomic<PaddedShard*> more{nullptr};
+};
+
+// The shard that a thread adds a child to: locked by take(), until release() or the end of this object. Which lock
+// that is turns out at run time, so users assert_held() it.
+class AddingPlace {
+ public:
+  AddingPlace() = default;
+  explicit AddingPlace(Children& children) { take(children); }
+  AddingPlace(const AddingPlace&) = delete;
+  AddingPlace& operator=(const AddingPlace&) = delete;
+  ~AddingPlace() { release(); }
+
+  void take(Children& children) CTX_UNCHECKED_LOCKING {
+    if (children.more.load(std::memory_order_acquire) == nullptr &&
+        children.first.lock.try_lock()) {
+      taken_ = {&children.first, 0};
+    } else {
+      taken_ = take_contended(children);
+    }
+  }
+
+  void release() CTX_UNCHECKED_LOCKING {
+    if (taken_.shard != nullptr) taken_.shard->lock.unlock();
+    taken_.shard = nullptr;
+  }
+
+  Shard& shard() const { return *taken_.shard; }
+  uint8_t index() const { return taken_.index; }
 
  private:
-  Place lock_contended() CTX_UNCHECKED_LOCKING;
+  struct Taken {
+    Shard* shard;
+    uint8_t index;
+  };
+
+  static Taken take_contended(Children& children) CTX_UNCHECKED_LOCKING;
+
+  Taken taken_ = {nullptr, 0};
+};
+
+// All shards, locked, to decide whether any child is left.
+class AllShards {
+ public:
+  explicit AllShards(Children& children) CTX_UNCHECKED_LOCKING;
+  AllShards(const AllShards&) = delete;
+  AllShards& operator=(const AllShards&) = delete;
+  ~AllShards() CTX_UNCHECKED_LOCKING;
+
+  bool empty() const;
+
+ private:
+  Children& children_;
 };
 
 }  // namespace ctxcore

@@ -109,6 +109,11 @@ inline int check_readable(const Context* context) {
 
 inline void add_ref(Context* context) { count_up(context->refs); }
 
+// Whether one reference is left. Who asks holds a lock without which nobody takes another.
+inline bool is_last(const Context* context) {
+  return context->refs.load(std::memory_order_acquire) == 1;
+}
+
 // Gives a reference back unless it is the last one; true if it did. acq_rel: all uses of the context come before
 // its destruction.
 inline bool release_shared(Context* context) {
