@@ -25,6 +25,7 @@ constexpr uint32_t kLoop = 0xBF000000;
 constexpr uint32_t kTypeBits = 0xFF000000;
 constexpr uint32_t kCopyBits = 0x00FFF000;
 constexpr uint32_t kForkBits = 0x00000FFF;
+static_assert((kTypeBits | kCopyBits | kForkBits) == UINT32_MAX);
 
 // The lower bits of every stamp made now: set when the library is loaded, and again after a fork.
 extern std::atomic<uint32_t> current;
@@ -35,6 +36,10 @@ constexpr uint32_t copy_bits(uintptr_t address) {
   const uint64_t page = address >> 12;
   return static_cast<uint32_t>((page + (page >> 12) * 2477) << 12) & kCopyBits;
 }
+
+// What `current` becomes in a forked child. After 4096 forks, each in the child of the one before, the count
+// carries into the bits of the copy: a handle of so long ago is a stranger's, and never taken for the child's.
+constexpr uint32_t after_fork(uint32_t before) { return (before + 1) & ~kTypeBits; }
 
 inline uint32_t make(uint32_t type) { return type | current.load(std::memory_order_relaxed); }
 

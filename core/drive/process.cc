@@ -34,8 +34,7 @@ void stamp_statics() {
 
 void start_afresh() {
   const uint32_t before = stamp::current.load(std::memory_order_relaxed);
-  const uint32_t forks = (before + 1) & stamp::kForkBits;
-  stamp::current.store((before & stamp::kCopyBits) | forks, std::memory_order_relaxed);
+  stamp::current.store(stamp::after_fork(before), std::memory_order_relaxed);
   // They need not be written to where nobody had begun to start the loop.
   if (!built_in_loop.untouched()) {
     for (Wheel& wheel : built_in_wheels) ::new (&wheel) Wheel;

@@ -34,7 +34,7 @@
  *     those of loops, contexts and queues stay open in the child and are close-on-exec. If a callback
  *     forks and the child returns from it, the library calls nothing more there. A child of _Fork() or
  *     vfork() must not use the library, since no fork handler runs in it. 4096 forks deep, each in the child
- *     of the one before, a handle from before the first is taken for the child's own.
+ *     of the one before, a handle from before the first is -EREMOTE.
  *  8. Resources. A function that gets no memory, descriptor or thread answers -ENOMEM, -EMFILE or
  *     -ENFILE, and -EAGAIN; then nothing has changed. Canceling needs none of them.
  *  9. Versions. Every function has been there since 0.1.

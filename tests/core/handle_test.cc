@@ -33,5 +33,15 @@ TEST(CopyBits, TouchNoOtherBitsOfAStamp) {
   }
 }
 
+TEST(AfterFork, NoEarlierStampComesAgainForSixteenMillionForks) {
+  const uint32_t first = stamp::copy_bits(kPlaces[2]) | 4000;
+  uint32_t current = first;
+  for (int forks = 1; forks < 1 << 24; ++forks) {
+    current = stamp::after_fork(current);
+    ASSERT_NE(current, first) << forks;
+    ASSERT_EQ(current & stamp::kTypeBits, 0u);
+  }
+}
+
 }  // namespace
 }  // namespace ctxcore

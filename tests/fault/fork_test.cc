@@ -4,6 +4,8 @@
 // once, from ctx_background() on; and the parent process notices nothing.
 #include <ctx/ctx.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include <cstdlib>
 #include <string>
@@ -269,6 +271,28 @@ TEST(Fork, Rule47_NewContextsWorkInAGrandchild) {
 }
 
 // The child works, and leaves in the ways that children leave; nothing of it reaches the parent.
+// As in a program that hands over to a child again and again, and leaves.
+TEST(Fork, Rule47_AHandleOfAnyAncestorIsToldFromTheChildsOwn) {
+  const Scope scope = WithCancel(ctx_background());
+  const Pipe pipe;
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+  const pid_t first = fork();
+  if (first == 0) {
+    char taken = 0;
+    for (int generation = 1; generation < 4'100 && taken == 0; ++generation) {
+      if (scope.Cancel() >= 0 || ctx_wait(scope, 0) >= 0) taken = 1;
+      if (fork() != 0) _exit(0);
+    }
+    _exit(write(pipe.write_end, &taken, 1) == 1 ? 0 : 1);
+  }
+  ASSERT_TRUE(Readable(pipe.read_end, kLimitMs));
+  char taken = 1;
+  EXPECT_EQ(read(pipe.read_end, &taken, 1), 1);
+  EXPECT_EQ(taken, 0);
+  while (wait(nullptr) > 0) {
+  }
+}
+
 TEST(Fork, Rule47_TheChildsEndFiresNothingInTheParent) {
   void (*const ways[])(int) = {_exit, exit};
   for (const auto leave : ways) {
