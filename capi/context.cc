@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ctx/context.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "capi/handles.h"
@@ -139,7 +140,8 @@ int64_t ctx_remaining(const ctx_t* ctx) {
   if (check_readable(ctx) < 0) return INT64_MIN;
   const Node* node = node_of(from(ctx));
   if (node->deadline == kForever) return kForever;
-  return ctxcore::saturating_sub(node->deadline, loop_of(node)->now());
+  // INT64_MIN is the answer for a bad handle.
+  return std::max(ctxcore::saturating_sub(node->deadline, loop_of(node)->now()), INT64_MIN + 1);
 }
 
 int64_t ctx_now(const ctx_t* ctx) {

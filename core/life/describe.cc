@@ -4,6 +4,7 @@
 #include "core/life/describe.h"
 
 #include <algorithm>
+#include <climits>
 #include <string_view>
 
 #include "core/base/text.h"
@@ -94,6 +95,9 @@ size_t describe(const Context* context, char* buffer, size_t size) {
   size_t total = 0;
   for (const Context* c = context; c != nullptr; c = c->parent) {
     total += write_part(c, now, nullptr, 0);
+    if (total <= INT_MAX) continue;
+    if (size > 0) buffer[0] = '\0';
+    return total;
   }
   if (size == 0) return total;
   const size_t last = size - 1;

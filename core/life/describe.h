@@ -9,7 +9,8 @@
 
 namespace ctxcore {
 
-// As snprintf: writes at most size - 1 characters and a NUL, and returns the length of the whole text.
+// As snprintf: writes at most size - 1 characters and a NUL, and returns the length of the whole text. Of
+// one longer than INT_MAX it writes nothing but the NUL, and tells no more than that.
 size_t describe(const Context* context, char* buffer, size_t size);
 
 }  // namespace ctxcore

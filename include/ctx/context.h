@@ -149,7 +149,7 @@ CTX_API int ctx_cancelable(const ctx_t *ctx);
  */
 CTX_API int ctx_deadline(const ctx_t *ctx, int64_t *ret_ns);
 
-/** Nanoseconds until the deadline; negative after it; CTX_FOREVER without one. */
+/** Nanoseconds until the deadline; negative after it, at least INT64_MIN + 1; CTX_FOREVER without one. */
 CTX_API int64_t ctx_remaining(const ctx_t *ctx);
 
 /** Now, on the clock of this context's deadlines. */
@@ -162,7 +162,8 @@ CTX_API int64_t ctx_now(const ctx_t *ctx);
  * size - 1 characters and a NUL, and returns the length of the whole text. The remaining time is part
  * of the text, so the length may change from call to call.
  * @param buf may be NULL if size is 0.
- * @return the length without the NUL; -EINVAL for a NULL buf with a size; -EOVERFLOW beyond INT_MAX.
+ * @return the length without the NUL; -EINVAL for a NULL buf with a size; -EOVERFLOW beyond INT_MAX,
+ *         and then buf holds an empty text.
  */
 CTX_API int ctx_describe(const ctx_t *ctx, char *buf, size_t size);
 

@@ -157,8 +157,8 @@ CTX_API int64_t ctx_loop_next(const ctx_loop_t *loop);
  *
  * @param poll_events POLLIN, POLLPRI, POLLOUT, POLLRDHUP and so on, at least one, else -EINVAL.
  * @return 0; -EINVAL; -EBADF: not an open descriptor; -EPERM: one that cannot be watched, such as a
- *         regular file; -ENOMEM; -ENOSPC at the system's limit of watches; -EAGAIN, -EMFILE or -ENFILE
- *         if the loop could not be started.
+ *         regular file; -ENOMEM; -ENOSPC at the system's limit of watches; -ELOOP for an epoll descriptor
+ *         that is nested too deeply; -EAGAIN, -EMFILE or -ENFILE if the loop could not be started.
  */
 CTX_API int ctx_with_fd(ctx_t *parent, int fd, uint32_t poll_events, ctx_t **ret,
                         ctx_canceler_t **ret_canceler);

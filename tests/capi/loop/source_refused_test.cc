@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/handles.h"
 #include "support/process.h"
@@ -40,6 +42,20 @@ TEST_P(SourceRefused, Rule34_ARegularFileIsEPERM) {
   }
   EXPECT_EQ(ctx, nullptr);
   EXPECT_EQ(canceler, nullptr);
+  host.ExpectIdle();
+}
+
+TEST_P(SourceRefused, AnEpollThatIsNestedTooDeeplyIsELOOP) {
+  std::vector<Fd> nested;
+  for (int depth = 0; depth < 10; ++depth) {
+    Fd outer(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event = {};
+    if (depth > 0 && epoll_ctl(outer, EPOLL_CTL_ADD, nested.back(), &event) != 0) break;
+    nested.push_back(std::move(outer));
+  }
+  ctx_t* ctx = nullptr;
+  EXPECT_EQ(ctx_with_fd(host.root(), nested.back(), POLLIN, &ctx, nullptr), -ELOOP);
+  EXPECT_EQ(ctx, nullptr);
   host.ExpectIdle();
 }
 

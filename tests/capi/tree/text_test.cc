@@ -206,6 +206,9 @@ TEST(Text, Rule32_BeyondIntMaxIsEOVERFLOW) {
   Ctx ctx(ctx_ref(ctx_background()));
   for (int i = 0; i < 64; ++i) ctx = WithValue(ctx, &key, nullptr);
   EXPECT_EQ(ctx_describe(ctx, nullptr, 0), -EOVERFLOW);
+  char buf[64] = "as it was";
+  EXPECT_EQ(ctx_describe(ctx, buf, sizeof buf), -EOVERFLOW);
+  EXPECT_STREQ(buf, "");
 }
 
 TEST(Text, Rule44_TheTextHasWhatRemainsSoItsLengthMayChange) {
