@@ -139,12 +139,25 @@ int Loop::turn(bool sleep) {
   return fired;
 }
 
-void Loop::fire_due(const Node* node) {
+void Loop::fire_due(const Node* node, int64_t until_ns) {
   int fired = 0;
-  while (fire_batch(&fired) && error_of(node) == 0) {
+  while (fire_batch(&fired) && error_of(node) == 0 && monotonic_now() < until_ns) {
   }
+}
+
+void Loop::settle() {
+  run_wakers();
+  if (!is_ours()) return;  // a waker has forked, and returned in the child
   set_next_alarm();
   ring();
+}
+
+void Loop::catch_up() {
+  if (drive_ != Drive::virtual_time || next_timer() > now()) return;
+  int fired = 0;
+  while (fire_batch(&fired) && is_ours()) {
+  }
+  settle();
 }
 
 int64_t Loop::fire_for_waiter(int64_t until_ns) {

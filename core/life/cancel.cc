@@ -42,6 +42,7 @@ class Walk {
     if (callbacks_ == Callbacks::queued) {
       root_loop()->backlog().push_wakers(wakers_);
     } else {
+      root_loop()->catch_up();  // a grace may have begun
       run_wakers(wakers_);
     }
     if (pushes_) push_all();

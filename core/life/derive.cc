@@ -43,16 +43,6 @@ TimerNode* owner_of_deadline(Node* node) {
   }
 }
 
-// The node's deadline has passed, but the loop has not fired it yet. Fires it here, at the ancestor that it
-// belongs to, so that no child is done before its parent; and first fires what is due before it, so that all end
-// in their order. Callbacks run where they always do.
-void fire_passed_deadline(Node* node) {
-  if (error_of(node) != 0) return;
-  node->loop->fire_due(node);
-  while (error_of(node) == 0) fire(owner_of_deadline(node));
-  node->loop->ring();
-}
-
 int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
   enter(carrier, parent);
   *ret = carrier;
@@ -60,6 +50,13 @@ int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
 }
 
 }  // namespace
+
+void end_passed(Node* node, int64_t until_ns) {
+  if (error_of(node) != 0) return;
+  node->loop->fire_due(node, until_ns);
+  while (error_of(node) == 0) fire(owner_of_deadline(node));
+  node->loop->settle();
+}
 
 int derive_cancel(Context* parent, uint32_t refs, Node** ret) {
   return make_node<Node>(parent, Kind::cancel, refs, ret, node_of(parent)->deadline);
@@ -70,7 +67,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   Node* const above = node_of(parent);
   if (above->deadline <= deadline) {
     // The parent's deadline counts.
-    if (above->deadline <= now && above->deadline != kForever) fire_passed_deadline(above);
+    if (above->deadline <= now && above->deadline != kForever) end_passed(above, kForever);
     return derive_cancel(parent, refs, ret);
   }
   const bool timed = deadline > now && birth_error(above) == 0;
@@ -89,9 +86,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   }
   if (timed) {
     loop->arm(node, now);
-    // The clock of a virtual loop may have moved past the deadline meanwhile. If its mover looked into the wheel
-    // before the timer was there, this thread sees the new time.
-    if (loop->drive() == Drive::virtual_time && deadline <= loop->now()) loop->fire_due(node);
+    loop->catch_up();
   } else if (error_of(node) == 0) {
     cancel(node, kDeadlineExceeded, cause, Callbacks::here);
   }

@@ -17,6 +17,11 @@ int derive_cancel(Context* parent, uint32_t refs, Node** ret);
 int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause* cause,
                     uint32_t refs, Node** ret);
 
+// Ends a node whose deadline has passed, if its loop has not fired it yet: at the ancestor that the deadline
+// belongs to, so that no child is done before its parent. What is due before it is ended first; but if more
+// than a batch is, and the time is over, the node does not wait for that. Callbacks run where they always do.
+void end_passed(Node* node, int64_t until_ns);
+
 int derive_detached(Context* parent, Context** ret);
 int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret);
 int derive_string(Context* parent, const char* name, const char* value, Context** ret);

@@ -55,7 +55,10 @@ int derive_grace(Context* parent, int64_t grace, uint32_t refs, Node** ret) {
   const int result = make_node(anchor, Kind::grace, refs, &node, latest, grace, loop->pick_wheel());
   release(anchor);  // the node holds it
   if (result < 0) return result;
-  if (!is_root(above) && !observe(above, node)) node->begin();
+  if (!is_root(above) && !observe(above, node)) {
+    node->begin();
+    loop->catch_up();
+  }
   *ret = node;
   return 0;
 }

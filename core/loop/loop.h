@@ -28,6 +28,11 @@
 // afterwards, which reads kForever or something newer, and sets the alarm itself. Pushed and posted work is found
 // in the same way, with the alarm set to `kAtOnce`.
 //
+// Why nothing is left overdue on a virtual loop. A thread arms under the lock of the wheel, then reads the
+// clock, and fires what is due: catch_up(). advance() moves the clock to its target, then looks into the wheel
+// under its lock, until nothing is due. If the insertion came first, the look finds it. If the look came
+// first, the thread reads the new time.
+//
 // Lock order: start_lock_, firing_lock_ and, below the latter, merge_lock_ first of all; alarm_lock_ after
 // the locks of the tree; then, as leaves, posted_lock_, the wheels' and the backlog's. firing_lock_ is held
 // while due nodes are ended, but not while users' code runs.
@@ -126,9 +131,16 @@ class Loop {
   // need not be the node's: releasing it may run a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
-  // Ends what is due in its order until this node is done or nothing more is due, for a thread that drives no
-  // loop. It waits for what another thread is ending already. The loop has been started.
-  void fire_due(const Node* node);
+  // Ends what is due in its order until this node is done, nothing more is due, or a time is over, for a thread
+  // that drives no loop: a batch at least. It waits for the batch that another thread is ending. The loop has been
+  // started. Then comes settle().
+  void fire_due(const Node* node, int64_t until_ns);
+
+  // After fire(): runs the wakers, and sees to the alarm and to what waits.
+  void settle();
+
+  // After a timer was armed on a virtual loop, with no lock held: ends it if the clock has passed it meanwhile.
+  void catch_up();
 
   // Ends what is due, if anything is, for a thread that waits until a time on a loop which its host may not be
   // driving. When the time has come it leaves the rest. Returns when to come again.

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
+#include "core/life/derive.h"
 #include "core/loop/loop.h"
 #include "core/system/clock.h"
 #include "core/system/io.h"
@@ -59,6 +60,13 @@ int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
 }
 
+// When the time is over: a deadline that has passed by then has ended its context, also on a loop where much
+// else is due before.
+void end_what_passed(Node* node) {
+  const int64_t now = monotonic_now();
+  if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
+}
+
 // The node's error if it is done, with all below it marked; else the result of poll.
 int outcome(Node* node, int ready) {
   const int error = error_of(node);
@@ -92,6 +100,7 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const int ready = poll_for(node->loop, all, copied, timeout_ns);
   if (ready >= 0) copy_back(fds, count, all);
   if (all != few) deallocate(all);
+  if (ready == 0) end_what_passed(node);
   return outcome(node, ready);
 }
 

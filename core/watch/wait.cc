@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/alloc.h"
+#include "core/life/derive.h"
 #include "core/loop/loop.h"
 #include "core/tree/node.h"
 
@@ -53,6 +54,16 @@ int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
   return when;
 }
 
+// When the time is over: a deadline that has passed by then has ended its context, also on a loop where much
+// else is due before.
+void end_what_passed(Context* const* contexts, size_t count) {
+  const int64_t now = monotonic_now();
+  for (size_t i = 0; i < count; ++i) {
+    Node* const node = node_of(contexts[i]);
+    if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
+  }
+}
+
 int sleep(Waiter& waiter, Context* const* contexts, size_t count, int64_t until_ns) {
   for (;;) {
     const int64_t help_at = help_loops(contexts, count, until_ns);
@@ -82,10 +93,12 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
 }  // namespace
 
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index) {
+  const bool only_looks = until_ns <= monotonic_now();
   help_loops(contexts, count, until_ns);
+  if (only_looks) end_what_passed(contexts, count);
   *index = first_done(contexts, count);
   if (*index < count) return 1;
-  if (until_ns <= monotonic_now()) return 0;
+  if (only_looks) return 0;
 
   WaitEntry few[kFew];
   WaitEntry* entries = few;
@@ -96,6 +109,7 @@ int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* i
   }
   const int result = wait_with(entries, contexts, count, until_ns);
   if (entries != few) deallocate(entries);
+  if (result == 0) end_what_passed(contexts, count);
   // A context may have ended at the very moment that the time ran out or a signal came.
   *index = first_done(contexts, count);
   return *index < count ? 1 : result;

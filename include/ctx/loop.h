@@ -13,7 +13,8 @@
  * - CTX_LOOP_MANUAL: no thread. The host adds the loop's descriptor to its event loop and calls
  *   ctx_loop_dispatch() whenever it is readable. A thread in ctx_wait(), ctx_wait_any() or ctx_poll() also
  *   fires deadlines that were set before its wait began, but not graces that begin later, descriptors or
- *   signals. Deriving a deadline below a parent whose own has passed fires everything due by then.
+ *   signals. A wait whose limit is over leaves the rest to others, but ends its own context if that is due.
+ *   Deriving a deadline below a parent whose own has passed fires what is due before that.
  * - CTX_LOOP_VIRTUAL: no thread and no real time. The clock starts at 0 and moves only by
  *   ctx_loop_advance(). For tests that do not sleep.
  *

@@ -3,6 +3,7 @@
 // Rule 24: no callback keeps another one waiting: deferred ones start at once, those that may block have
 // threads of their own, wakers come first, and a program may bring an executor.
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "support/callback.h"
@@ -165,6 +166,25 @@ TEST(CallbackLane, Rule24_WakersRunInDispatchAndInAdvance) {
   second.Arm(soon, CTX_WAKER);
   EXPECT_GE(manual.DriveUntilDone(soon), 0);
   EXPECT_EQ(second.runs(), 1);
+}
+
+// Who ends a deadline that its loop has not come to wakes, too: nobody else may come.
+TEST(CallbackLane, Rule24_WakersRunWhereAWaitOrADerivationEndsTheirContext) {
+  const std::function<void(ctx_t*)> enders[] = {
+      [](ctx_t* ctx) { EXPECT_TRUE(Done(ctx)); },
+      [](ctx_t* ctx) { EXPECT_EQ(ctx_wait(ctx, 0), 1); },
+      [](ctx_t* ctx) { EXPECT_EQ(ctx_poll(ctx, nullptr, 0, kLimit), CTX_DEADLINE_EXCEEDED); },
+      [](ctx_t* ctx) { EXPECT_EQ(ctx_err(WithTimeout(ctx, kHour)), CTX_DEADLINE_EXCEEDED); },
+  };
+  for (const auto& end : enders) {
+    const ManualLoop manual;
+    const Scope timed = WithTimeout(manual.root, kMillisecond), below = WithCancel(timed);
+    Callback waker;
+    waker.Arm(below, CTX_WAKER);
+    SleepUntil(manual.Now() + 2 * kMillisecond);
+    end(timed);
+    EXPECT_EQ(waker.runs(), 1);
+  }
 }
 
 TEST(CallbackLane, Rule24_AWakerIsStoppedAsAnyCallback) {

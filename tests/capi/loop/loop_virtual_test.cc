@@ -3,6 +3,7 @@
 // A loop whose time the test moves: rules 13, 15, 24, 37 and 41. Very many deadlines, and very far ones,
 // are in loop_virtual_order_test.cc; what waits do is in loop_wait_test.cc.
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "support/callback.h"
@@ -271,6 +272,51 @@ TEST(Virtual, Rule37_ACallbackOfACancelMayAdvance) {
   callback.Arm(scope);
   scope.Cancel();
   EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
+}
+
+// One thread advances, another sets a deadline that is near. Whoever comes when: the clock has not passed it
+// while the context is live.
+TEST(Virtual, Rule37_WhatIsDueHasEndedWhoeverSetItMeanwhile) {
+  using Set = std::function<Scope(ctx_t * root)>;
+  const Set sets[] = {
+      [](ctx_t* root) { return WithTimeout(root, 5); },
+      [](ctx_t* root) { return WithDeadline(WithCancel(root), 10); },
+      [](ctx_t* root) { return WithGrace(WithTimeout(root, 0), 3); },
+      [](ctx_t* root) {  // the parent's end comes while the clock moves, by this thread or by that
+        const Scope parent = WithTimeout(root, 2);
+        Scope made = WithGrace(parent, 3);
+        parent.Cancel();
+        return made;
+      },
+      [](ctx_t* root) {
+        return WithCancel(Merge({WithCancel(root), WithTimeout(root, 10)}));
+      },
+  };
+  std::unique_ptr<VirtualLoop> time;
+  Scope made;
+  Stagger early(37), late(38);
+  int round = 0;
+  Race(
+      kSanitized ? 3'000 : 40'000,
+      [&] {
+        made.reset();
+        time = std::make_unique<VirtualLoop>();
+      },
+      {[&] {
+         early.Pass();
+         made = sets[static_cast<size_t>(round) % std::size(sets)](time->root);
+       },
+       [&] {
+         late.Pass(1024);
+         EXPECT_GE(time->Advance(10), 0);
+       }},
+      [&] {
+        if (Deadline(made) <= time->Now()) {
+          ASSERT_NE(ctx_err(made), 0) << "round " << round;
+        }
+        ASSERT_GT(time->Next(), time->Now()) << "round " << round;
+        ++round;
+      });
 }
 
 TEST(Virtual, ANegativeAdvanceIsEINVAL) {
