@@ -4,7 +4,7 @@
 # tree of contexts. Builds the wheel, the Rust library and the C library in the build folder, against the
 # installed libctx, and tests them together. With `build` it only builds; with `demo` it shows what was built.
 # The first run downloads crates and the tools that check the wheel and its types; later ones need no network.
-# Set CTX_WHEEL to an existing wheel, PYTHON for another python3.
+# Set CTX_VENV to a virtual environment that already has libctx, mypy and pytest; PYTHON for another python3.
 set -euo pipefail
 [[ $# == 2 || $# == 3 && $3 =~ ^(build|demo)$ ]] || { sed -n '3,7s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,10 +12,11 @@ mkdir -p "$1"
 build=$(cd "$1" && pwd) prefix=$(cd "$2" && pwd) mode=${3-test}
 libdir=$(dirname "$(find "$prefix" -name libctx.so.1 -print -quit)")
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-export CARGO_HOME=${CARGO_HOME:-$build/cargo} CARGO_TARGET_DIR=$build/target
+export CARGO_HOME=${CARGO_HOME:-$build/cargo} CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$build/target}
 export PKG_CONFIG_PATH=$libdir/pkgconfig LIBCTX_LIBDIR=$libdir WORKER_DIR=$build/c
 unset PYTHONPATH PYTHONHOME LD_LIBRARY_PATH LIBCTX_DIR LIBCTX_BUNDLED  # who finds which libctx is the point
-python=$build/venv/bin/python
+venv=${CTX_VENV:-$build/venv}
+python=$venv/bin/python
 
 # say <what> <function>: quiet, unless it fails. In the background, since set -e does not hold left of ||.
 say() {
@@ -30,14 +31,10 @@ wheel() {
     "$python" -m pip install scikit-build-core mypy pytest
     touch "$build/venv/ready"
   fi
-  local wheel=${CTX_WHEEL-}
-  if [[ -z $wheel ]]; then
-    rm -rf "$build/dist"
-    "$python" -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$build/dist" \
-      --config-settings "build-dir=$build/wheel" "$here/../python"
-    wheel=$(echo "$build"/dist/libctx-*.whl)
-  fi
-  "$python" -m pip install --no-index --no-deps --force-reinstall "$wheel"
+  rm -rf "$build/dist"
+  "$python" -m pip wheel --no-index --no-deps --no-build-isolation --wheel-dir "$build/dist" \
+    --config-settings "build-dir=$build/wheel" "$here/../python"
+  "$python" -m pip install --no-index --no-deps --force-reinstall "$build"/dist/libctx-*.whl
 }
 
 c_library() {
@@ -50,25 +47,25 @@ c_library() {
 rust_library() {
   cd "$here/rust"
   cargo fetch --locked --offline || cargo fetch --locked
-  cargo build --release --locked --offline
+  cargo build --locked --offline
 }
 
 formatting() { cd "$here/rust" && cargo fmt --check; }
-lints() { cd "$here/rust" && cargo clippy --no-deps --release --locked --offline -- -D warnings; }
+lints() { cd "$here/rust" && cargo clippy --no-deps --locked --offline -- -D warnings; }
 
 # with <subcommand of cargo> <what> <function>: says so, or that this cargo has none of that.
 with() {
   if cargo "$1" --version >/dev/null 2>&1; then say "$2" "$3"; else echo "== skipped: $2: no cargo $1"; fi
 }
 
-types() { "$python" -m mypy --strict --cache-dir "$build/mypy" "$here"/*.py; }
+types() { "$python" -m mypy --strict --cache-dir "${venv%/*}/mypy" "$here"/*.py; }
 
 if [[ $mode != demo ]]; then
-  say "the wheel, into a virtual environment" wheel
+  [[ -n ${CTX_VENV-} ]] || say "the wheel, into a virtual environment" wheel
   say "the C library, against the installed libctx" c_library
   say "the Rust library, against both" rust_library
 fi
-rust=$CARGO_TARGET_DIR/release/libhandler.so
+rust=$CARGO_TARGET_DIR/debug/libhandler.so
 
 cd "$build"
 case $mode in
