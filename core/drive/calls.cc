@@ -97,10 +97,11 @@ bool Loop::post_one(size_t* left) {
   return true;
 }
 
-bool Loop::run_one(Turn* turn, size_t* left) {
+bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
   if (executor_.post != nullptr) return post_one(left);
   Callback* const callback = backlog_.take(left);
   if (callback == nullptr) return false;
+  if (mask != nullptr) mask->open(*this);  // each time: more signals may be waited for by now
   turn->run(callback);
   return true;
 }
@@ -110,9 +111,11 @@ bool Loop::run_one(Turn* turn, size_t* left) {
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
   Turn turn;
-  do {
-    if (mask != nullptr) mask->open(*this);  // each time: more signals may be waited for by now
-  } while ((run_one(&turn, &callbacks) || backlog_.run_release()) && turn.is_ours());
+  while (turn.is_ours()) {
+    if (run_one(&turn, &callbacks, mask)) continue;
+    if (mask != nullptr) mask->close();
+    if (!backlog_.run_release()) return;
+  }
 }
 
 void Loop::run_all(CallMask* mask) { run_some(SIZE_MAX, mask); }

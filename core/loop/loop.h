@@ -185,7 +185,7 @@ class Loop {
   int turn(bool sleep);
   bool leaves_to_lane(const Callback* callback) const;
   bool post_one(size_t* left);
-  bool run_one(Turn* turn, size_t* left);
+  bool run_one(Turn* turn, size_t* left, CallMask* mask);
   void run_some(size_t callbacks, CallMask* mask);
   void run_all(CallMask* mask);
   void run_batch();

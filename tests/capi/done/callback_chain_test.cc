@@ -24,6 +24,7 @@ struct Chain {
     int index;
     ctx_t* ctx;
     ctx_canceler_t* canceler;
+    ctx_watch_t* watch;
   };
 
   Chain(ctx_t* root, uint32_t flags) : links(kLinks) {
@@ -32,11 +33,13 @@ struct Chain {
       link.chain = this;
       link.index = i;
       EXPECT_EQ(ctx_with_cancel(root, &link.ctx, &link.canceler), 0);
-      EXPECT_EQ(ctx_after_func(link.ctx, Run, &link, nullptr, flags, nullptr), 0);
+      EXPECT_EQ(ctx_after_func(link.ctx, Run, &link, nullptr, flags, &link.watch), 0);
     }
   }
   ~Chain() {
     for (const Link& link : links) {
+      ctx_watch_stop_wait(link.watch);  // on the lane it may still be returning
+      ctx_watch_unref(link.watch);
       ctx_unref(link.ctx);
       ctx_canceler_unref(link.canceler);
     }
