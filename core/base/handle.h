@@ -56,6 +56,16 @@ inline int check(uint32_t stamp, uint32_t type) {
 
 }  // namespace stamp
 
+// The process in which this was made. Users' code may fork and come back in the child as well: who has run
+// some looks whether this is still the same one. (The stamp of a static object would not tell: it is renewed.)
+class Process {
+ public:
+  bool is_ours() const { return stamp_ == stamp::current.load(std::memory_order_relaxed); }
+
+ private:
+  const uint32_t stamp_ = stamp::current.load(std::memory_order_relaxed);
+};
+
 }  // namespace ctxcore
 
 #endif

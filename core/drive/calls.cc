@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Who runs users' code for a loop: its thread `ctx-calls`, the lane, the program's own executor, a host in
-// its dispatch, or, for wakers, the thread that ended their contexts.
+// its dispatch, or, for wakers, whoever drives the loop.
 #include <cstdint>
 
 #include "core/loop/call_mask.h"
@@ -14,14 +14,15 @@ namespace ctxcore {
 
 void* Loop::run_calls(void* self) {
   auto* const loop = static_cast<Loop*>(self);
+  const Process process;
   CallMask mask;
   for (;;) {
     const uint32_t rung = loop->bell_.load(std::memory_order_acquire);
     // Before the last round, so that it runs whatever was there when the thread was told to stop.
     const bool last = loop->stop_.load(std::memory_order_acquire) != Stop::no;
     loop->run_all(&mask);
-    loop->run_deserted(&mask);
-    if (!loop->is_ours()) exit_child();
+    if (process.is_ours()) loop->run_deserted(&mask);
+    if (!process.is_ours()) exit_child();
     if (last) break;
     mask.close();
     futex_wait(loop->bell_, rung, kForever);
@@ -37,38 +38,42 @@ void Loop::ring_calls() {
 
 void Loop::ring() {
   const bool any = backlog_.any();
+  const bool waker = backlog_.any_waker();
   if (orphaned_.load(std::memory_order_acquire)) {
-    if (!any) return;
     // The thread that orphaned the loop has seen the push, or this thread sees that it did: both took the backlog's
     // lock in between.
-    users_.fetch_add(1, std::memory_order_relaxed);
-    run_all(nullptr);
-    if (is_ours()) leave();
+    if (any || waker) run_rest();
   } else if (drive_ == Drive::thread) {
     if (any) ring_calls();
-    if (lane().summon()) return;
-    summoned_.store(true, std::memory_order_relaxed);  // alarm_lock_ orders it
-    set_alarm_by(kAtOnce);
-  } else if (any) {
+    const bool summoned = !lane().summon();
+    if (summoned) summoned_.store(true, std::memory_order_relaxed);  // alarm_lock_ orders it
+    if (summoned || waker) set_alarm_by(kAtOnce);
+  } else if (any || waker) {
     set_alarm_by(kAtOnce);
   }
 }
 
-bool Loop::leaves_to_lane(const Callback* callback) const {
-  return callback->is(Callback::kBlocking) && drive_ == Drive::thread &&
-         executor_.post == nullptr && !orphaned();
+// On a loop that nobody drives any more.
+void Loop::run_rest() {
+  const Process process;
+  users_.fetch_add(1, std::memory_order_relaxed);
+  run_wakers();
+  if (process.is_ours()) run_all(nullptr);
+  if (process.is_ours()) leave();
+}
+
+bool Loop::is_for_lane(const Callback* callback) const {
+  return callback->is(Callback::kBlocking) && drive_ == Drive::thread && executor_.post == nullptr;
 }
 
 void Loop::push(Callback* callback) {
-  if (leaves_to_lane(callback)) {
-    lane().work().push(callback, Callback::Place::lane);
-  } else {
-    backlog_.push(callback, Callback::Place::backlog);
-  }
+  if (is_for_lane(callback) && lane().push(callback, *this)) return;
+  backlog_.push(callback, Callback::Place::backlog);
 }
 
 void Loop::withdraw(Callback* callback) {
-  (callback->place == Callback::Place::lane ? lane().work() : backlog_).withdraw(callback);
+  if (callback->place == Callback::Place::lane) return lane().withdraw(callback);
+  backlog_.withdraw(callback);
 }
 
 int Loop::set_executor(Executor executor) {
@@ -82,23 +87,26 @@ int Loop::set_executor(Executor executor) {
 // For an executor to run. Leaves alone a callback that was stopped meanwhile.
 void Loop::run_posted(void* work) {
   auto* const callback = static_cast<Callback*>(work);
+  Loop* const loop = callback->loop;
   if (callback->claim(Callback::queued)) {
     Turn turn;
     turn.run(callback);
     if (!turn.is_ours()) return;
   }
   release(callback);
+  loop->leave_busy();
 }
 
-bool Loop::post_one(size_t* left) {
-  Callback* const callback = backlog_.take_to_post(left);
+bool Loop::post_one(size_t* left, CallMask* mask) {
+  Callback* const callback = backlog_.take_to_post(left, this);
   if (callback == nullptr) return false;
+  if (mask != nullptr) mask->open(*this);
+  enter_busy(1);
   if (executor_.post(executor_.executor, run_posted, callback) < 0) run_posted(callback);
   return true;
 }
 
 bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
-  if (executor_.post != nullptr) return post_one(left);
   Callback* const callback = backlog_.take(left);
   if (callback == nullptr) return false;
   if (mask != nullptr) mask->open(*this);  // each time: more signals may be waited for by now
@@ -107,14 +115,18 @@ bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
 }
 
 // Runs at most this many callbacks, and the releases. A callback may fork, and the child return here: then the rest
-// is the parent's. A thread of the library passes its mask.
+// is the parent's. A thread of the loop's own passes its mask; only such a thread posts to the executor.
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
+  const bool posts = mask != nullptr && executor_.post != nullptr;
   Turn turn;
-  while (turn.is_ours()) {
-    if (run_one(&turn, &callbacks, mask)) continue;
-    if (mask != nullptr) mask->close();
-    if (!backlog_.run_release()) return;
+  for (bool more = true; more && turn.is_ours();) {
+    more = posts ? post_one(&callbacks, mask) : run_one(&turn, &callbacks, mask);
+    if (!more) {
+      if (mask != nullptr) mask->close();
+      more = backlog_.run_release();
+    }
+    turn.run_left();
   }
 }
 
@@ -125,9 +137,9 @@ void Loop::run_batch() { run_some(backlog_.callbacks(), nullptr); }
 
 // Runs what the lane's threads would run, if the system had given any.
 void Loop::run_deserted(CallMask* mask) {
-  size_t left = SIZE_MAX;
-  while (is_ours() && lane().deserted()) {
-    Callback* const callback = lane().work().take(&left);
+  const Process process;
+  while (process.is_ours()) {
+    Callback* const callback = lane().take_deserted();
     if (callback == nullptr) return;
     mask->open(*node_of(callback->context)->loop);
     Turn turn;
@@ -135,15 +147,15 @@ void Loop::run_deserted(CallMask* mask) {
   }
 }
 
-// On the thread that ended their contexts, with no lock held. The last reference to a context goes to the backlog:
-// this may be the clock's thread, and a user's drop must not hold that up.
+// On the thread that drives the loop, with no lock held. The last reference to a context goes to the backlog: this
+// may be the clock's thread, and a user's drop must not hold that up.
 void Loop::run_wakers() {
-  Callback* waker = backlog_.take_waker();
-  if (waker == nullptr) return;
+  if (!backlog_.any_waker()) return;
   Turn turn;
-  while (waker != nullptr && turn.is_ours()) {
+  while (turn.is_ours()) {
+    Callback* const waker = backlog_.take_waker();
+    if (waker == nullptr) return;
     turn.run(waker, &backlog_);
-    waker = turn.is_ours() ? backlog_.take_waker() : nullptr;
   }
 }
 

@@ -14,13 +14,15 @@ namespace ctxcore {
 
 void* Loop::run(void* self) {
   auto* loop = static_cast<Loop*>(self);
+  const Process process;
   while (loop->stop_.load(std::memory_order_acquire) == Stop::no) {
     loop->turn(true);
-    if (!loop->is_ours()) exit_child();
+    if (!process.is_ours()) exit_child();
     loop->summoned_.store(false, std::memory_order_relaxed);  // set_next_alarm() comes later
-    lane().staff();
+    const bool staffed = lane().staff();
     if (loop->backlog_.any() || lane().deserted()) loop->ring_calls();
     loop->set_next_alarm();
+    if (!staffed) loop->set_alarm_by(loop->now() + Lane::kRetry);
   }
   loop->end_thread();
   return nullptr;
@@ -29,8 +31,17 @@ void* Loop::run(void* self) {
 // A thread of this loop does this last.
 void Loop::end_thread() {
   ctxcore::end_thread(stop_.load(std::memory_order_relaxed) == Stop::join);
-  threads_.fetch_sub(1, std::memory_order_release);  // pairs with the acquire in await_threads()
-  futex_wake(&threads_, INT_MAX);
+  leave_busy();
+}
+
+void Loop::enter_busy(uint32_t count) {
+  users_.fetch_add(count, std::memory_order_relaxed);
+  busy_.fetch_add(count, std::memory_order_relaxed);
+}
+
+void Loop::leave_busy() {
+  // The release pairs with the acquire in await_busy().
+  if (busy_.fetch_sub(1, std::memory_order_release) == 1) futex_wake(&busy_, INT_MAX);
   leave();
 }
 
@@ -49,9 +60,10 @@ void Loop::end_driving() {
 int Loop::dispatch() {
   if (const int result = start(); result < 0) return result;
   if (!begin_driving()) return -EBUSY;
+  const Process process;
   const int fired = turn(false);
-  run_batch();
-  if (!is_ours()) return -ECHILD;
+  if (process.is_ours()) run_batch();
+  if (!process.is_ours()) return -ECHILD;
   set_next_alarm();
   end_driving();
   return fired;
@@ -60,13 +72,14 @@ int Loop::dispatch() {
 int Loop::advance(int64_t ns) {
   if (!begin_driving()) return -EBUSY;
   const int64_t target = saturating_add(now(), ns);
+  const Process process;
   int64_t fired = 0;
   int64_t next = now();
   for (;;) {
     clock_.store(std::max(next, now()), std::memory_order_release);
     fired += turn(false);
-    run_all(nullptr);
-    if (!is_ours()) return -ECHILD;
+    if (process.is_ours()) run_all(nullptr);
+    if (!process.is_ours()) return -ECHILD;
     next = next_timer();
     if (next <= target && next != kForever) continue;
     // A timer that is put into the wheel after this look finds the clock at the target (derive_deadline).
@@ -85,7 +98,7 @@ bool Loop::anything_ready() {
 }
 
 int64_t Loop::next_work() {
-  if (backlog_.any() || has_posted() || anything_ready()) return now();
+  if (backlog_.any() || backlog_.any_waker() || has_posted() || anything_ready()) return now();
   return std::max(next_timer(), now());
 }
 

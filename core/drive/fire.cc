@@ -96,10 +96,10 @@ bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
   return more || !due_.empty();
 }
 
-// Does the rest for a batch, with no lock held.
-void Loop::finish_batch(Ring<TimerNode>& ended) {
+// Gives back the pins of a batch, with no lock held. Its wakers are left to the thread that drives the loop: one that
+// derives or waits runs nobody's code.
+void Loop::release_batch(Ring<TimerNode>& ended) {
   while (TimerNode* const node = ended.pop_front()) release_later(node);
-  run_wakers();
 }
 
 bool Loop::fire_batch(int* fired) {
@@ -109,16 +109,19 @@ bool Loop::fire_batch(int* fired) {
     Guard guard(firing_lock_);
     more = fire_some(fired, ended);
   }
-  finish_batch(ended);
+  release_batch(ended);
   return more;
 }
 
 // Ends all that is due. Callbacks need not wait for the last of many.
 int Loop::fire_timers() {
+  const Process process;
   int fired = 0;
-  while (fire_batch(&fired)) {
-    if (drive_ == Drive::thread) ring();
-    if (!is_ours()) break;  // a waker has forked, and returned in the child
+  bool more = true;
+  while (more && process.is_ours()) {  // else a waker has forked, and returned in the child
+    more = fire_batch(&fired);
+    run_wakers();
+    if (more && drive_ == Drive::thread && process.is_ours()) ring();
   }
   return fired;
 }
@@ -169,7 +172,7 @@ int64_t Loop::fire_for_waiter(int64_t until_ns) {
     Ring<TimerNode> ended;
     const bool more = fire_some(&fired, ended);
     firing_lock_.unlock();
-    finish_batch(ended);
+    release_batch(ended);
     if (!more || until_ns <= monotonic_now()) break;
   }
   if (fired > 0) {

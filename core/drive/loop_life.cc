@@ -50,11 +50,13 @@ bool Loop::set_closed() {
 void Loop::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (drive_ != Drive::thread) {
+    const Process process;
     cancel_all(this, Callbacks::here);
+    if (!process.is_ours()) return;
     orphaned_.store(true, std::memory_order_release);
     fire_posted(*this);
-    run_all(nullptr);
-    if (!is_ours()) return;
+    run_rest();
+    if (!process.is_ours()) return;
   }
   release(root_);
 }

@@ -17,9 +17,10 @@ Callback* first_callback(Node* node) CTX_REQUIRES(observers_lock(node)) {
 }
 
 // The first callback of a node, off the list and claimed; nullptr if there is none.
-Callback* take_callback(Node* node) {
+Callback* take_callback(Node* node, Which which) {
   Guard guard(observers_lock(node));
   while (Callback* const callback = first_callback(node)) {
+    if (which == Which::wakers && !callback->is(Callback::kWaker)) return nullptr;
     node->observers.remove(callback);
     if (callback->claim(Callback::armed)) return callback;  // else it is being stopped
   }
@@ -48,21 +49,11 @@ void leave_to_turn(Node* node) {
   }
 }
 
-void call_back(Node* node, Turn* turn) {
+void call_back(Node* node, Which which, Turn* turn) {
   while (turn->is_ours()) {
-    Callback* const callback = take_callback(node);
+    Callback* const callback = take_callback(node, which);
     if (callback == nullptr) return;
     turn->run(callback);
-  }
-}
-
-void run_wakers(Ring<Callback>& wakers) {
-  if (wakers.empty()) return;
-  Turn turn;
-  while (turn.is_ours()) {
-    Callback* const waker = wakers.pop_front();
-    if (waker == nullptr) return;
-    turn.run(waker);
   }
 }
 

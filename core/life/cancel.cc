@@ -39,14 +39,10 @@ class Walk {
     wake_all();
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
-    if (callbacks_ == Callbacks::queued) {
-      root_loop()->backlog().push_wakers(wakers_);
-    } else {
-      root_loop()->catch_up();  // a grace may have begun
-      run_wakers(wakers_);
-    }
-    if (pushes_) push_all();
-    if (calls_) call_back_all();
+    if (callbacks_ == Callbacks::here) root_loop()->catch_up();  // a grace may have begun
+    if (wakers_) run_wakers();
+    if (pushes_ && process_.is_ours()) push_all();
+    if (calls_ && process_.is_ours()) call_back_all();
     unpin(later_.first);
     unpin(met_);
   }
@@ -82,22 +78,26 @@ class Walk {
     if (callbacks_ == Callbacks::here) root_loop()->ring();
   }
 
+  void run_wakers() {
+    Turn turn;
+    call_back(root_, Which::wakers, &turn);
+    for (Node* node = later_.first; node != nullptr && turn.is_ours(); node = node->next) {
+      call_back(node, Which::wakers, &turn);
+    }
+  }
+
   void call_back_all() {
-    if (!is_ours()) return;
     if (Turn::under_way()) {
       leave_to_turn(root_);
       for (Node* node = later_.first; node != nullptr; node = node->next) leave_to_turn(node);
       return;
     }
     Turn turn;
-    call_back(root_, &turn);
+    call_back(root_, Which::all, &turn);
     for (Node* node = later_.first; node != nullptr && turn.is_ours(); node = node->next) {
-      call_back(node, &turn);
+      call_back(node, Which::all, &turn);
     }
   }
-
-  // False in a child that a callback has forked, and returned in.
-  bool is_ours() const { return check(root_) == 0; }
 
   // Marks everything below a node, and appends to the chain what must be visited again.
   void mark_tree(Node* top, Chain& chain) {
@@ -233,39 +233,38 @@ class Walk {
     }
   }
 
-  // True for a waker, which leaves the list and will run. Other callbacks wait until everything is woken.
-  bool take_waker(Node* node, Callback* callback) CTX_REQUIRES(observers_lock(node)) {
-    if (callback->is(Callback::kWaker)) {
-      node->observers.remove(callback);
-      if (callback->claim(Callback::armed)) wakers_.push_back(callback);
-      return true;
-    }
+  // Callbacks wait until everything is woken.
+  void note(const Callback* callback) {
     const bool pushed = callbacks_ == Callbacks::queued || callback->is(Callback::kDefer);
-    (pushed ? pushes_ : calls_) = true;
-    return false;
+    (pushed ? pushes_ : callback->is(Callback::kWaker) ? wakers_ : calls_) = true;
+  }
+
+  // Orders a node's observers for calling back: wakers first. Standing ones stay in front.
+  static uint64_t place_of(const Observer& observer) {
+    if (observer.type != Observer::Type::callback) return 0;
+    if (static_cast<const Callback&>(observer).is(Callback::kWaker)) return 1;
+    return uint64_t{2} + observer.rank;
   }
 
   // Tells the node's observers that it is done; true if callbacks are left for later.
   bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
-    uint32_t rank = 0;
-    bool callbacks = false;
+    uint64_t last = 0;
     bool in_order = true;
     node->observers.each([&](Observer& observer) {
       observers_lock(node).assert_held();
-      if (observer.type != Observer::Type::callback) {
-        tell(node, &observer);
-      } else if (!take_waker(node, static_cast<Callback*>(&observer))) {
-        in_order = in_order && observer.rank >= rank;
-        rank = observer.rank;
-        callbacks = true;
-      }
+      if (observer.type != Observer::Type::callback) return tell(node, &observer);
+      const uint64_t place = place_of(observer);
+      in_order = in_order && place >= last;
+      last = place;
+      note(static_cast<const Callback*>(&observer));
     });
     if (!in_order) {
-      node->observers.sort([](const Observer& a, const Observer& b) { return a.rank < b.rank; });
+      node->observers.sort(
+          [](const Observer& a, const Observer& b) { return place_of(a) < place_of(b); });
     }
-    return callbacks;
+    return last != 0;
   }
 
   void unpin(Node* first) {
@@ -283,14 +282,15 @@ class Walk {
   Node* const root_;
   const int error_;
   const Callbacks callbacks_;
-  Chain pending_;          // marked, with children that may not be
-  Chain later_;            // to be visited again, ancestors first
-  Chain proxies_;          // found, with targets that may be live
-  Chain merged_;           // marked, with children that may not be
-  Ring<Callback> wakers_;  // claimed
-  bool pushes_ = false;    // there are callbacks for other threads
-  bool calls_ = false;     // and for this one
-  Node* met_ = nullptr;    // ended by walks that were not through: their roots, or proxies
+  const Process process_;
+  Chain pending_;        // marked, with children that may not be
+  Chain later_;          // to be visited again, ancestors first
+  Chain proxies_;        // found, with targets that may be live
+  Chain merged_;         // marked, with children that may not be
+  bool wakers_ = false;  // there are wakers for this thread
+  bool calls_ = false;   // and other callbacks for it
+  bool pushes_ = false;  // and callbacks for other threads
+  Node* met_ = nullptr;  // ended by walks that were not through: their roots, or proxies
 };
 
 // The lock of a loop's merges, held from the point where it turns out to be needed until release(). Clang's

@@ -197,12 +197,13 @@ void release_last(Context* context) {
       } else {
         context = release_last_of(static_cast<MergedNode*>(context), &owed);
       }
-    } while (context != nullptr && !release_shared(context));
+      // In a child that a drop has forked, and returned in, the rest is the parent's.
+    } while (context != nullptr && check(context) != -ECHILD && !release_shared(context));
     do {
       if (owed == nullptr) [[likely]]
         return;
       context = pop_parent(&owed);
-    } while (release_shared(context));
+    } while (check(context) == -ECHILD || release_shared(context));
   }
 }
 

@@ -10,21 +10,15 @@ void Backlog::push(Callback* callback, Callback::Place place) {
   Guard guard(lock_);
   callback->place = place;  // change() publishes it
   if (!callback->change(Callback::armed, Callback::queued)) return;
-  callbacks_.push_back(callback);
-  ++waiting_;
+  list_of(callback).push_back(callback);
+  if (!callback->is(Callback::kWaker)) ++waiting_;
 }
 
 void Backlog::withdraw(Callback* callback) {
   Guard guard(lock_);
   if (!callback->linked()) return;
-  callbacks_.remove(callback);
-  --waiting_;
-}
-
-void Backlog::push_wakers(Ring<Callback>& wakers) {
-  if (wakers.empty()) return;
-  Guard guard(lock_);
-  wakers_.take_all(wakers);
+  list_of(callback).remove(callback);
+  if (!callback->is(Callback::kWaker)) --waiting_;
 }
 
 void Backlog::push_spent(Callback* callback) {
@@ -54,18 +48,22 @@ Callback* Backlog::take(size_t* left) {
   }
 }
 
-Callback* Backlog::take_to_post(size_t* left) {
+Callback* Backlog::take_to_post(size_t* left, Loop* loop) {
   Guard guard(lock_);
   Callback* const callback = pop(left);
   if (callback == nullptr) return nullptr;
   // The thread that stops it withdraws it under this lock, before it gives the references back.
   count_up(callback->refs);
+  callback->loop = loop;
   return callback;
 }
 
 Callback* Backlog::take_waker() {
   Guard guard(lock_);
-  return wakers_.pop_front();
+  while (Callback* const waker = wakers_.pop_front()) {
+    if (waker->claim(Callback::queued)) return waker;  // else it is being stopped
+  }
+  return nullptr;
 }
 
 bool Backlog::run_release() {
@@ -92,6 +90,11 @@ bool Backlog::run_release() {
 bool Backlog::any() {
   Guard guard(lock_);
   return !callbacks_.empty() || nodes_ != nullptr || !spent_.empty();
+}
+
+bool Backlog::any_waker() {
+  Guard guard(lock_);
+  return !wakers_.empty();
 }
 
 size_t Backlog::callbacks() {

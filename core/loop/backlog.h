@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Users' code that waits for a thread that may run it: callbacks that a loop set off or that were deferred, and
 // last releases, which may run a user's drop. A threaded loop has a thread for its backlog; the others run it in
-// dispatch and advance. Wakers wait in it only until the thread that ended their contexts has released its locks.
+// dispatch and advance. Wakers wait in it only until the thread that drives the loop has released its locks.
 //
 // Invariants
 //  1. lock_ guards all lists, and a callback's change between armed, queued and claimed while it goes into a list
 //     or out of it.
 //  2. A callback in the list is queued, or claimed by a stop that is about to withdraw it.
-//  3. A waker in the list is claimed: nothing can stop it any more. A spent callback is finished, and has the last
-//     reference to its context and one to itself.
+//  3. Wakers have a list of their own. A spent callback is finished, and has the last reference to its context and
+//     one to itself.
 //  4. A node in the list has one reference left, the list's own. It was put there under its home shard's lock, after
 //     the cancel that ended it was through: no walk uses its `next`, or will.
 //  5. A thread that pushes rings the loop afterwards (Loop::ring), with no lock held.
@@ -31,21 +31,25 @@ class Backlog {
 
   void push(Callback* callback, Callback::Place place);  // unless a stop has claimed it meanwhile
   void withdraw(Callback* callback);                     // by the stop that claimed it while queued
-  void push_wakers(Ring<Callback>& wakers);              // takes the whole list
   void push_spent(Callback* callback);
   void push_release(Node* node);
 
   // The next one, claimed; nullptr if there is none among the next *left. Counts *left down.
   Callback* take(size_t* left);
-  Callback* take_to_post(size_t* left);  // the same, but still queued, with one more reference
-  Callback* take_waker();
-  bool run_release();  // false if there was none
+  Callback* take_to_post(size_t* left,
+                         Loop* loop);  // the same, but still queued, with one more reference
+  Callback* take_waker();              // the next one, claimed
+  bool run_release();                  // false if there was none
 
-  bool any();          // whether there is anything except wakers
+  bool any();  // is there anything but wakers?
+  bool any_waker();
   size_t callbacks();  // how many wait
 
  private:
   Callback* pop(size_t* left) CTX_REQUIRES(lock_);
+  Ring<Callback>& list_of(const Callback* callback) CTX_REQUIRES(lock_) {
+    return callback->is(Callback::kWaker) ? wakers_ : callbacks_;
+  }
 
   Lock lock_;
   Ring<Callback> callbacks_ CTX_GUARDED_BY(lock_);

@@ -24,7 +24,14 @@ Lane& lane() { return the_lane; }
 
 void forget_lane() { ::new (&the_lane) Lane; }
 
-// Under lock_: wakes as many threads as there is work for; false if that takes more threads.
+bool Lane::push(Callback* callback, const Loop& loop) {
+  Guard guard(lock_);
+  if (loop.orphaned()) return false;
+  work_.push(callback, Callback::Place::lane);
+  return true;
+}
+
+// Under lock_: tells as many threads as there is work for; false if more of them are needed.
 bool Lane::tell() {
   const size_t waiting = work_.callbacks();
   if (waiting == 0) return true;
@@ -34,24 +41,34 @@ bool Lane::tell() {
 }
 
 bool Lane::summon() {
+  if (work_.callbacks() == 0) return true;  // so nothing of this thread's
   Guard guard(lock_);
   return tell();
 }
 
-void Lane::staff() {
-  Guard guard(lock_);
-  // A new thread takes lock_ first: so it cannot end before it has its name.
-  while (!tell()) {
-    refused_ = start_thread("ctx-lane", run, this) != 0;
-    if (refused_) return;
+bool Lane::staff() {
+  for (;;) {
+    // A thread that is started waits for lock_ before it is counted out again.
+    Guard guard(lock_);
+    refused_ = false;
+    if (tell()) return true;
+    refused_ = start_thread(nullptr, run, this) != 0;
+    if (refused_) return false;
     ++threads_;
     ++idle_;
+    present_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
 bool Lane::deserted() {
   Guard guard(lock_);
   return refused_ && threads_ == 0 && work_.callbacks() > 0;
+}
+
+Callback* Lane::take_deserted() {
+  Guard guard(lock_);
+  size_t left = SIZE_MAX;
+  return refused_ && threads_ == 0 ? work_.take(&left) : nullptr;
 }
 
 // The next callback, claimed; nullptr if there is none, and then *ends says whether the thread may end.
@@ -61,7 +78,7 @@ Callback* Lane::take(bool rested, bool* ends) {
   Callback* const callback = work_.take(&left);
   if (callback != nullptr) {
     --idle_;
-  } else if (rested || closing_.load(std::memory_order_relaxed)) {
+  } else if (rested || closers_.load(std::memory_order_relaxed) > 0) {
     --idle_;
     --threads_;
     *ends = true;
@@ -71,6 +88,7 @@ Callback* Lane::take(bool rested, bool* ends) {
 
 void* Lane::run(void* self) {
   auto* const lane = static_cast<Lane*>(self);
+  name_thread("ctx-lane");
   CallMask mask;
   bool rested = false;
   for (;;) {
@@ -83,6 +101,7 @@ void* Lane::run(void* self) {
       rested = futex_wait(lane->bell_, told, monotonic_now() + kIdle) == -ETIMEDOUT;
       continue;
     }
+    rested = false;
     mask.open(*node_of(callback->context)->loop);
     {
       Turn turn;
@@ -92,27 +111,23 @@ void* Lane::run(void* self) {
     Guard guard(lane->lock_);
     ++lane->idle_;
   }
-  end_thread(lane->closing_.load(std::memory_order_relaxed));
-  lane->ended_.fetch_add(1, std::memory_order_release);
-  futex_wake(&lane->ended_, INT_MAX);
+  end_thread(lane->closers_.load(std::memory_order_relaxed) > 0);
+  if (lane->present_.fetch_sub(1, std::memory_order_release) == 1) {
+    futex_wake(&lane->present_, INT_MAX);
+  }
   return nullptr;
 }
 
 bool Lane::close(int64_t until_ns) {
-  closing_.store(true, std::memory_order_relaxed);
-  bool all = false;
-  for (;;) {
-    const uint32_t ended = ended_.load(std::memory_order_acquire);
-    {
-      Guard guard(lock_);
-      bell_.fetch_add(1, std::memory_order_release);
-      all = threads_ == 0;
-    }
+  closers_.fetch_add(1, std::memory_order_relaxed);
+  uint32_t left = 0;
+  while ((left = present_.load(std::memory_order_acquire)) > 0) {
+    bell_.fetch_add(1, std::memory_order_release);
     futex_wake(&bell_, INT_MAX);
-    if (all || futex_wait(ended_, ended, until_ns) == -ETIMEDOUT) break;
+    if (futex_wait(present_, left, until_ns) == -ETIMEDOUT) break;
   }
-  closing_.store(false, std::memory_order_relaxed);
-  return all;
+  closers_.fetch_sub(1, std::memory_order_relaxed);
+  return left == 0;
 }
 
 }  // namespace ctxcore

@@ -10,9 +10,12 @@
 //     callbacks, that wakes one; else it starts one or has one started. A thread about to end has either seen the
 //     work, or is no longer counted.
 //  3. A cancel starts no thread, since that takes memory: it summons, which leaves that to the loop's thread. If the
-//     system refuses a thread and there is none, the thread `ctx-calls` runs the work.
+//     system refuses a thread, the loop's thread asks again soon; if there is none at all, the thread `ctx-calls`
+//     runs the work.
+//  4. No work is pushed for an orphaned loop. The thread that orphans a loop calls staff() afterwards, and so sees
+//     what was pushed before.
 //
-// Lock order: lock_, then that of the backlog.
+// Lock order: lock_, then that of the backlog; taken with the lock of a node's observers held.
 #ifndef CTX_CORE_LOOP_LANE_H
 #define CTX_CORE_LOOP_LANE_H
 
@@ -27,14 +30,19 @@ class Lane {
  public:
   static constexpr uint32_t kMost = 512;           // threads
   static constexpr int64_t kIdle = 5'000'000'000;  // ns: then an idle thread ends
+  static constexpr int64_t kRetry = 10'000'000;  // ns: then one that was refused is asked for again
 
   constexpr Lane() = default;
 
-  Backlog& work() { return work_; }
+  bool push(Callback* callback,
+            const Loop& loop);  // false, with nothing changed, if the loop is orphaned
+  void withdraw(Callback* callback) { work_.withdraw(callback); }
 
-  void staff();     // by a thread that may start threads
-  bool summon();    // by any other; false if a thread has to be started
-  bool deserted();  // there is work and no thread, because the system refused one
+  bool staff();   // by a thread that may start threads; false if one was refused
+  bool summon();  // by any other; false if a thread has to be started
+
+  bool deserted();            // there is work and no thread, because the system refused one
+  Callback* take_deserted();  // then the next callback, claimed
 
   // Makes every thread end once it has run what waits, and waits for that until a time. False: not all have.
   bool close(int64_t until_ns);
@@ -49,9 +57,9 @@ class Lane {
   uint32_t threads_ CTX_GUARDED_BY(lock_) = 0;
   uint32_t idle_ CTX_GUARDED_BY(lock_) = 0;
   bool refused_ CTX_GUARDED_BY(lock_) = false;  // when one was to be started last
-  std::atomic<bool> closing_{false};
-  std::atomic<uint32_t> bell_{0};   // counts wake-ups of the threads, which sleep on it
-  std::atomic<uint32_t> ended_{0};  // counts threads that ended; close() sleeps on it
+  std::atomic<uint32_t> bell_{0};               // counts wake-ups of the threads, which sleep on it
+  std::atomic<uint32_t> closers_{0};            // how many close(); written before bell_
+  std::atomic<uint32_t> present_{0};  // threads that have not left yet; close() sleeps on it
 };
 
 Lane& lane();

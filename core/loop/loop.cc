@@ -30,21 +30,19 @@ void Loop::close_poller() {
 
 int Loop::start_threads() {
   starters_mask_ = signal_mask();
-  users_.fetch_add(2, std::memory_order_relaxed);
-  threads_.fetch_add(2, std::memory_order_relaxed);
+  enter_busy(2);
   int result = start_thread("ctx-calls", run_calls, this);
   if (result < 0) {
-    users_.fetch_sub(2, std::memory_order_relaxed);
-    threads_.fetch_sub(2, std::memory_order_relaxed);
+    leave_busy();
+    leave_busy();
     return result;
   }
   result = start_thread("ctx-loop", run, this);
   if (result < 0) {
-    users_.fetch_sub(1, std::memory_order_relaxed);
-    threads_.fetch_sub(1, std::memory_order_relaxed);
+    leave_busy();
     stop_.store(Stop::join, std::memory_order_release);
     ring_calls();
-    await_threads(kForever);
+    await_busy(kForever);
     stop_.store(Stop::no, std::memory_order_relaxed);
   }
   return result;
@@ -161,7 +159,7 @@ void Loop::set_next_alarm() {
   if (!poller_.is_open()) return;
   alarm_.store(kForever, std::memory_order_relaxed);
   const bool at_once = has_posted() || summoned_.load(std::memory_order_relaxed) ||
-                       (drive_ == Drive::manual && backlog_.any());
+                       backlog_.any_waker() || (drive_ == Drive::manual && backlog_.any());
   const int64_t when = at_once ? kAtOnce : next_timer();
   alarm_.store(when, std::memory_order_relaxed);
   poller_.set_alarm(when);

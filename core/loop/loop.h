@@ -86,7 +86,6 @@ class Loop {
   int64_t now() const {
     return drive_ == Drive::virtual_time ? clock_.load(std::memory_order_acquire) : monotonic_now();
   }
-  Backlog& backlog() { return backlog_; }
   uint64_t starters_mask() const { return starters_mask_; }  // once it is started
   Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
   uint64_t next_birth() CTX_REQUIRES(merge_lock_) { return ++births_; }
@@ -170,7 +169,12 @@ class Loop {
   static void* run(void* self);
   static void* run_calls(void* self);
   static void run_posted(void* work);
-  bool await_threads(int64_t until_ns);
+  void enter_busy(uint32_t count);
+  void leave_busy();
+  bool await_busy(int64_t until_ns);
+  bool begin_shutting(int64_t until_ns);
+  void end_shutting();
+  bool end_threads(int64_t until_ns);
   void end_thread();
   int start_threads();
   int open_poller();
@@ -179,18 +183,19 @@ class Loop {
   void collect(bool sleep, Link*& sources);
   int fire_posted(Loop& releaser);
   bool fire_some(int* fired, Ring<TimerNode>& ended) CTX_REQUIRES(firing_lock_);
-  void finish_batch(Ring<TimerNode>& ended);
+  void release_batch(Ring<TimerNode>& ended);
   bool fire_batch(int* fired);
   int fire_timers();
   int turn(bool sleep);
-  bool leaves_to_lane(const Callback* callback) const;
-  bool post_one(size_t* left);
+  bool is_for_lane(const Callback* callback) const;
+  bool post_one(size_t* left, CallMask* mask);
   bool run_one(Turn* turn, size_t* left, CallMask* mask);
   void run_some(size_t callbacks, CallMask* mask);
   void run_all(CallMask* mask);
   void run_batch();
   void run_deserted(CallMask* mask);
   void run_wakers();
+  void run_rest();
   bool has_posted();
   bool anything_ready();
   int64_t next_timer();
@@ -199,7 +204,6 @@ class Loop {
   void set_next_alarm();
   void ring_calls();
 
-  bool is_ours() const { return stamp::check(stamp, stamp::kLoop) == 0; }  // not from before a fork
   bool begin_driving();
   void end_driving();
   void leave();
@@ -228,7 +232,8 @@ class Loop {
   uint64_t starters_mask_ = 0;         // written before started_
   std::atomic<bool> summoned_{false};  // the lane needs a thread, which this loop's may start
   std::atomic<Stop> stop_{Stop::no};
-  std::atomic<uint32_t> threads_{0};   // that have not left
+  std::atomic<uint32_t> busy_{0};      // threads that have not left, and what the executor has
+  std::atomic<uint32_t> shutting_{0};  // 1: shut_down() is under way
   std::atomic<bool> orphaned_{false};  // nobody can drive it any more
   std::atomic<bool> driven_{false};    // dispatch or advance is under way
   std::atomic<int32_t> closed_{0};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/loop/turn.h"
 
+#include <atomic>
 #include <climits>
 
 #include "core/base/check.h"
@@ -14,19 +15,33 @@ namespace ctxcore {
 struct TurnTable {
   struct alignas(64) Slot {
     Lock lock;
-    Turn* first CTX_GUARDED_BY(lock) = nullptr;
+    // Written under the lock. Without it a thread may look whether there is any turn: it sees one that it has
+    // listed itself, and no other thread takes that out.
+    std::atomic<Turn*> first{nullptr};
   };
 
-  Slot& of(pthread_t thread) {
+  static uint8_t number_of(pthread_t thread) {
     // Threads' numbers are addresses of their stacks: pages apart, and mostly much farther.
     const auto page = static_cast<uint64_t>(thread) >> 12;
-    return slots[(page * 0x9E3779B97F4A7C15) >> (64 - kBits)];
+    return static_cast<uint8_t>((page * 0x9E3779B97F4A7C15) >> (64 - kBits));
   }
+  Slot& of(pthread_t thread) { return slots[number_of(thread)]; }
 
+  // The innermost of a thread.
   static Turn* find(Slot& slot, pthread_t thread) CTX_REQUIRES(slot.lock) {
-    Turn* turn = slot.first;
+    Turn* turn = slot.first.load(std::memory_order_relaxed);
     while (turn != nullptr && turn->thread_ != thread) turn = turn->next_;
     return turn;
+  }
+
+  static void remove(Slot& slot, Turn* turn) CTX_REQUIRES(slot.lock) {
+    Turn* other = slot.first.load(std::memory_order_relaxed);
+    if (other == turn) {
+      slot.first.store(turn->next_, std::memory_order_relaxed);
+      return;
+    }
+    while (other->next_ != turn) other = other->next_;
+    other->next_ = turn->next_;
   }
 
   static constexpr unsigned kBits = 6;
@@ -39,27 +54,22 @@ constinit TurnTable table;
 
 }  // namespace
 
-Turn::Turn() : stamp_(stamp::current.load(std::memory_order_relaxed)) {
+Turn::Turn() {
   TurnTable::Slot& slot = table.of(thread_);
   {
     Guard guard(slot.lock);
-    if (TurnTable::find(slot, thread_) != nullptr) return;
-    next_ = slot.first;
-    slot.first = this;
+    next_ = slot.first.load(std::memory_order_relaxed);
+    slot.first.store(this, std::memory_order_relaxed);
   }
-  outermost_ = true;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state_);
 }
 
 Turn::~Turn() {
-  if (!outermost_) return;
   if (is_ours()) {
+    CTX_ASSERT(fresh_.empty() && older_.empty());
     TurnTable::Slot& slot = table.of(thread_);
     Guard guard(slot.lock);
-    CTX_ASSERT(callbacks_.empty());
-    Turn** place = &slot.first;
-    while (*place != this) place = &(*place)->next_;
-    *place = next_;
+    TurnTable::remove(slot, this);
   }
   pthread_setcancelstate(cancel_state_, nullptr);
 }
@@ -67,6 +77,7 @@ Turn::~Turn() {
 bool Turn::under_way() {
   const pthread_t self = pthread_self();
   TurnTable::Slot& slot = table.of(self);
+  if (slot.first.load(std::memory_order_relaxed) == nullptr) return false;
   Guard guard(slot.lock);
   return TurnTable::find(slot, self) != nullptr;
 }
@@ -77,26 +88,30 @@ void Turn::push(Callback* callback) {
   Guard guard(slot.lock);
   Turn* const turn = TurnTable::find(slot, self);
   CTX_ASSERT(turn != nullptr);
-  callback->place = Callback::Place::turn;
-  callback->owner = self;  // change() publishes it
+  callback->place = Callback::Place::turn;  // change() publishes these three
+  callback->slot = TurnTable::number_of(self);
+  callback->turn = turn;
   if (!callback->change(Callback::armed, Callback::queued)) return;
-  turn->callbacks_.push_back(callback);
+  turn->fresh_.push_back(callback);
   turn->pushed_ = true;
 }
 
 void Turn::withdraw(Callback* callback) {
-  TurnTable::Slot& slot = table.of(callback->owner);
-  Guard guard(slot.lock);
+  Guard guard(table.slots[callback->slot].lock);
   if (!callback->linked()) return;
-  // It is linked, so its turn goes on.
-  TurnTable::find(slot, callback->owner)->callbacks_.remove(callback);
+  Turn* const turn = callback->turn;  // which goes on, for the callback is linked
+  // Only the first one of a list needs to know the list.
+  (turn->fresh_.front() == callback ? turn->fresh_ : turn->older_).remove(callback);
 }
 
 // The next one, claimed; nullptr if there is none.
 Callback* Turn::take() {
+  if (!pushed_ || !is_ours()) return nullptr;
   TurnTable::Slot& slot = table.of(thread_);
   Guard guard(slot.lock);
-  while (Callback* const callback = callbacks_.pop_front()) {
+  fresh_.take_all(older_);
+  older_.take_all(fresh_);
+  while (Callback* const callback = older_.pop_front()) {
     if (callback->claim(Callback::queued)) return callback;  // else it is being stopped
   }
   pushed_ = false;
@@ -104,20 +119,25 @@ Callback* Turn::take() {
 }
 
 void Turn::run(Callback* callback, Backlog* later) {
-  for (;;) {
+  do {
     set_runner(callback);
     callback->fn(reinterpret_cast<::ctx_context*>(callback->context), callback->arg);
     finish(callback, later);
-    if (!outermost_ || !pushed_ || !is_ours()) return;
     callback = take();
-    if (callback == nullptr) return;
-  }
+  } while (callback != nullptr);
+}
+
+void Turn::run_left() {
+  if (Callback* const callback = take()) run(callback);
 }
 
 void finish(Callback* callback, Backlog* later) {
-  // In a child that fn forked, and returned in, the callback is the parent's.
+  // In a child that fn or drop forked, and returned in, the callback is the parent's.
   if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
-  if (callback->drop != nullptr) callback->drop(callback->arg);
+  if (callback->drop != nullptr) {
+    callback->drop(callback->arg);
+    if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
+  }
   Context* const context = callback->context;
   if (callback->state.exchange(Callback::finished, std::memory_order_acq_rel) ==
       Callback::awaited) {

@@ -3,17 +3,19 @@
 //
 // A callback may cancel, and the callbacks that this sets off may cancel again. If each ran inside the one before,
 // a long chain would overflow the stack. So a cancel inside a callback marks and wakes, and leaves its callbacks to
-// the turn, which runs them when the callback that canceled has returned.
+// the turn, which runs them when the callback that canceled has returned. It runs them before those that were left
+// to it earlier: the order is that of nested calls.
 //
 // A thread finds its turn by its number, in a table of lists. Thread-local storage would be made on first use, which
 // may need memory, and a cancel must not need any.
 //
 // Invariants
-//  1. A thread has at most one listed turn. It lies on that thread's stack, and is listed in the thread's slot from
-//     its construction to its destruction.
-//  2. The lock of its slot guards the list of a turn. Only its own thread adds to it and runs from it; other threads
-//     take out callbacks that they stop.
-//  3. When a turn ends, nothing is left in it.
+//  1. A turn lies on its thread's stack, and is listed in the thread's slot from its construction to its destruction.
+//     Another one begins inside a callback that drives a loop, or registers a callback on a context that is done. The
+//     innermost turn of a thread comes first in the slot, and a cancel leaves its callbacks to that one.
+//  2. The lock of its slot guards the lists of a turn. Only its own thread adds to them and runs from them; other
+//     threads take out callbacks that they stop.
+//  3. When a turn ends, nothing is left in it: users' code in it runs by run(), or run_left() follows.
 //  4. pthread_cancel cannot end a thread while it has a turn: nobody would go on with that.
 //
 // Lock order: a slot's lock is a leaf; taken with the lock of a node's observers held.
@@ -39,16 +41,17 @@ class Turn {
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
-  // Runs a claimed callback, and then the callbacks that it left to the turn, unless another turn of this thread is
-  // under way. With `later` the last reference to its context is left to that backlog.
+  // Runs a claimed callback, and then the callbacks that it left to the turn. With `later` the last reference to its
+  // context is left to that backlog.
   void run(Callback* callback, Backlog* later = nullptr);
+  void run_left();  // runs those that other users' code left to the turn
 
   // False in a child that a callback has forked, and returned in: the rest is the parent's.
-  bool is_ours() const { return stamp_ == stamp::current.load(std::memory_order_relaxed); }
+  bool is_ours() const { return process_.is_ours(); }
 
   static bool under_way();  // on this thread
 
-  // Queues an armed callback with the turn of this thread, unless a stop has claimed it.
+  // Queues an armed callback with the innermost turn of this thread, unless a stop has claimed it.
   static void push(Callback* callback);
 
   // For a stop that claimed a callback while it was queued with a turn.
@@ -57,13 +60,13 @@ class Turn {
  private:
   Callback* take();
 
-  const uint32_t stamp_;  // a forked child does not know the turns of its parent
-  bool outermost_ = false;
-  bool pushed_ = false;  // only for its own thread
+  const Process process_;  // a forked child does not know the turns of its parent
+  bool pushed_ = false;    // only for its own thread
   int cancel_state_ = 0;
   Turn* next_ = nullptr;
   const pthread_t thread_ = pthread_self();
-  Ring<Callback> callbacks_;
+  Ring<Callback> fresh_;  // left since one was taken
+  Ring<Callback> older_;  // left before that
 
   friend struct TurnTable;
 };

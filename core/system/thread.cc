@@ -36,10 +36,12 @@ int start_thread(const char* name, void* (*run)(void*), void* argument) {
   pthread_t thread{};
   pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
   const int error = pthread_create(&thread, nullptr, run, argument);
-  if (error == 0) pthread_setname_np(thread, name);
+  if (error == 0 && name != nullptr) pthread_setname_np(thread, name);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return -error;
 }
+
+void name_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
 
 void end_thread(bool join) {
   if (!join) {

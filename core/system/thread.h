@@ -10,8 +10,10 @@
 
 namespace ctxcore {
 
-// 0 or a negative errno; -EAGAIN if the system refuses a thread. The thread ends by end_thread().
+// 0 or a negative errno; -EAGAIN if the system refuses a thread. The thread ends by end_thread(). One that is named
+// here must not end before this returns; with nullptr it names itself, which costs less.
 int start_thread(const char* name, void* (*run)(void*), void* argument);
+void name_thread(const char* name);  // this one
 
 // A thread of the library calls this last. With `join` a later join_ended() waits until the thread is gone;
 // else nobody does.

@@ -7,8 +7,8 @@
 //     that makes it busy, by compare-and-swap, runs fn or drop, and then finishes it. Awaited is busy, with a
 //     thread that waits for the end.
 //  2. Armed: linked among the node's observers, or about to be unlinked by a walk that lost the swap.
-//     Queued: linked in a backlog or a turn, which `place` and `owner` name before that; or handed to an
-//     executor. Both changes are made under the lock of the list.
+//     Queued: linked in a backlog or a turn, which `place`, `slot` and `turn` name before that; or handed to
+//     an executor, by `loop`. Both changes are made under the lock of the list.
 //  3. While armed, queued or busy it holds a reference to its context and one to itself.
 //  4. A callback on a context that can never be done is idle: in no list, holding nothing.
 #ifndef CTX_CORE_TREE_CALLBACK_H
@@ -25,6 +25,8 @@ struct ctx_context;  // the public name of a context; a user's function takes it
 
 namespace ctxcore {
 
+class Loop;
+class Turn;
 struct Context;
 struct Node;
 
@@ -52,7 +54,11 @@ struct Callback : Watch {
   std::atomic<uint32_t> state{idle};
   const uint8_t flags;
   Place place = Place::backlog;
-  pthread_t owner{};                // in whose turn it is queued
+  uint8_t slot = 0;  // of the table of turns
+  union {
+    Turn* turn = nullptr;
+    Loop* loop;
+  };
   std::atomic<pthread_t> runner{};  // the thread that made it busy
   Context* context = nullptr;
   const Function fn;

@@ -84,8 +84,9 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
 
 /**
  * Flag of ctx_after_func(), alone: fn only wakes somebody, such as a task or an event loop. It runs
- * before all other callbacks, on the thread that ends the context, which may be that of the loop's
- * clock. So fn and drop must be short and must not block, and should not cancel.
+ * before all other callbacks of its thread: the one whose call ends the context, or else that of the
+ * loop's clock, which keeps all signals blocked, or in dispatch or advance. So fn and drop must be short
+ * and must not block, and should not cancel.
  */
 #define CTX_WAKER UINT32_C(4)
 
@@ -100,12 +101,13 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
  * and no waker: give it CTX_BLOCKING.
  *
  * A cancel that fn calls marks and wakes before it returns. The callbacks that it sets off run on the
- * same thread as soon as fn has returned: callbacks that cancel never nest, however many there are.
+ * same thread as soon as fn has returned, before any other: callbacks that cancel never nest, however
+ * many there are.
  *
  * On a thread of the library fn has the signal mask of the thread that started the loop; signals that
  * ctx_with_signal() waits for stay blocked. fn must return: it must not leave by an exception, longjmp()
- * or pthread_exit(). While callbacks run, pthread_cancel() of the thread is held back. If fn forks on a
- * thread of the library, and the child returns from it, the child ends with status 0.
+ * or pthread_exit(). While callbacks run, pthread_cancel() of the thread is held back. If fn or
+ * drop forks on a thread of the library, and returns in the child too, the child ends with status 0.
  *
  * An armed callback holds a reference to ctx until it has run or was stopped. On a context that can
  * never be done nothing is armed: stop answers 1, and drop runs when the watch is stopped or given

@@ -113,9 +113,9 @@ CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
  * Gives a threaded loop an executor of the program's own, which runs the callbacks that the loop sets
  * off or that are deferred: so those of one library do not wait for those of another. The loop calls
  * post(executor, run, work) on one of its threads, with no lock held, for one callback after the other.
- * post must have run(work) called once, on any thread, or answer a negative number; then the loop runs
- * it. Callbacks with CTX_WAKER and drop functions of values do not go to the executor. Callbacks that
- * the executor runs in parallel have no order.
+ * post must have run(work) called once, on any thread, also if a stop has prevented the callback; or
+ * answer a negative number: then the loop runs it. Callbacks with CTX_WAKER and drop functions of values
+ * do not go to the executor. Callbacks that the executor runs in parallel have no order.
  * @param executor passed to post; must live until the loop's last context is freed.
  * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL
  *         post.
@@ -125,8 +125,9 @@ CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *exec
 /**
  * An orderly end of the default loop; call it before a program's globals are destroyed. It closes the
  * loop as ctx_loop_close() does, runs everything that waits, and joins the loop's threads and those of
- * CTX_BLOCKING. From then on contexts of the default loop are born done, and none of its callbacks
- * runs on a thread of the library. A second call waits for what the first one left.
+ * CTX_BLOCKING; if the loop has an executor, that has run everything by then. From then on contexts of
+ * the default loop are born done, and its callbacks run only inside calls of the program. A second call
+ * waits for what the first one left.
  * @param timeout_ns how long to wait for callbacks that run; CTX_FOREVER for no limit; negative is -EINVAL.
  * @return 0; -ETIMEDOUT: callbacks still run; -EDEADLK inside a callback; -EINVAL.
  */

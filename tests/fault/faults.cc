@@ -121,6 +121,7 @@ void free(void* memory) {
 int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*run)(void*), void* arg) {
   const int error = ctxtest::Faults::Ask(Resource::kThread);
   if (error != 0) return error;
+  if (ctxtest::NoThreads::Refuse()) return EAGAIN;
   return ctxtest::Next(&pthread_create, "pthread_create")(thread, attr, run, arg);
 }
 

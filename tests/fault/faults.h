@@ -5,6 +5,7 @@
 #ifndef CTX_TESTS_FAULT_FAULTS_H_
 #define CTX_TESTS_FAULT_FAULTS_H_
 
+#include <atomic>
 #include <climits>
 
 namespace ctxtest {
@@ -45,6 +46,25 @@ class Faults {
   int error_ = 0;
   int first_ = 0;
   int times_ = 0;
+};
+
+// While it lives, no thread of the process gets a new thread.
+class NoThreads {
+ public:
+  NoThreads() { ++living_; }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+  ~NoThreads() { --living_; }
+
+  static bool Refuse() {
+    if (living_ == 0) return false;
+    ++refused_;
+    return true;
+  }
+  static int refused() { return refused_; }
+
+ private:
+  static inline std::atomic<int> living_{0}, refused_{0};
 };
 
 // How many blocks of memory the whole process has now.

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <deque>
 #include <vector>
 
 #include "support/callback.h"
@@ -119,6 +120,134 @@ TEST(CallbackChain, Rule05_WhatACallbackCancelsRunsBeforeTheNextCallback) {
   recorder.Arm(other, 2);
   EXPECT_EQ(scope.Cancel(), 1);
   EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
+}
+
+// As if it had been called there: before what an earlier cancel of the same turn has left.
+TEST(CallbackChain, Rule05_WhatACallbackCancelsRunsBeforeWhatWaitsAlready) {
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background()),
+              third = WithCancel(ctx_background());
+  Recorder recorder;
+  recorder.Arm(scope, 1, 0, [&](ctx_t*) { other.Cancel(); });
+  recorder.Arm(other, 2, 0, [&](ctx_t*) { third.Cancel(); });
+  recorder.Arm(other, 5);
+  recorder.Arm(third, 3);
+  recorder.Arm(third, 4);
+  recorder.Arm(scope, 6);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3, 4, 5, 6}));
+}
+
+// Each is stopped from where it waits: at the front, in the middle, at the end, and alone.
+TEST(CallbackChain, Rule26_WhatWaitsIsStoppedWhereverItStands) {
+  for (int first = 0; first < 4; ++first) {
+    const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background()),
+                third = WithCancel(ctx_background());
+    Recorder recorder;
+    std::deque<Callback> waiting;
+    recorder.Arm(scope, 1, 0, [&](ctx_t*) {
+      other.Cancel();
+      third.Cancel();
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(waiting[static_cast<size_t>(first + i) % 4].StopWait(), 1);
+      }
+    });
+    int ran = -1;
+    for (int i = 0; i < 4; ++i) {
+      waiting.emplace_back([&ran, i](ctx_t*) { ran = i; });
+      waiting.back().Arm(i < 2 ? other : third);
+    }
+    recorder.Arm(third, 2);
+    EXPECT_EQ(scope.Cancel(), 1);
+    EXPECT_EQ(ran, (first + 3) % 4);
+    EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2}));
+  }
+}
+
+// A callback that runs inside another one, since it was registered on a context that is done, is followed by
+// what it sets off.
+TEST(CallbackChain, Rule05_WhatAnInnerCallbackCancelsRunsAsSoonAsThatReturns) {
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+  Recorder recorder;
+  recorder.Arm(other, 3);
+  Callback inner([&](ctx_t*) {
+    other.Cancel();
+    EXPECT_EQ(recorder.order(), (std::vector<int>{1}));
+  });
+  recorder.Arm(scope, 1, 0, [&](ctx_t*) {
+    EXPECT_EQ(inner.Arm(scope), 1);
+    EXPECT_EQ(recorder.order(), (std::vector<int>{1, 3}));
+  });
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(inner.runs(), 1);
+}
+
+TEST(CallbackChain, Rule05_WhatAnInnerAdvanceSetsOffRunsBeforeItReturns) {
+  const VirtualLoop test;
+  const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+  const Scope timed = WithTimeout(test.root, 1);
+  Callback last, cancels([&](ctx_t*) { other.Cancel(); });
+  last.Arm(other);
+  cancels.Arm(timed);
+  Callback outer([&](ctx_t*) {
+    EXPECT_EQ(test.Advance(1), 1);
+    EXPECT_EQ(last.runs(), 1);
+  });
+  outer.Arm(scope);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(outer.runs(), 1);
+}
+
+// A drop that the loop runs, of a value or of a callback's argument, is users' code as well.
+TEST(CallbackChain, Rule05_WhatADropOfTheLoopsCancelsRuns) {
+  static const ctx_key_t key = {"key"};
+  const Scope other = WithCancel(ctx_background());
+  Callback set_off;
+  set_off.Arm(other);
+  const VirtualLoop test;
+  {
+    const auto cancels = [](void* arg) { ctx_cancel(static_cast<ctx_canceler_t*>(arg)); };
+    const Scope timed = WithTimeout(WithValue(test.root, &key, other.canceler.get(), cancels), 1);
+    AfterFunc(
+        timed, [](ctx_t*, void*) {}, nullptr, CTX_WAKER);
+  }
+  EXPECT_EQ(test.Advance(1), 1);
+  EXPECT_EQ(ctx_err(other), CTX_CANCELED);
+  EXPECT_EQ(set_off.runs(), 1);
+}
+
+TEST(CallbackChain, Rule05_OfAnyLengthStartsInAWaker) {
+  Chain chain(ctx_background(), 0);
+  const Scope scope = WithCancel(ctx_background());
+  Callback waker([&](ctx_t*) { ctx_cancel(chain.links[0].canceler); });
+  waker.Arm(scope, CTX_WAKER);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(chain.ran, kLinks);
+  EXPECT_TRUE(chain.in_order);
+}
+
+// Many threads whose turns are in one table.
+TEST(CallbackChain, Rule05_ThreadsDoNotMixTheirTurns) {
+  constexpr int kThreads = 16, kRounds = 300;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < kRounds; ++round) {
+        const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+        Callback last, first([&](ctx_t*) {
+          other.Cancel();
+          std::this_thread::yield();
+          if (last.runs() != 0) ++wrong;
+        });
+        first.Arm(scope);
+        last.Arm(other);
+        scope.Cancel();
+        if (last.runs() != 1 || last.thread() != std::this_thread::get_id()) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(CallbackChain, Rule26_WhatACallbackCanceledCanStillBeStopped) {

@@ -137,7 +137,9 @@ TEST(CallbackLane, Rule24_ThreadsHaveTheirNames) {
   const bool in_time = waker.Arm(scope, CTX_WAKER) == 0;
   ASSERT_TRUE(plain.WaitRun() && blocking.WaitRun() && waker.WaitRun());
   EXPECT_EQ(blocking.thread_name(), "ctx-lane");
-  if (in_time) EXPECT_EQ(waker.thread_name(), "ctx-loop");
+  if (in_time) {
+    EXPECT_EQ(waker.thread_name(), "ctx-loop");
+  }
 }
 
 TEST(CallbackLane, Rule24_WakersComeBeforeAllOtherCallbacks) {
@@ -198,6 +200,153 @@ TEST(CallbackLane, Rule24_AWakerIsStoppedAsAnyCallback) {
   Callback late;
   EXPECT_EQ(late.Arm(scope, CTX_WAKER), 1);
   EXPECT_EQ(late.runs(), 1);
+}
+
+TEST(CallbackLane, Rule26_AWakerIsStoppedUntilItsTurnComes) {
+  for (const bool timed : {false, true}) {
+    const VirtualLoop test;
+    const Scope scope = WithTimeout(test.root, 1), child = WithCancel(scope);
+    Callback plain, second, third, first([&](ctx_t*) {
+      EXPECT_EQ(second.StopWait(), 1);
+      EXPECT_EQ(third.StopWait(), 1);
+    });
+    plain.Arm(scope);
+    first.Arm(scope, CTX_WAKER);
+    second.Arm(scope, CTX_WAKER);
+    third.Arm(child, CTX_WAKER);
+    EXPECT_EQ(timed ? test.Advance(1) : scope.Cancel(), 1);
+    EXPECT_EQ(first.runs(), 1);
+    EXPECT_EQ(second.runs() + third.runs(), 0);
+    EXPECT_EQ(second.drops() + third.drops(), 2);
+    EXPECT_EQ(plain.runs(), 1);
+  }
+}
+
+TEST(CallbackLane, Rule26_AnotherThreadStopsAWakerWhileTheOneBeforeItRuns) {
+  for (const bool timed : {false, true}) {
+    const Scope scope =
+        timed ? WithTimeout(ctx_background(), 20 * kMillisecond) : WithCancel(ctx_background());
+    Gate begun, stopped;
+    Callback second, first([&](ctx_t*) {
+      begun.Open();
+      EXPECT_TRUE(stopped.Wait());
+    });
+    EXPECT_EQ(first.Arm(scope, CTX_WAKER), 0);
+    EXPECT_EQ(second.Arm(scope, CTX_WAKER), 0);
+    std::thread stopper([&] {
+      EXPECT_TRUE(begun.Wait());
+      EXPECT_EQ(second.StopWait(), 1);
+      stopped.Open();
+    });
+    if (!timed) scope.Cancel();
+    stopper.join();
+    EXPECT_TRUE(first.WaitDrop());
+    EXPECT_EQ(second.runs(), 0);
+  }
+}
+
+// Whoever derives or waits runs nobody's code: the host finds the wakers of what such a call has ended.
+TEST(CallbackLane, Rule38_WakersOfWhatAWaiterEndedAreLeftToTheHost) {
+  const ManualLoop manual;
+  const Scope soon = WithTimeout(manual.root, kMillisecond);
+  Callback waker;
+  EXPECT_EQ(waker.Arm(soon, CTX_WAKER), 0);
+  EXPECT_TRUE(manual.Settles());
+  EXPECT_TRUE(Done(soon));
+  EXPECT_EQ(waker.runs(), 0);
+  EXPECT_TRUE(manual.WorkWaits());
+  ASSERT_TRUE(Readable(manual.Fd(), kLimitMs));
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(waker.runs(), 1);
+  EXPECT_TRUE(manual.Settles());
+}
+
+TEST(CallbackLane, Rule38_WakersOfWhatADerivationEndedAreLeftToTheHost) {
+  const ManualLoop manual;
+  const Scope soon = WithTimeout(manual.root, kMillisecond);
+  Callback waker;
+  EXPECT_EQ(waker.Arm(soon, CTX_WAKER), 0);
+  SleepUntil(Deadline(soon));
+  const Scope below = WithTimeout(soon, kHour);
+  EXPECT_EQ(ctx_err(below), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(waker.runs(), 0);
+  EXPECT_TRUE(manual.WorkWaits());
+  ASSERT_TRUE(Readable(manual.Fd(), kLimitMs));
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(waker.runs(), 1);
+}
+
+TEST(CallbackLane, Rule24_WakersOfWhatADerivationEndedRunOnTheClocksThread) {
+  for (int round = 0; round < 200; ++round) {
+    const Scope soon = WithTimeout(ctx_background(), 50 * kMicrosecond);
+    Callback waker;
+    const bool armed = waker.Arm(soon, CTX_WAKER) == 0;
+    while (ctx_err(soon) == 0) WithTimeout(soon, kHour);
+    ASSERT_TRUE(waker.WaitRun());
+    EXPECT_TRUE(!armed || waker.thread_name() == "ctx-loop") << waker.thread_name();
+  }
+}
+
+// The last handle of a loop that its host has ceased to drive.
+TEST(CallbackLane, Rule39_WakersThatWaitForADispatchRunWhenTheLoopIsGivenUp) {
+  ManualLoop manual;
+  const Scope soon = WithTimeout(manual.root, kMillisecond);
+  Callback waker;
+  EXPECT_EQ(waker.Arm(soon, CTX_WAKER), 0);
+  EXPECT_TRUE(Done(soon));
+  EXPECT_EQ(waker.runs(), 0);
+  manual.loop.reset();
+  EXPECT_EQ(waker.runs(), 1);
+}
+
+// The loop lives as long as the callback, which was the last to know it.
+TEST(CallbackLane, Rule39_TheLaneKeepsTheLoopOfWhatItRuns) {
+  const size_t before = Tasks("ctx-loop").size();
+  Gate begun, gate;
+  Callback callback([&](ctx_t* ctx) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+    EXPECT_GE(ctx_now(ctx), 0);
+    EXPECT_EQ(ctx_err(ctx), CTX_DEADLINE_EXCEEDED);
+  });
+  {
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    const Scope scope = WithTimeout(LoopBackground(loop), kMillisecond);
+    EXPECT_GE(callback.Arm(scope, CTX_BLOCKING | CTX_DEFER), 0);
+    EXPECT_TRUE(begun.Wait());
+  }
+  EXPECT_EQ(Tasks("ctx-loop").size(), before + 1);
+  gate.Open();
+  EXPECT_TRUE(callback.WaitDrop());
+  EXPECT_TRUE(Soon([&] { return Tasks("ctx-loop").size() == before; }));
+}
+
+// The last handle goes inside the last callback.
+TEST(CallbackLane, Rule39_ALoopMayEndInItsOwnLastCallback) {
+  for (const int kind : {CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL, CTX_LOOP_THREAD}) {
+    Loop loop = NewLoop(kind);
+    Scope scope = WithTimeout(LoopBackground(loop), kind == CTX_LOOP_VIRTUAL ? 1 : kMillisecond);
+    ctx_loop_t* const raw = loop;
+    Callback deferred;
+    Gate armed, over;
+    AfterFunc(
+        scope, [](ctx_t*, void* arg) { (*static_cast<std::function<void()>*>(arg))(); },
+        new std::function<void()>([&] {
+          EXPECT_TRUE(armed.Wait());
+          scope.reset();
+          loop.reset();
+        }),
+        0, [](void* arg) { delete static_cast<std::function<void()>*>(arg); });
+    deferred.Arm(scope, CTX_DEFER);
+    armed.Open();
+    if (kind == CTX_LOOP_MANUAL) {
+      while (deferred.drops() == 0 && Readable(ctx_loop_fd(raw), kLimitMs)) ctx_loop_dispatch(raw);
+    } else if (kind == CTX_LOOP_VIRTUAL) {
+      EXPECT_EQ(ctx_loop_advance(raw, 1), 1);
+    }
+    EXPECT_TRUE(deferred.WaitDrop());
+    EXPECT_FALSE(loop);
+  }
 }
 
 // Rule 30: the waker's was the last reference, and it is the clock's thread that ran it.
@@ -304,6 +453,70 @@ TEST(Executor, Rule24_WhatItRefusesTheLoopRuns) {
   scope.Cancel();
   ASSERT_TRUE(deferred.WaitDrop());
   EXPECT_EQ(deferred.thread_name(), "ctx-calls");
+}
+
+// Runs at once, on the thread that posts.
+int PostInline(void*, void (*run)(void*), void* work) {
+  run(work);
+  return 0;
+}
+
+TEST(Executor, Rule05_WhatACallbackCancelsRunsWhereverItRan) {
+  Pool refusing;
+  refusing.refuses = true;
+  for (const bool inlined : {false, true}) {
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    EXPECT_EQ(ctx_loop_set_executor(loop, inlined ? PostInline : Pool::Post, &refusing), 0);
+    const Ctx root = LoopBackground(loop);
+    const Scope scope = WithCancel(root), other = WithCancel(root), third = WithCancel(root);
+    Recorder recorder;
+    Callback over;
+    recorder.Arm(scope, 1, CTX_DEFER, [&](ctx_t*) { other.Cancel(); });
+    recorder.Arm(scope, 3, CTX_DEFER, [&](ctx_t*) { third.Cancel(); });
+    recorder.Arm(other, 2);
+    over.Arm(third);
+    scope.Cancel();
+    EXPECT_TRUE(over.WaitDrop());
+    EXPECT_EQ(over.thread_name(), "ctx-calls");
+    EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
+  }
+}
+
+// A pool of several threads, whose work comes back in any order and when the loop may be gone.
+TEST(Executor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMeanwhile) {
+  struct Pools {
+    Pool pools[3];
+    std::atomic<unsigned> next{0};
+    static int Post(void* self, void (*run)(void*), void* work) {
+      auto* const pools = static_cast<Pools*>(self);
+      const unsigned number = pools->next++;
+      if (number % 7 == 0) return -EAGAIN;
+      if (number % 7 == 1) return PostInline(nullptr, run, work);
+      return Pool::Post(&pools->pools[number % 3], run, work);
+    }
+  } pools;
+  for (int round = 0; round < 30; ++round) {
+    std::deque<Callback> callbacks;
+    int stopped = 0;
+    {
+      const Loop loop = NewLoop(CTX_LOOP_THREAD);
+      EXPECT_EQ(ctx_loop_set_executor(loop, Pools::Post, &pools), 0);
+      const Ctx root = LoopBackground(loop);
+      const Scope scope = WithTimeout(root, kMillisecond);
+      for (int i = 0; i < 40; ++i) {
+        callbacks.emplace_back();
+        EXPECT_GE(callbacks.back().Arm(scope, CTX_DEFER | (i % 2 == 0 ? CTX_BLOCKING : 0)), 0);
+      }
+      scope.Cancel();
+      for (int i = 0; i < 40; i += 3) stopped += callbacks[static_cast<size_t>(i)].StopWait();
+    }
+    int ran = 0;
+    for (Callback& callback : callbacks) {
+      EXPECT_TRUE(callback.WaitDrop());
+      ran += callback.runs();
+    }
+    EXPECT_EQ(ran + stopped, 40);
+  }
 }
 
 TEST(Executor, Rule26_WhatWaitsInItCanBeStopped) {

@@ -2,6 +2,9 @@
 //
 // Rule 51: ctx_shutdown() ends the contexts of the default loop, runs what waits, and joins the threads. Each
 // case needs a process of its own: it is the end of the default loop.
+#include <cerrno>
+#include <memory>
+
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
@@ -126,6 +129,115 @@ void IsRefusedWhereItWouldWaitForItself() {
 }
 TEST(Shutdown, Rule51_IsRefusedWhereItWouldWaitForItself) {
   CTX_IN_NEW_PROCESS(IsRefusedWhereItWouldWaitForItself());
+}
+
+// What the executor has is not over before it has run there.
+void WaitsForTheExecutor() {
+  struct Box {
+    Gate full;
+    void (*run)(void*);
+    void* work;
+    static int Post(void* self, void (*run)(void*), void* work) {
+      auto* const box = static_cast<Box*>(self);
+      if (box->full.IsOpen()) return -EAGAIN;
+      box->run = run;
+      box->work = work;
+      box->full.Open();
+      return 0;
+    }
+  };
+  auto box = std::make_unique<Box>();
+  const Loop mine = NewLoop(CTX_LOOP_THREAD);
+  ASSERT_EQ(ctx_loop_set_executor(mine, Box::Post, box.get()), 0);
+  ASSERT_EQ(ctx_loop_set_default(mine), 0);
+  const Scope scope = WithTimeout(ctx_background(), kHour), late = WithCancel(ctx_background());
+  Callback posted, refused, stopped;
+  posted.Arm(late, CTX_DEFER);
+  late.Cancel();
+  ASSERT_TRUE(box->full.Wait());
+  refused.Arm(scope, CTX_DEFER);
+  EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
+  EXPECT_EQ(posted.drops(), 0);
+  std::thread pool([&] { box->run(box->work); });
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(posted.drops() + refused.drops(), 2);
+  pool.join();
+  box.reset();
+  // Nothing goes there any more.
+  const Scope after = WithTimeout(ctx_background(), kHour);
+  Callback inline_one;
+  EXPECT_EQ(inline_one.Arm(after), 1);
+  EXPECT_EQ(inline_one.drops(), 1);
+}
+TEST(Shutdown, Rule51_WaitsForTheExecutor) { CTX_IN_NEW_PROCESS(WaitsForTheExecutor()); }
+
+// Work that was stopped while the executor had it is still to be run there, for nothing.
+void WaitsForStoppedWorkToo() {
+  static void (*run)(void*) = nullptr;
+  static void* work = nullptr;
+  static Gate full;
+  const Loop mine = NewLoop(CTX_LOOP_THREAD);
+  const auto post = [](void*, void (*given)(void*), void* given_work) {
+    run = given;
+    work = given_work;
+    full.Open();
+    return 0;
+  };
+  ASSERT_EQ(ctx_loop_set_executor(mine, post, nullptr), 0);
+  ASSERT_EQ(ctx_loop_set_default(mine), 0);
+  Callback stopped;
+  {
+    const Scope scope = WithCancel(ctx_background());
+    stopped.Arm(scope, CTX_DEFER);
+    scope.Cancel();
+  }
+  ASSERT_TRUE(full.Wait());
+  EXPECT_EQ(stopped.StopWait(), 1);
+  stopped.Disarm();
+  EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
+  run(work);
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(stopped.runs(), 0);
+}
+TEST(Shutdown, Rule51_WaitsForStoppedWorkToo) { CTX_IN_NEW_PROCESS(WaitsForStoppedWorkToo()); }
+
+void EndsWhileOwnLoopsGoOn() {
+  const Loop mine = NewLoop(CTX_LOOP_THREAD);
+  const Ctx root = LoopBackground(mine);
+  const Scope timed = WithTimeout(ctx_background(), kHour), own = WithTimeout(root, kHour);
+  Callback before, after;
+  const Scope first = WithCancel(root), second = WithCancel(root);
+  before.Arm(first, CTX_DEFER | CTX_BLOCKING);
+  first.Cancel();
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_TRUE(before.WaitDrop());
+  EXPECT_EQ(ctx_err(own), 0);
+  EXPECT_EQ(after.Arm(second, CTX_DEFER | CTX_BLOCKING), 0);
+  second.Cancel();
+  EXPECT_TRUE(after.WaitDrop());
+  EXPECT_EQ(after.thread_name(), "ctx-lane");
+}
+TEST(Shutdown, Rule51_OwnLoopsGoOn) { CTX_IN_NEW_PROCESS(EndsWhileOwnLoopsGoOn()); }
+
+void RunsWakersAndWhatDropsCancel() {
+  static const ctx_key_t key = {"key"};
+  const Loop mine = NewLoop(CTX_LOOP_THREAD);
+  const Scope own = WithCancel(LoopBackground(mine));
+  Callback waker, set_off;
+  set_off.Arm(own);
+  {
+    const auto cancels = [](void* arg) { ctx_cancel(static_cast<ctx_canceler_t*>(arg)); };
+    const Scope scope =
+        WithTimeout(WithValue(ctx_background(), &key, own.canceler.get(), cancels), kHour);
+    EXPECT_EQ(waker.Arm(scope, CTX_WAKER), 0);
+  }
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(waker.drops(), 1);
+  EXPECT_EQ(ctx_err(own), CTX_CANCELED);
+  EXPECT_EQ(set_off.drops(), 1);
+}
+TEST(Shutdown, Rule51_RunsWakersAndWhatDropsCancel) {
+  CTX_IN_NEW_PROCESS(RunsWakersAndWhatDropsCancel());
 }
 
 void OfADefaultLoopThatTheProgramDrives() {

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: MIT
+//
+// Fork inside a callback that returns in the child, too. On a thread of the library's the child ends there,
+// with status 0, as a process does whose last thread ends; on one of the program's it goes on.
+#include <signal.h>
+
+#include <functional>
+#include <thread>
+
+#include "fault/forked.h"
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/loops.h"
+#include "support/process.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+// The number of the child, written by the parent; 0 in the child.
+class Forks {
+ public:
+  void operator()() {
+    fflush(nullptr);
+    const pid_t pid = fork();
+    if (pid == 0) return;
+    pid_ = pid;
+    forked_.Open();
+  }
+
+  // Ends a child that hangs: it may block the signals that others end it by.
+  void ExpectTheChildEnds() {
+    ASSERT_TRUE(forked_.Wait());
+    int status = -1;
+    pid_t ended = 0;
+    const bool in_time = Soon([&] { return (ended = waitpid(pid_, &status, WNOHANG)) != 0; });
+    EXPECT_TRUE(in_time) << "the child goes on";
+    if (!in_time) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, &status, 0);
+      return;
+    }
+    EXPECT_EQ(ended, pid_);
+    EXPECT_TRUE(WIFEXITED(status)) << "the child ended by signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
+
+ private:
+  pid_t pid_ = -1;
+  Gate forked_;
+};
+
+void ExpectTheLoopGoesOn(ctx_t* root) {
+  const Scope scope = WithTimeout(root, kMillisecond);
+  Callback deferred, blocking;
+  deferred.Arm(scope, CTX_DEFER);
+  blocking.Arm(scope, CTX_DEFER | CTX_BLOCKING);
+  EXPECT_TRUE(deferred.WaitDrop());
+  EXPECT_TRUE(blocking.WaitDrop());
+}
+
+// What is behind it in the same cancel is the parent's alone.
+void ForkIn(ctx_t* root, uint32_t flags) {
+  const pid_t self = getpid();
+  Forks forks;
+  const Scope scope = WithTimeout(root, 20 * kMillisecond), child = WithCancel(scope);
+  const auto expect_parent = [self](ctx_t*) {
+    if (getpid() != self) _exit(3);
+  };
+  Callback forking([&](ctx_t*) { forks(); }), next(expect_parent), below(expect_parent),
+      waker(expect_parent);
+  forking.Arm(scope, flags);
+  next.Arm(scope, flags);
+  below.Arm(child, flags == CTX_WAKER ? 0 : flags);
+  waker.Arm(child, CTX_WAKER);
+  forks.ExpectTheChildEnds();
+  EXPECT_TRUE(forking.WaitDrop() && next.WaitDrop() && below.WaitDrop() && waker.WaitDrop());
+  ExpectTheLoopGoesOn(root);
+}
+
+TEST(ForkCallback, Rule47_OnAThreadOfTheDefaultLoopTheChildEnds) {
+  for (const uint32_t flags : {UINT32_C(0), CTX_DEFER, CTX_BLOCKING, CTX_WAKER}) {
+    SCOPED_TRACE(flags);
+    ForkIn(ctx_background(), flags);
+  }
+}
+
+TEST(ForkCallback, Rule47_OnAThreadOfAnOwnLoopTheChildEnds) {
+  for (const uint32_t flags : {UINT32_C(0), CTX_DEFER, CTX_BLOCKING, CTX_WAKER}) {
+    SCOPED_TRACE(flags);
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    ForkIn(LoopBackground(loop), flags);
+  }
+}
+
+// Of a value and of a callback's argument.
+TEST(ForkCallback, Rule47_InADropOnAThreadOfTheLibraryTheChildEnds) {
+  static const ctx_key_t key = {"key"};
+  for (const bool value : {true, false}) {
+    Forks forks;
+    const auto drop = [](void* arg) { (*static_cast<Forks*>(arg))(); };
+    const auto nothing = [](ctx_t*, void*) {};
+    {
+      const Ctx above = WithCancel(ctx_background()).ctx;
+      const Scope scope =
+          WithTimeout(value ? WithValue(above, &key, &forks, drop) : WithString(above, "a", "b"),
+                      20 * kMillisecond);
+      AfterFunc(scope, nothing, &forks, CTX_DEFER, value ? nullptr : ctx_drop_fn(drop));
+    }
+    forks.ExpectTheChildEnds();
+    ExpectTheLoopGoesOn(ctx_background());
+  }
+}
+
+// In the child the call that ran the callback comes back, having left alone what is its parent's.
+void ExpectTheChildGoesOn(const std::function<void(Forks&)>& run) {
+  const pid_t self = getpid();
+  Forks forks;
+  run(forks);
+  if (getpid() != self) {
+    const Scope scope = WithTimeout(ctx_background(), kMillisecond);
+    Callback here, deferred;
+    here.Arm(scope);
+    deferred.Arm(scope, CTX_DEFER);
+    const bool works = Done(scope) && deferred.WaitDrop() && here.WaitDrop();
+    fflush(nullptr);
+    _exit(works && !testing::Test::HasFailure() ? 0 : 1);
+  }
+  forks.ExpectTheChildEnds();
+}
+
+TEST(ForkCallback, Rule47_InAWakerOfACancelTheChildGoesOn) {
+  ExpectTheChildGoesOn([](Forks& forks) {
+    const pid_t self = getpid();
+    const Scope scope = WithCancel(ctx_background()), child = WithTimeout(scope, kHour);
+    Callback waker([&](ctx_t*) { forks(); }), others[4];
+    waker.Arm(scope, CTX_WAKER);
+    others[0].Arm(scope, CTX_WAKER);
+    others[1].Arm(scope);
+    others[2].Arm(child);
+    others[3].Arm(child, CTX_DEFER);
+    scope.Cancel();
+    EXPECT_EQ(others[0].runs(), getpid() == self ? 1 : 0);
+    EXPECT_EQ(others[2].runs(), getpid() == self ? 1 : 0);
+  });
+}
+
+TEST(ForkCallback, Rule47_InAChainOfCallbacksTheChildGoesOn) {
+  ExpectTheChildGoesOn([](Forks& forks) {
+    const pid_t self = getpid();
+    const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
+    Callback first([&](ctx_t*) { other.Cancel(); }), second([&](ctx_t*) { forks(); }), third, last;
+    first.Arm(scope);
+    second.Arm(other);
+    third.Arm(other);
+    last.Arm(scope);
+    scope.Cancel();
+    EXPECT_EQ(third.runs(), getpid() == self ? 1 : 0);
+    EXPECT_EQ(last.runs(), getpid() == self ? 1 : 0);
+  });
+}
+
+TEST(ForkCallback, Rule47_InADropTheChildGoesOn) {
+  static const ctx_key_t key = {"key"};
+  ExpectTheChildGoesOn([](Forks& forks) {
+    const auto drop = [](void* arg) { (*static_cast<Forks*>(arg))(); };
+    Ctx top = WithCancel(ctx_background()).ctx;
+    Ctx value = WithValue(top, &key, &forks, drop);
+    Ctx last = WithCancel(value).ctx;
+    top.reset();
+    value.reset();
+    last.reset();  // frees all three
+  });
+}
+
+TEST(ForkCallback, Rule47_InAStopsDropTheChildGoesOn) {
+  ExpectTheChildGoesOn([](Forks& forks) {
+    const auto drop = [](void* arg) { (*static_cast<Forks*>(arg))(); };
+    const Scope scope = WithCancel(ctx_background());
+    const Watch watch = AfterFunc(
+        scope, [](ctx_t*, void*) {}, &forks, 0, drop);
+    EXPECT_EQ(ctx_watch_stop(watch), 1);
+  });
+}
+
+TEST(ForkCallback, Rule47_InAnExecutorTheChildGoesOn) {
+  ExpectTheChildGoesOn([](Forks& forks) {
+    struct Box {
+      Gate full;
+      void (*run)(void*);
+      void* work;
+    } box;
+    const auto post = [](void* self, void (*run)(void*), void* work) {
+      auto* const full = static_cast<Box*>(self);
+      full->run = run;
+      full->work = work;
+      full->full.Open();
+      return 0;
+    };
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &box), 0);
+    const Scope scope = WithCancel(LoopBackground(loop));
+    Callback callback([&](ctx_t*) { forks(); });
+    callback.Arm(scope, CTX_DEFER);
+    scope.Cancel();
+    ASSERT_TRUE(box.full.Wait());
+    box.run(box.work);
+  });
+}
+
+void ExpectAnEndInTheChild() {
+  const Scope scope = WithTimeout(ctx_background(), kHour);
+  Callback deferred, blocking;
+  deferred.Arm(scope, CTX_DEFER);
+  blocking.Arm(scope, CTX_DEFER | CTX_BLOCKING);
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(deferred.drops() + blocking.drops(), 2);
+  EXPECT_TRUE(Tasks("ctx-").empty());
+}
+
+TEST(ForkCallback, Rule51_AChildHasAnOrderlyEndOfItsOwn) {
+  const Scope scope = WithTimeout(ctx_background(), kHour);
+  InChild(ExpectAnEndInTheChild);
+  EXPECT_EQ(ctx_err(scope), 0);
+  InChild([] {
+    ExpectAnEndInTheChild();
+    InChild(ExpectAnEndInTheChild);  // after its own end
+  });
+  ExpectTheLoopGoesOn(ctx_background());
+}
+
+// Each round is a process of its own, whose default loop ends while others use it. Whatever a call took
+// or a loop had has run when all have come back.
+void RaceWithTheEnd(const std::function<void()>& racer) {
+  for (int round = 0; round < 40; ++round) {
+    InChild([&] {
+      Stagger stagger(static_cast<unsigned>(round));
+      const Scope scope = WithTimeout(ctx_background(), kMillisecond);
+      StartLine line(3);
+      std::thread other([&] {
+        line.Meet();
+        racer();
+      });
+      std::thread ends([&] {
+        line.Meet();
+        EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+      });
+      line.Meet();
+      stagger.Pass(20'000);
+      EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+      other.join();
+      ends.join();
+      EXPECT_TRUE(Tasks("ctx-").empty());
+    });
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(ShutdownRace, Rule51_WithCancels) {
+  RaceWithTheEnd([] {
+    for (int i = 0; i < 50; ++i) {
+      const Scope scope = WithCancel(ctx_background());
+      Callback plain, deferred, blocking, waker;
+      int armed = 0, ran = 0;
+      for (const auto& [callback, flags] : {std::pair<Callback*, uint32_t>{&plain, 0},
+                                            {&deferred, CTX_DEFER},
+                                            {&blocking, CTX_DEFER | CTX_BLOCKING},
+                                            {&waker, CTX_WAKER}}) {
+        armed += callback->Arm(scope, flags) >= 0;
+      }
+      scope.Cancel();
+      for (const Callback* callback : {&plain, &deferred, &blocking, &waker}) {
+        if (callback->watch() == nullptr) continue;  // -ESHUTDOWN
+        EXPECT_TRUE(callback->WaitDrop());
+        ran += callback->runs();
+      }
+      EXPECT_EQ(ran, armed);
+    }
+  });
+}
+
+TEST(ShutdownRace, Rule51_WithDerivationsAndDeadlines) {
+  RaceWithTheEnd([] {
+    for (int i = 0; i < 50; ++i) {
+      Ctx ctx;
+      EXPECT_EQ(ctx_with_timeout(ctx_background(), 30 * kMicrosecond, ctx.out(), nullptr), 0);
+      Callback blocking, waker, deferred;
+      EXPECT_GE(blocking.Arm(ctx, CTX_BLOCKING), 0);
+      EXPECT_GE(waker.Arm(ctx, CTX_WAKER), 0);
+      const bool armed = deferred.Arm(ctx, CTX_DEFER) >= 0;
+      const Scope below = WithTimeout(ctx, kHour);
+      EXPECT_TRUE(Done(ctx));
+      EXPECT_TRUE(blocking.WaitDrop());
+      EXPECT_TRUE(waker.WaitDrop());
+      EXPECT_TRUE(!armed || deferred.WaitDrop());
+    }
+  });
+}
+
+TEST(ShutdownRace, Rule51_WithTheFirstUseOfTheLoop) {
+  for (int round = 0; round < 40; ++round) {
+    InChild([&] {
+      Stagger stagger(static_cast<unsigned>(round));
+      StartLine line(2);
+      std::thread other([&] {
+        line.Meet();
+        Ctx ctx;
+        EXPECT_EQ(ctx_with_timeout(ctx_background(), kHour, ctx.out(), nullptr), 0);
+        EXPECT_TRUE(Done(ctx));
+        EXPECT_EQ(ctx_err(ctx), CTX_CANCELED);
+      });
+      line.Meet();
+      stagger.Pass(5'000);
+      EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+      other.join();
+      EXPECT_TRUE(Tasks("ctx-").empty());
+    });
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// What the loop has to run is run before any of the calls comes back.
+TEST(ShutdownRace, Rule51_SeveralCallsWaitForEachOthersCallbacks) {
+  for (int round = 0; round < 60; ++round) {
+    InChild([&] {
+      constexpr int kCallbacks = 40, kThreads = 3;
+      std::vector<Scope> scopes;
+      Counter drops;
+      for (int i = 0; i < kCallbacks; ++i) {
+        scopes.push_back(WithTimeout(ctx_background(), kHour));
+        ASSERT_EQ(ctx_after_func(
+                      scopes.back(), [](ctx_t*, void*) {}, &drops,
+                      [](void* arg) { static_cast<Counter*>(arg)->Add(); },
+                      i % 4 == 0   ? CTX_WAKER
+                      : i % 4 == 1 ? CTX_DEFER | CTX_BLOCKING
+                                   : 0,
+                      nullptr),
+                  0);
+      }
+      StartLine line(kThreads);
+      std::vector<std::thread> threads;
+      for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+          line.Meet();
+          EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+          EXPECT_EQ(drops.Get(), kCallbacks);
+        });
+      }
+      for (std::thread& thread : threads) thread.join();
+      EXPECT_TRUE(Tasks("ctx-").empty());
+    });
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace ctxtest

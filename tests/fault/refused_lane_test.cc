@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//
+// Rule 46: callbacks that may block run also where the system gives no thread for them: on `ctx-calls`, or on
+// the threads that the lane has already; and on threads of their own as soon as there are some.
+#include <deque>
+#include <memory>
+
+#include "fault/faults.h"
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/process.h"
+#include "support/sync.h"
+
+namespace ctxtest {
+namespace {
+
+constexpr uint32_t kLane = CTX_DEFER | CTX_BLOCKING;
+
+void RunOnTheCallbackThread() {
+  const Scope timed = WithTimeout(ctx_background(), kHour), scope = WithCancel(timed);
+  std::deque<Callback> callbacks(5);
+  const auto none = std::make_unique<NoThreads>();
+  for (Callback& callback : callbacks) ASSERT_EQ(callback.Arm(scope, kLane), 0);
+  EXPECT_EQ(scope.Cancel(), 1);
+  for (Callback& callback : callbacks) {
+    EXPECT_TRUE(callback.WaitDrop());
+    EXPECT_EQ(callback.thread_name(), "ctx-calls");
+  }
+  EXPECT_GE(NoThreads::refused(), 1);
+  EXPECT_TRUE(Tasks("ctx-lane").empty());
+}
+TEST(RefusedLane, Rule46_BlockingCallbacksRunOnTheCallbackThread) {
+  CTX_IN_NEW_PROCESS(RunOnTheCallbackThread());
+}
+
+void TimedOnesToo() {
+  const Scope scope = WithTimeout(ctx_background(), 20 * kMillisecond);
+  Callback callback;
+  ASSERT_EQ(callback.Arm(scope, CTX_BLOCKING), 0);
+  const NoThreads none;
+  EXPECT_TRUE(callback.WaitDrop());
+  EXPECT_EQ(callback.thread_name(), "ctx-calls");
+}
+TEST(RefusedLane, Rule46_AlsoThoseThatADeadlineSetsOff) { CTX_IN_NEW_PROCESS(TimedOnesToo()); }
+
+// A plain callback holds `ctx-calls` up for as long as it likes: the thread is asked for again.
+void OnTheirOwnOnceThereAreThreads() {
+  Gate begun, gate;
+  const Scope first = WithTimeout(ctx_background(), kMillisecond);
+  Callback plain([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  plain.Arm(first, CTX_DEFER);
+  ASSERT_TRUE(begun.Wait());
+  const Scope scope = WithCancel(ctx_background());
+  Callback blocking;
+  {
+    const NoThreads none;
+    ASSERT_EQ(blocking.Arm(scope, kLane), 0);
+    EXPECT_EQ(scope.Cancel(), 1);
+    EXPECT_TRUE(Soon([] { return NoThreads::refused() > 0; }));
+    EXPECT_EQ(blocking.runs(), 0);
+  }
+  EXPECT_TRUE(blocking.WaitDrop());
+  EXPECT_EQ(blocking.thread_name(), "ctx-lane");
+  EXPECT_EQ(plain.runs(), 0);
+  gate.Open();
+  EXPECT_TRUE(plain.WaitDrop());
+}
+TEST(RefusedLane, Rule46_TheyRunOnTheirOwnAsSoonAsThereAreThreads) {
+  CTX_IN_NEW_PROCESS(OnTheirOwnOnceThereAreThreads());
+}
+
+// The one thread that there is waits for a callback for which there is none.
+void OnesThatWaitForEachOther() {
+  Gate begun, gate;
+  const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
+  Callback waits([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  Callback opens([&](ctx_t*) { gate.Open(); });
+  ASSERT_EQ(waits.Arm(first, kLane), 0);
+  first.Cancel();
+  ASSERT_TRUE(begun.Wait());
+  {
+    const NoThreads none;
+    ASSERT_EQ(opens.Arm(second, kLane), 0);
+    second.Cancel();
+    EXPECT_TRUE(Soon([] { return NoThreads::refused() > 0; }));
+  }
+  EXPECT_TRUE(waits.WaitDrop());
+  EXPECT_TRUE(opens.WaitDrop());
+}
+TEST(RefusedLane, Rule46_OneThatWaitsForAnotherDoesNotWaitForEver) {
+  CTX_IN_NEW_PROCESS(OnesThatWaitForEachOther());
+}
+
+void TheEndNeedsNoThread() {
+  const Scope scope = WithTimeout(ctx_background(), kHour);
+  Callback blocking, waker, plain;
+  blocking.Arm(scope, kLane);
+  waker.Arm(scope, CTX_WAKER);
+  plain.Arm(scope);
+  const auto none = std::make_unique<NoThreads>();
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(blocking.drops() + waker.drops() + plain.drops(), 3);
+  EXPECT_EQ(blocking.thread_name(), "ctx-calls");
+}
+TEST(RefusedLane, Rule51_AnOrderlyEndNeedsNoThread) { CTX_IN_NEW_PROCESS(TheEndNeedsNoThread()); }
+
+}  // namespace
+}  // namespace ctxtest
