@@ -149,8 +149,6 @@ void Loop::fire_due(const Node* node, int64_t until_ns) {
 }
 
 void Loop::settle() {
-  run_wakers();
-  if (!is_ours()) return;  // a waker has forked, and returned in the child
   set_next_alarm();
   ring();
 }
@@ -158,7 +156,7 @@ void Loop::settle() {
 void Loop::catch_up() {
   if (drive_ != Drive::virtual_time || next_timer() > now()) return;
   int fired = 0;
-  while (fire_batch(&fired) && is_ours()) {
+  while (fire_batch(&fired)) {
   }
   settle();
 }
@@ -175,10 +173,7 @@ int64_t Loop::fire_for_waiter(int64_t until_ns) {
     release_batch(ended);
     if (!more || until_ns <= monotonic_now()) break;
   }
-  if (fired > 0) {
-    set_next_alarm();
-    ring();
-  }
+  if (fired > 0) settle();
   return next_timer();
 }
 

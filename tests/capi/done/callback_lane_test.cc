@@ -171,24 +171,6 @@ TEST(CallbackLane, Rule24_WakersRunInDispatchAndInAdvance) {
 }
 
 // Who ends a deadline that its loop has not come to wakes, too: nobody else may come.
-TEST(CallbackLane, Rule24_WakersRunWhereAWaitOrADerivationEndsTheirContext) {
-  const std::function<void(ctx_t*)> enders[] = {
-      [](ctx_t* ctx) { EXPECT_TRUE(Done(ctx)); },
-      [](ctx_t* ctx) { EXPECT_EQ(ctx_wait(ctx, 0), 1); },
-      [](ctx_t* ctx) { EXPECT_EQ(ctx_poll(ctx, nullptr, 0, kLimit), CTX_DEADLINE_EXCEEDED); },
-      [](ctx_t* ctx) { EXPECT_EQ(ctx_err(WithTimeout(ctx, kHour)), CTX_DEADLINE_EXCEEDED); },
-  };
-  for (const auto& end : enders) {
-    const ManualLoop manual;
-    const Scope timed = WithTimeout(manual.root, kMillisecond), below = WithCancel(timed);
-    Callback waker;
-    waker.Arm(below, CTX_WAKER);
-    SleepUntil(manual.Now() + 2 * kMillisecond);
-    end(timed);
-    EXPECT_EQ(waker.runs(), 1);
-  }
-}
-
 TEST(CallbackLane, Rule24_AWakerIsStoppedAsAnyCallback) {
   const Scope scope = WithCancel(ctx_background());
   Callback waker;
