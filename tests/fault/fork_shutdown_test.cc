@@ -7,6 +7,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/time.h"
 
 namespace ctxtest {
 namespace {
@@ -19,7 +20,7 @@ void AChildEndsItsOwn() {
     Callback deferred;
     deferred.Arm(own, CTX_DEFER);
     const bool ended = ctx_shutdown(CTX_FOREVER) == 0 && ctx_err(own) == CTX_CANCELED &&
-                       deferred.drops() == 1 && Tasks("ctx-").empty();
+                       deferred.drops() == 1 && Soon([] { return Tasks("ctx-").empty(); });
     _exit(ended ? 0 : 1);
   }
   int status = -1;
