@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run_tests.sh <build folder> <prefix of the C library>: installs the Python binding into a virtual
+# run_tests.sh <build folder> <prefix of the C library> [<name>]: installs the Python binding into a virtual
 # environment in the build folder, and runs everything that tests it. The first run downloads what the
-# tests need; later ones need no network. Set PYTHON for another interpreter than python3.
+# tests need; later ones need no network. With a name, only the tests that pytest's -k finds by it. Set PYTHON
+# for another interpreter than python3.
 set -euo pipefail
-(($# == 2)) || { sed -n '3,5s/^# //p' "$0"; exit 2; }
+(($# == 2 || $# == 3)) || { sed -n '3,6s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1"
 build=$(cd "$1" && pwd)
@@ -23,6 +24,14 @@ if [[ ! -e $build/venv/ready ]]; then
   "$python" -m pip install --quiet "$here[test]"
   "$python" -m pip install --quiet scikit-build-core build
   touch "$build/venv/ready"
+fi
+
+if (($# == 3)); then
+  say "the binding as it is now, and tests of $3"
+  "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --force-reinstall \
+    --config-settings "build-dir=$build/quick" "$here"
+  cd "$build"
+  exec "$python" -m pytest -c "$here/pyproject.toml" --rootdir "$here" -rs --strict-markers -k "$3" "$here/tests"
 fi
 
 say "source distribution, and a wheel built from it"

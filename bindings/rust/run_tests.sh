@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Runs all tests of the Rust binding. Usage: run_tests.sh <build folder> <prefix of libctx>
+# Runs all tests of the Rust binding, or only those that match a name. Usage:
+#     run_tests.sh <build folder> <prefix of libctx> [<file in libctx/tests, or part of a test's name>]
 # Downloads the crates that Cargo.lock names into the build folder, once; the rest needs no network.
 set -euo pipefail
-(($# == 2)) || { echo "usage: run_tests.sh <build folder> <prefix of libctx>" >&2; exit 2; }
+(($# == 2 || $# == 3)) || { sed -n '3,4s/^# //p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 build=$(realpath "$1") prefix=$(realpath "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -42,6 +43,13 @@ END
 
 say "$(cargo --version), $(rustc --version)"
 fetch
+
+if (($# == 3)); then
+  only=("$3")
+  [[ ! -e libctx/tests/$3.rs && ! -d libctx/tests/$3 ]] || only=(--package libctx --test "$3")
+  cargo test --locked --offline --all-features "${only[@]}"
+  exit
+fi
 
 if cargo fmt --version >/dev/null 2>&1; then
   say "formatting"
