@@ -12,7 +12,8 @@
 namespace ctxcore {
 
 Text& Text::add(std::string_view text) {
-  if (length_ < room_) memcpy(at_ + length_, text.data(), std::min(text.size(), room_ - length_));
+  if (length_ < room_)
+    std::copy_n(text.data(), std::min(text.size(), room_ - length_), at_ + length_);
   length_ += text.size();
   return *this;
 }
