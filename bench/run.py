@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
-P1 to P18 are the targets of docs/targets.md: what is measured is named beside each. P16, of the bindings, is
-measured by bindings/rust/bench.sh and bindings/python/bench.sh.
+P1 to P18 are the targets of docs/targets.md: what is measured is named beside each. P16 and P24, of the bindings,
+are measured by bindings/rust/bench.sh, bindings/python/bench.sh and bindings/cross_runtime/bench.py.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
 shows Google Benchmark's own tables. What one thread does is measured in its processor time, but Go's

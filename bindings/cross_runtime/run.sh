@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# run.sh <build folder> <prefix of the C library> [build|demo]: one process with Python, Rust and C in one
+# run.sh <build folder> <prefix of the C library> [build|demo|bench]: one process with Python, Rust and C in one
 # tree of contexts. Builds the wheel, the Rust library and the C library in the build folder, against the
-# installed libctx, and tests them together. With `build` it only builds; with `demo` it shows what was built.
+# installed libctx, and tests them together. With `build` it only builds; with `demo` it shows what was built; with
+# `bench` it builds, and measures how late each is while another's callback blocks (bench.py).
 # The first run downloads crates and the tools that check the wheel and its types; later ones need no network.
 # Set CTX_VENV to a virtual environment that already has libctx, mypy and pytest; PYTHON for another python3.
 set -euo pipefail
-[[ $# == 2 || $# == 3 && $3 =~ ^(build|demo)$ ]] || { sed -n '3,7s/^# //p' "$0"; exit 2; }
+[[ $# == 2 || $# == 3 && $3 =~ ^(build|demo|bench)$ ]] || { sed -n '3,8s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1"
 build=$(cd "$1" && pwd) prefix=$(cd "$2" && pwd) mode=${3-test}
@@ -70,6 +71,7 @@ rust=$CARGO_TARGET_DIR/debug/libhandler.so
 cd "$build"
 case $mode in
   demo) exec "$python" "$here/demo.py" "$rust" ;;
+  bench) exec "$python" "$here/bench.py" "$rust" "$build/c/liblate.so" ;;
   test)
     say "mypy --strict" types
     with fmt "formatting of the Rust library" formatting

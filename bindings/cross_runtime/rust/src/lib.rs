@@ -2,6 +2,7 @@
 //! Python calls this: it handles a request in tokio, and in C below it, with Python's own context, which comes
 //! as an integer.
 
+mod late;
 mod worker;
 
 use libctx::{Canceler, Context};
