@@ -3,8 +3,9 @@
 # paths, so an installed prefix may be moved.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS ctx EXPORT libctx)
+install(TARGETS ctx ctx_cpp EXPORT libctx)
 install(DIRECTORY include/ctx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY bindings/cpp/include/ctx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/libctx)
 write_basic_package_version_file(libctx-config-version.cmake COMPATIBILITY SameMajorVersion)

@@ -33,4 +33,14 @@ pkg_config() {  # <pkg-config> <prefix> <program> <compiler> <standard> <source>
   LD_LIBRARY_PATH=$("$1" --variable=libdir libctx) "$3"
 }
 
+subproject() {  # <cmake> <source tree> <build folder> <options of cmake>...
+  cmake=$1 source=$2 build=$3
+  shift 3
+  rm -rf "$build"
+  "$cmake" -S "$here/subproject" -B "$build" -DLIBCTX="$source" "$@"
+  mkdir -p "$build/prefix"
+  "$cmake" --install "$build" --prefix "$build/prefix"
+  [ -z "$(find "$build/prefix" -type f)" ]
+}
+
 "$@"
