@@ -9,6 +9,10 @@ check_ipo_supported(RESULT ctx_has_lto LANGUAGES CXX)
 # The C driver links no libstdc++ and no libgcc_s, unless CMake adds them itself.
 set(CMAKE_CXX_IMPLICIT_LINK_LIBRARIES "")
 
+# One flag a line: build.rs of the Rust crates compiles with the same file.
+file(STRINGS ${PROJECT_SOURCE_DIR}/core/flags.txt ctx_flags)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/flags.txt)
+
 # ctx_add_library(<target> <backend>): libctx.so, its done descriptors made of eventfd or of pipe.
 function(ctx_add_library name backend)
   add_library(${name} SHARED ${ctx_sources})
@@ -22,9 +26,7 @@ function(ctx_add_library name backend)
   if(backend STREQUAL pipe)
     target_compile_definitions(${name} PRIVATE CTX_DONE_PIPE=1)
   endif()
-  target_compile_options(${name} PRIVATE
-    -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffunction-sections -fdata-sections
-    $<$<CONFIG:Release>:-O2>)
+  target_compile_options(${name} PRIVATE ${ctx_flags} $<$<CONFIG:Release>:-O2>)
 
   # Link-time optimization across the library's files, in optimized builds: it saves a fifth of a derivation's time.
   if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -35,8 +37,6 @@ function(ctx_add_library name backend)
     LINKER_LANGUAGE C
     SOVERSION 1
     EXPORT_NAME libctx
-    CXX_VISIBILITY_PRESET hidden
-    VISIBILITY_INLINES_HIDDEN ON
     LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libctx.map)
   target_link_libraries(${name} PRIVATE Threads::Threads)
   target_link_options(${name} PRIVATE

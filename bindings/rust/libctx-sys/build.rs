@@ -85,11 +85,16 @@ fn sources_below(folder: &Path) -> Vec<PathBuf> {
     sources
 }
 
-/// As cmake/library.cmake does it, but into an archive: nothing here needs libstdc++ at run time.
+/// As cmake/library.cmake does it, with the same flags, but into an archive: it needs no libstdc++ at run time.
 #[cfg(feature = "bundled")]
 fn bundled() {
     let root = bundled_folder();
     let mut build = cc::Build::new();
+    let flags = root.join("core/flags.txt");
+    println!("cargo:rerun-if-changed={}", flags.display());
+    for flag in std::fs::read_to_string(flags).expect("the crate has its flags").lines() {
+        build.flag(flag);
+    }
     for folder in ["core", "capi"] {
         let folder = root.join(folder);
         println!("cargo:rerun-if-changed={}", folder.display());
@@ -103,13 +108,6 @@ fn bundled() {
         .opt_level(2) // as it is released, also below a program that is built for a debugger
         .include(root.join("include"))
         .include(&root)
-        .flag("-fno-exceptions")
-        .flag("-fno-rtti")
-        .flag("-fno-threadsafe-statics")
-        .flag("-ffunction-sections")
-        .flag("-fdata-sections")
-        .flag("-fvisibility=hidden")
-        .flag("-fvisibility-inlines-hidden")
         .compile("ctx");
     println!("cargo:rustc-link-lib=pthread");
     tell(&root.join("include"), Path::new(&env::var("OUT_DIR").unwrap()));
