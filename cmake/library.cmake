@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# How libctx.so is compiled and linked: C++20 inside, at run time a C library that needs only libc.
+# How libctx is compiled and linked: C++20 inside, at run time a C library that needs only libc.
 
 file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
 
@@ -13,9 +13,9 @@ set(CMAKE_CXX_IMPLICIT_LINK_LIBRARIES "")
 file(STRINGS ${PROJECT_SOURCE_DIR}/core/flags.txt ctx_flags)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/flags.txt)
 
-# ctx_add_library(<target> <backend>): libctx.so, its done descriptors made of eventfd or of pipe.
-function(ctx_add_library name backend)
-  add_library(${name} SHARED ${ctx_sources})
+# ctx_add_library(<target> <SHARED or STATIC> <backend>): libctx, its done descriptors made of eventfd or of pipe.
+function(ctx_add_library name type backend)
+  add_library(${name} ${type} ${ctx_sources})
   target_include_directories(${name}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
     PRIVATE ${PROJECT_SOURCE_DIR})
@@ -27,6 +27,15 @@ function(ctx_add_library name backend)
     target_compile_definitions(${name} PRIVATE CTX_DONE_PIPE=1)
   endif()
   target_compile_options(${name} PRIVATE ${ctx_flags} $<$<CONFIG:Release>:-O2>)
+  set_target_properties(${name} PROPERTIES EXPORT_NAME libctx)
+  if(type STREQUAL STATIC)
+    # For programs and for shared libraries. These do not export it, and are never unloaded: their code runs in its
+    # threads. It has no link-time optimization, since the compiler that links may be another one.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_compile_definitions(${name} PRIVATE CTX_STATIC)
+    target_link_options(${name} INTERFACE LINKER:-z,nodelete)
+    return()
+  endif()
 
   # Link-time optimization across the library's files, in optimized builds: it saves a fifth of a derivation's time.
   if(ctx_has_lto AND NOT CTX_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -36,9 +45,7 @@ function(ctx_add_library name backend)
   set_target_properties(${name} PROPERTIES
     LINKER_LANGUAGE C
     SOVERSION 1
-    EXPORT_NAME libctx
     LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/libctx.map)
-  target_link_libraries(${name} PRIVATE Threads::Threads)
   target_link_options(${name} PRIVATE
     LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/libctx.map
     LINKER:--exclude-libs,ALL LINKER:-Bsymbolic-functions LINKER:--gc-sections

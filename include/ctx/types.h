@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Marks what the library exports. */
-#if defined(__GNUC__) || defined(__clang__)
+/** Marks what the library exports: nothing, while a static library is compiled. */
+#if !defined(CTX_STATIC) && (defined(__GNUC__) || defined(__clang__))
 #define CTX_API __attribute__((visibility("default")))
 #else
 #define CTX_API

@@ -33,6 +33,38 @@ pkg_config() {  # <pkg-config> <prefix> <program> <compiler> <standard> <source>
   LD_LIBRARY_PATH=$("$1" --variable=libdir libctx) "$3"
 }
 
+static_library() {  # <cmake> <pkg-config> <source tree> <folder> <C compiler> <options of cmake>...
+  cmake=$1 pkg_config=$2 source=$3 folder=$4 cc=$5
+  shift 5
+  rm -rf "$folder"
+  (cd "$source" && "$cmake" --preset static -B "$folder/build" "$@")
+  "$cmake" --build "$folder/build"
+  install "$cmake" "$folder/build" "$folder/staged" "$folder/prefix"
+  [ -z "$(find "$folder/prefix" -name '*.so*')" ]
+
+  find_package "$cmake" "$folder/prefix" "$folder/cmake" "$@"
+  pkg_config "$pkg_config" "$folder/prefix" "$folder/consumer" "$cc" -std=c99 "$here/project/consumer.c"
+  for program in "$folder/cmake/consumer_c" "$folder/cmake/consumer_cxx" "$folder/consumer"; do
+    lacks "$program needs the library" libctx "$(ldd "$program")"
+  done
+  lacks "the C program needs the C++ library" libstdc "$(ldd "$folder/consumer")"
+
+  # shellcheck disable=SC2046  # flags are words
+  "$cc" -shared -o "$folder/plugin.so" -Wl,--whole-archive $("$pkg_config" --libs libctx) -Wl,--no-whole-archive
+  lacks "the plugin exports it" ' ctx_' "$(nm -D --defined-only "$folder/plugin.so")"
+  readelf -d "$folder/plugin.so" | grep NODELETE
+  nm "$folder/plugin.so" | grep -q ' t ctx_cancel$'
+}
+
+lacks() {  # <what is wrong> <what> <text>: wrong if the text has it
+  case $3 in
+    *"$2"*)
+      printf '%s:\n%s\n' "$1" "$3" >&2
+      exit 1
+      ;;
+  esac
+}
+
 subproject() {  # <cmake> <source tree> <build folder> <options of cmake>...
   cmake=$1 source=$2 build=$3
   shift 3

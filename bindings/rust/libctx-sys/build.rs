@@ -85,7 +85,7 @@ fn sources_below(folder: &Path) -> Vec<PathBuf> {
     sources
 }
 
-/// As cmake/library.cmake does it, with the same flags, but into an archive: it needs no libstdc++ at run time.
+/// As cmake/library.cmake does it for a static library, with the same flags.
 #[cfg(feature = "bundled")]
 fn bundled() {
     let root = bundled_folder();
@@ -108,6 +108,7 @@ fn bundled() {
         .opt_level(2) // as it is released, also below a program that is built for a debugger
         .include(root.join("include"))
         .include(&root)
+        .define("CTX_STATIC", None)
         .compile("ctx");
     println!("cargo:rustc-link-lib=pthread");
     tell(&root.join("include"), Path::new(&env::var("OUT_DIR").unwrap()));
