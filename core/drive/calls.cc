@@ -89,7 +89,7 @@ void Loop::run_posted(void* work) {
   auto* const callback = static_cast<Callback*>(work);
   Loop* const loop = callback->loop;
   if (callback->claim(Callback::queued)) {
-    Turn turn;
+    Turn turn(Turn::Kind::library);
     turn.run(callback);
     if (!turn.is_ours()) return;
   }
@@ -119,13 +119,15 @@ bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
   const bool posts = mask != nullptr && executor_.post != nullptr;
-  Turn turn;
+  Turn turn(mask != nullptr ? Turn::Kind::library : Turn::Kind::program);
   for (bool more = true; more && turn.is_ours();) {
     more = posts ? post_one(&callbacks, mask) : run_one(&turn, &callbacks, mask);
     if (!more) {
       if (mask != nullptr) mask->close();
       more = backlog_.run_release();
     }
+    if (!turn.has_left()) continue;  // what an inlined executor or a drop has canceled
+    if (mask != nullptr) mask->open(*this);
     turn.run_left();
   }
 }
@@ -142,7 +144,7 @@ void Loop::run_deserted(CallMask* mask) {
     Callback* const callback = lane().take_deserted();
     if (callback == nullptr) return;
     mask->open(*node_of(callback->context)->loop);
-    Turn turn;
+    Turn turn(Turn::Kind::library);
     turn.run(callback);
   }
 }
@@ -151,7 +153,7 @@ void Loop::run_deserted(CallMask* mask) {
 // may be the clock's thread, and a user's drop must not hold that up.
 void Loop::run_wakers() {
   if (!backlog_.any_waker()) return;
-  Turn turn;
+  Turn turn(Turn::Kind::wakers);
   while (turn.is_ours()) {
     Callback* const waker = backlog_.take_waker();
     if (waker == nullptr) return;

@@ -55,7 +55,7 @@ bool Loop::end_threads(int64_t until_ns) {
 }
 
 int Loop::shut_down(int64_t until_ns) {
-  if (Turn::under_way()) return -EDEADLK;
+  if (Turn::current() != Turn::Kind::none) return -EDEADLK;
   if (!begin_shutting(until_ns)) return -ETIMEDOUT;
   const Process process;
   bool all = end_threads(until_ns);

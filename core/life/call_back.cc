@@ -27,15 +27,20 @@ Callback* take_callback(Node* node, Which which) {
   return nullptr;
 }
 
+bool is_pushed(const Callback* callback, Pushed which) {
+  if (which == Pushed::all || callback->is(Callback::kDefer)) return true;
+  return which == Pushed::deferred_and_blocking && callback->is(Callback::kBlocking);
+}
+
 }  // namespace
 
-void push_callbacks(Node* node, bool all) {
+void push_callbacks(Node* node, Pushed which) {
   Guard guard(observers_lock(node));
-  node->observers.each([node, all](Observer& observer) {
+  node->observers.each([node, which](Observer& observer) {
     observers_lock(node).assert_held();
     if (observer.stands()) return;
     auto* const callback = static_cast<Callback*>(&observer);
-    if (!all && !callback->is(Callback::kDefer)) return;
+    if (!is_pushed(callback, which)) return;
     node->observers.remove(callback);
     node->loop->push(callback);
   });

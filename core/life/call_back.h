@@ -9,11 +9,12 @@
 
 namespace ctxcore {
 
+enum class Pushed { deferred, deferred_and_blocking, all };
 enum class Which { wakers, all };
 
 // The callbacks of a node that is done, in the order in which they must run, wakers first:
-void push_callbacks(Node* node, bool all);  // all, or only the deferred ones, go to the loop
-void leave_to_turn(Node* node);             // the others go to the turn of this thread
+void push_callbacks(Node* node, Pushed which);        // these go to the loop
+void leave_to_turn(Node* node);                       // the others go to the turn of this thread
 void call_back(Node* node, Which which, Turn* turn);  // the others, or only wakers, run here
 
 }  // namespace ctxcore

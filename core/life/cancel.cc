@@ -40,9 +40,7 @@ class Walk {
     await_met(Phase::kWoken);
     root_->phase.advance(Phase::kWoken);
     if (callbacks_ == Callbacks::here) root_loop()->catch_up();  // a grace may have begun
-    if (wakers_) run_wakers();
-    if (pushes_ && process_.is_ours()) push_all();
-    if (calls_ && process_.is_ours()) call_back_all();
+    if (wakers_ || pushes_ || calls_) call_back_all();
     unpin(later_.first);
     unpin(met_);
   }
@@ -70,32 +68,38 @@ class Walk {
 
   Loop* root_loop() const { return loop_of(root_); }
 
-  // First come callbacks that other threads run: they must not wait for those that run here.
-  void push_all() {
-    const bool all = callbacks_ == Callbacks::queued;
-    push_callbacks(root_, all);
-    for (Node* node = later_.first; node != nullptr; node = node->next) push_callbacks(node, all);
-    if (callbacks_ == Callbacks::here) root_loop()->ring();
-  }
-
-  void run_wakers() {
-    Turn turn;
-    call_back(root_, Which::wakers, &turn);
-    for (Node* node = later_.first; node != nullptr && turn.is_ours(); node = node->next) {
-      call_back(node, Which::wakers, &turn);
-    }
-  }
-
+  // Wakers come first. Then those that other threads run: they must not wait for those that run here.
   void call_back_all() {
-    if (Turn::under_way()) {
-      leave_to_turn(root_);
-      for (Node* node = later_.first; node != nullptr; node = node->next) leave_to_turn(node);
-      return;
+    if (callbacks_ == Callbacks::queued) return push_all(Pushed::all);
+    const Turn::Kind around = Turn::current();
+    if (around == Turn::Kind::wakers && root_loop()->runs_callbacks()) {
+      push_all(Pushed::all);
+      return root_loop()->ring();
     }
-    Turn turn;
-    call_back(root_, Which::all, &turn);
+    const bool wakes = wakers_ && around != Turn::Kind::wakers;
+    if (wakes) run(Which::wakers, Turn::Kind::wakers);
+    if (!process_.is_ours()) return;
+    const bool blocking = calls_ && around == Turn::Kind::library;
+    if (pushes_ || blocking) {
+      push_all(blocking ? Pushed::deferred_and_blocking : Pushed::deferred);
+      root_loop()->ring();
+    }
+    if (!process_.is_ours() || (!calls_ && wakers_ == wakes)) return;
+    if (around == Turn::Kind::none) return run(Which::all, Turn::Kind::program);
+    leave_to_turn(root_);
+    for (Node* node = later_.first; node != nullptr; node = node->next) leave_to_turn(node);
+  }
+
+  void push_all(Pushed which) {
+    push_callbacks(root_, which);
+    for (Node* node = later_.first; node != nullptr; node = node->next) push_callbacks(node, which);
+  }
+
+  void run(Which which, Turn::Kind kind) {
+    Turn turn(kind);
+    call_back(root_, which, &turn);
     for (Node* node = later_.first; node != nullptr && turn.is_ours(); node = node->next) {
-      call_back(node, Which::all, &turn);
+      call_back(node, which, &turn);
     }
   }
 
@@ -235,8 +239,8 @@ class Walk {
 
   // Callbacks wait until everything is woken.
   void note(const Callback* callback) {
-    const bool pushed = callbacks_ == Callbacks::queued || callback->is(Callback::kDefer);
-    (pushed ? pushes_ : callback->is(Callback::kWaker) ? wakers_ : calls_) = true;
+    const bool waker = callback->is(Callback::kWaker);
+    (callback->is(Callback::kDefer) ? pushes_ : waker ? wakers_ : calls_) = true;
   }
 
   // Orders a node's observers for calling back: wakers first. Standing ones stay in front.
@@ -287,9 +291,9 @@ class Walk {
   Chain later_;          // to be visited again, ancestors first
   Chain proxies_;        // found, with targets that may be live
   Chain merged_;         // marked, with children that may not be
-  bool wakers_ = false;  // there are wakers for this thread
-  bool calls_ = false;   // and other callbacks for it
-  bool pushes_ = false;  // and callbacks for other threads
+  bool wakers_ = false;  // there are wakers
+  bool pushes_ = false;  // and deferred callbacks
+  bool calls_ = false;   // and others
   Node* met_ = nullptr;  // ended by walks that were not through: their roots, or proxies
 };
 
@@ -346,7 +350,7 @@ Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
   if (callbacks == Callbacks::here) {
     release_after_callback(node);
   } else {
-    node->loop->release_later(node);
+    loop_of(node)->release_later(node);  // a static root has no loop of its own
   }
 }
 

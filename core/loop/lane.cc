@@ -104,7 +104,7 @@ void* Lane::run(void* self) {
     rested = false;
     mask.open(*node_of(callback->context)->loop);
     {
-      Turn turn;
+      Turn turn(Turn::Kind::library);
       turn.run(callback);
       if (!turn.is_ours()) exit_child();
     }

@@ -125,6 +125,8 @@ class Loop {
   // holds no lock, and something that keeps the loop.
   void ring();
   bool orphaned() const { return orphaned_.load(std::memory_order_acquire); }
+  // Whether callbacks that are pushed are run by its threads or its host.
+  bool runs_callbacks() const { return (drive_ != Drive::thread || started()) && !orphaned(); }
 
   // Gives back a pin of a node whose cancel is through. The last reference goes to the backlog of this loop, which
   // need not be the node's: releasing it may run a user's drop, which must not hold up the clock.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/loop/turn.h"
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 
@@ -54,10 +55,12 @@ constinit TurnTable table;
 
 }  // namespace
 
-Turn::Turn() {
+Turn::Turn(Kind kind) : kind_(kind) {
   TurnTable::Slot& slot = table.of(thread_);
   {
     Guard guard(slot.lock);
+    const Turn* const around = TurnTable::find(slot, thread_);
+    if (around != nullptr) kind_ = std::max(kind_, around->kind_);
     next_ = slot.first.load(std::memory_order_relaxed);
     slot.first.store(this, std::memory_order_relaxed);
   }
@@ -74,12 +77,13 @@ Turn::~Turn() {
   pthread_setcancelstate(cancel_state_, nullptr);
 }
 
-bool Turn::under_way() {
+Turn::Kind Turn::current() {
   const pthread_t self = pthread_self();
   TurnTable::Slot& slot = table.of(self);
-  if (slot.first.load(std::memory_order_relaxed) == nullptr) return false;
+  if (slot.first.load(std::memory_order_relaxed) == nullptr) return Kind::none;
   Guard guard(slot.lock);
-  return TurnTable::find(slot, self) != nullptr;
+  const Turn* const turn = TurnTable::find(slot, self);
+  return turn == nullptr ? Kind::none : turn->kind_;
 }
 
 void Turn::push(Callback* callback) {

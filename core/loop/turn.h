@@ -11,8 +11,9 @@
 //
 // Invariants
 //  1. A turn lies on its thread's stack, and is listed in the thread's slot from its construction to its destruction.
-//     Another one begins inside a callback that drives a loop, or registers a callback on a context that is done. The
-//     innermost turn of a thread comes first in the slot, and a cancel leaves its callbacks to that one.
+//     Another one begins inside a callback that drives a loop, registers a callback on a context that is done, or
+//     cancels and so runs wakers. The innermost turn of a thread comes first in the slot, and a cancel leaves its
+//     callbacks to that one. It is at least of the kind of the turn around it.
 //  2. The lock of its slot guards the lists of a turn. Only its own thread adds to them and runs from them; other
 //     threads take out callbacks that they stop.
 //  3. When a turn ends, nothing is left in it: users' code in it runs by run(), or run_left() follows.
@@ -36,7 +37,15 @@ class Backlog;
 
 class Turn {
  public:
-  Turn();
+  // Whose time it is, and so what a cancel inside a callback may leave to it.
+  enum class Kind : uint8_t {
+    none,
+    program,  // that of a thread of the program
+    library,  // that of a thread of the library, which must not be blocked
+    wakers,   // that of wakers, which others wait for
+  };
+
+  explicit Turn(Kind kind);
   ~Turn();
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
@@ -49,7 +58,9 @@ class Turn {
   // False in a child that a callback has forked, and returned in: the rest is the parent's.
   bool is_ours() const { return process_.is_ours(); }
 
-  static bool under_way();  // on this thread
+  bool has_left() const { return pushed_; }  // others may have taken it out
+
+  static Kind current();  // of this thread
 
   // Queues an armed callback with the innermost turn of this thread, unless a stop has claimed it.
   static void push(Callback* callback);
@@ -62,6 +73,7 @@ class Turn {
 
   const Process process_;  // a forked child does not know the turns of its parent
   bool pushed_ = false;    // only for its own thread
+  Kind kind_;
   int cancel_state_ = 0;
   Turn* next_ = nullptr;
   const pthread_t thread_ = pthread_self();

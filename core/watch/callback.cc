@@ -70,7 +70,7 @@ int after_func(Context* context, Callback::Function fn, void* arg, Callback::Dro
   } else {
     callback->state.store(Callback::busy, std::memory_order_relaxed);
     publish(callback, ret);
-    Turn turn;
+    Turn turn(callback->is(Callback::kWaker) ? Turn::Kind::wakers : Turn::Kind::program);
     turn.run(callback);
   }
   return 1;

@@ -75,9 +75,9 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
 #define CTX_DEFER UINT32_C(1)
 
 /**
- * Flag of ctx_after_func(): fn may block, or take the lock of a language's runtime. Where `ctx-calls`
- * would run it, a thread of its own runs it, named `ctx-lane`: so it delays no other callback, and may
- * overlap with them. The library starts such threads on demand, 512 at most, and ends them when they
+ * Flag of ctx_after_func(): fn may block, or take the lock of a language's runtime. Where a thread
+ * of the library would run it, one of its own does, named `ctx-lane`: so it delays no other callback, and
+ * may overlap with them. The library starts such threads on demand, 512 at most, and ends them when they
  * have been idle for a while. A loop without threads runs fn as any other callback.
  */
 #define CTX_BLOCKING UINT32_C(2)
@@ -86,7 +86,8 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
  * Flag of ctx_after_func(), alone: fn only wakes somebody, such as a task or an event loop. It runs
  * before all other callbacks of its thread: the one whose call ends the context, or else that of the
  * loop's clock, which keeps all signals blocked, or in dispatch or advance. So fn and drop must be short
- * and must not block, and should not cancel.
+ * and must not block. They should not cancel: what such a cancel sets off is left to the loop, as if the
+ * loop had ended the context, or to this thread after fn if the loop has no threads yet.
  */
 #define CTX_WAKER UINT32_C(4)
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <future>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -119,20 +120,31 @@ TEST(Asio, AQueueServesManyContexts) {
 }
 
 #if defined(CTX_HAS_COROUTINES)
-// A coroutine that begins at once, and frees itself.
-struct Detached {
+// A coroutine that begins at once, and is destroyed with this, wherever it waits.
+class Coroutine {
+ public:
   struct promise_type {
-    Detached get_return_object() { return {}; }
+    Coroutine get_return_object() {
+      return Coroutine(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
     std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
     void return_void() {}
     void unhandled_exception() { throw; }
   };
+  explicit Coroutine(std::coroutine_handle<> handle) : handle_(handle) {}
+  Coroutine(const Coroutine&) = delete;
+  Coroutine& operator=(const Coroutine&) = delete;
+  ~Coroutine() { handle_.destroy(); }
+  bool done() const { return handle_.done(); }
+
+ private:
+  std::coroutine_handle<> handle_;
 };
 
 template <class Executor>
-Detached AwaitOn(ctx::context ctx, Executor executor, std::thread::id* thread, std::error_code* why,
-                 std::function<void()> then) {
+Coroutine AwaitOn(ctx::context ctx, Executor executor, std::thread::id* thread,
+                  std::error_code* why, std::function<void()> then) {
   *why = co_await ctx.done(executor);
   *thread = std::this_thread::get_id();
   then();
@@ -148,12 +160,13 @@ void ExpectResumedOn(asio::io_context& io, Executor executor) {
       ctx::after_func(ctx, [over = resumed.get_future().share()] { over.wait_for(kWatchdog); }));
   std::thread::id thread;
   std::error_code why;
-  AwaitOn(ctx, executor, &thread, &why, [&] {
+  const Coroutine coroutine = AwaitOn(ctx, executor, &thread, &why, [&] {
     resumed.set_value();
     watchdog.Stop();
   });
   io.run();
   EXPECT_FALSE(watchdog.barked);
+  EXPECT_TRUE(coroutine.done());
   EXPECT_EQ(thread, std::this_thread::get_id());
   EXPECT_EQ(why, std::errc::timed_out);
 }
@@ -174,11 +187,11 @@ TEST(Asio, AnIoContextThatIsDestroyedLeavesTheCoroutineWaiting) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   std::thread::id thread;
   std::error_code why;
-  {
-    asio::io_context io;
-    AwaitOn(ctx, io.get_executor(), &thread, &why, [] {});
-    cancel();
-  }
+  auto io = std::make_unique<asio::io_context>();
+  const Coroutine coroutine = AwaitOn(ctx, io->get_executor(), &thread, &why, [] {});
+  cancel();
+  io.reset();
+  EXPECT_FALSE(coroutine.done());
   EXPECT_FALSE(why);
 }
 #endif
@@ -187,20 +200,24 @@ TEST(Asio, AnIoContextThatIsDestroyedLeavesTheCoroutineWaiting) {
 TEST(Asio, AThreadPoolIsTheExecutorOfALoop) {
   asio::thread_pool pool(2);
   auto executor = pool.get_executor();
+  std::promise<void> first, second, one_met, two_met;
+  const auto meet = [](std::promise<void>& own, std::promise<void>& other,
+                       std::promise<void>& met) {
+    own.set_value();
+    EXPECT_EQ(other.get_future().wait_for(kWatchdog), std::future_status::ready);
+    met.set_value();
+  };
   {
     const ctx::thread_loop loop;
     loop.set_executor(executor);
-    const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
-    std::promise<void> first, second;
-    const auto meet = [](std::promise<void>& own, std::promise<void>& other) {
-      own.set_value();
-      EXPECT_EQ(other.get_future().wait_for(kWatchdog), std::future_status::ready);
-    };
-    const ctx::watch_guard one(ctx::after_func(ctx, [&] { meet(first, second); }));
-    const ctx::watch_guard two(ctx::after_func(ctx, [&] { meet(second, first); }));
-    ASSERT_TRUE(ctx.wait_for(kWatchdog));
-    pool.join();
+    const auto [ctx, cancel] = ctx::with_cancel(loop.background());
+    ctx::after_func(ctx, ctx::deferred, [&] { meet(first, second, one_met); });
+    ctx::after_func(ctx, ctx::deferred, [&] { meet(second, first, two_met); });
+    cancel();
   }
+  EXPECT_EQ(one_met.get_future().wait_for(kWatchdog), std::future_status::ready);
+  EXPECT_EQ(two_met.get_future().wait_for(kWatchdog), std::future_status::ready);
+  pool.join();
 }
 
 // A manual loop inside an io_context: no thread of the library's.

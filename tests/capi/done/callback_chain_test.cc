@@ -215,7 +215,8 @@ TEST(CallbackChain, Rule05_WhatADropOfTheLoopsCancelsRuns) {
   EXPECT_EQ(set_off.runs(), 1);
 }
 
-TEST(CallbackChain, Rule05_OfAnyLengthStartsInAWaker) {
+// On a loop without threads this one runs all.
+void OfAnyLengthStartsInAWaker() {
   Chain chain(ctx_background(), 0);
   const Scope scope = WithCancel(ctx_background());
   Callback waker([&](ctx_t*) { ctx_cancel(chain.links[0].canceler); });
@@ -223,6 +224,57 @@ TEST(CallbackChain, Rule05_OfAnyLengthStartsInAWaker) {
   EXPECT_EQ(scope.Cancel(), 1);
   EXPECT_EQ(chain.ran, kLinks);
   EXPECT_TRUE(chain.in_order);
+}
+TEST(CallbackChain, Rule05_OfAnyLengthStartsInAWaker) {
+  CTX_IN_NEW_PROCESS(OfAnyLengthStartsInAWaker());
+}
+
+// Wakers must not cancel, but those of a bridge to another library may have to.
+TEST(CallbackChain, Rule05_OfAnyLengthOfWakers) {
+  for (const bool timed : {false, true}) {
+    Chain chain(ctx_background(), CTX_WAKER);
+    const Scope scope =
+        timed ? WithTimeout(ctx_background(), 20 * kMillisecond) : WithCancel(ctx_background());
+    Callback waker([&](ctx_t*) { ctx_cancel(chain.links[0].canceler); });
+    waker.Arm(scope, CTX_WAKER);
+    if (!timed) scope.Cancel();
+    ASSERT_TRUE(chain.over.Wait());
+    EXPECT_TRUE(chain.in_order);
+  }
+}
+
+TEST(CallbackChain, Rule24_WhatAWakerCancelsTheLoopCallsBack) {
+  const Scope scope = WithTimeout(ctx_background(), 20 * kMillisecond);
+  const Scope second = WithCancel(ctx_background()), third = WithCancel(ctx_background());
+  Callback after_second, after_third;
+  after_second.Arm(second);
+  after_third.Arm(third);
+  Callback timed([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
+  timed.Arm(scope, CTX_WAKER);
+  ASSERT_TRUE(after_second.WaitDrop());
+  EXPECT_EQ(after_second.thread_name(), "ctx-calls");
+  EXPECT_TRUE(timed.WaitDrop());
+
+  const Scope fourth = WithCancel(ctx_background());
+  Callback inline_one([&](ctx_t*) { EXPECT_EQ(third.Cancel(), 1); });
+  inline_one.Arm(fourth, CTX_WAKER);
+  EXPECT_EQ(fourth.Cancel(), 1);
+  ASSERT_TRUE(after_third.WaitDrop());
+  EXPECT_EQ(after_third.thread_name(), "ctx-calls");
+}
+
+TEST(CallbackChain, Rule24_WhatAWakerCancelsOnAManualLoopItsHostCallsBack) {
+  const ManualLoop manual;
+  const Scope first = WithCancel(manual.root), second = WithCancel(manual.root);
+  Callback plain, waker([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
+  waker.Arm(first, CTX_WAKER);
+  plain.Arm(second);
+  EXPECT_EQ(first.Cancel(), 1);
+  EXPECT_EQ(ctx_err(second), CTX_CANCELED);
+  EXPECT_EQ(plain.runs(), 0);
+  ASSERT_TRUE(Readable(manual.Fd(), kLimitMs));
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(plain.runs(), 1);
 }
 
 // Many threads whose turns are in one table.

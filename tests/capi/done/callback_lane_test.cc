@@ -38,15 +38,16 @@ TEST(CallbackLane, Rule24_BlockingOnesDoNotWaitForEachOther) {
   constexpr int kMany = 20;
   Gate gate;
   Counter running;
-  const Scope scope = WithTimeout(ctx_background(), kMillisecond);
+  const Scope scope = WithCancel(ctx_background());
   std::deque<Callback> callbacks;
   for (int i = 0; i < kMany; ++i) {
     callbacks.emplace_back([&](ctx_t*) {
       running.Add();
       EXPECT_TRUE(gate.Wait());
     });
-    EXPECT_GE(callbacks.back().Arm(scope, CTX_BLOCKING), 0);
+    EXPECT_EQ(callbacks.back().Arm(scope, CTX_BLOCKING | CTX_DEFER), 0);
   }
+  scope.Cancel();
   EXPECT_TRUE(running.WaitFor(kMany));  // all at once
   gate.Open();
   for (Callback& callback : callbacks) EXPECT_TRUE(callback.WaitDrop());
@@ -58,7 +59,7 @@ TEST(CallbackLane, Rule24_OneThatBlocksDelaysNoOther) {
   Callback blocks([&](ctx_t*) { EXPECT_TRUE(gate.Wait()); });
   blocks.Arm(first, CTX_BLOCKING | CTX_DEFER);
   const Scope later = WithTimeout(ctx_background(), 2 * kMillisecond);
-  Callback plain, deferred, blocking;
+  Callback plain, deferred, blocking;  // on this thread, if the time has come already
   plain.Arm(later);
   deferred.Arm(later, CTX_DEFER);
   blocking.Arm(later, CTX_BLOCKING);
@@ -95,15 +96,39 @@ TEST(CallbackLane, Rule24_AnotherCallbackMaySetOffOneThatBlocks) {
   CTX_IN_NEW_PROCESS(AnotherCallbackMaySetOffOneThatBlocks());
 }
 
+// Whatever runs there, a thread of the library leaves to the lane what may block.
+TEST(CallbackLane, Rule24_BlockingOnesThatACallbackOfTheLibraryCancelsRunOnTheLane) {
+  for (const uint32_t flags : {CTX_DEFER, CTX_DEFER | CTX_BLOCKING}) {
+    const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
+    Gate gate, left;
+    Callback plain, blocking([&](ctx_t*) { EXPECT_TRUE(gate.Wait()); });
+    Callback cancels([&](ctx_t*) {
+      EXPECT_EQ(second.Cancel(), 1);
+      left.Open();
+    });
+    blocking.Arm(second, CTX_BLOCKING);
+    plain.Arm(second);
+    cancels.Arm(first, flags);
+    first.Cancel();
+    ASSERT_TRUE(left.Wait());
+    EXPECT_TRUE(plain.WaitRun());
+    EXPECT_EQ(blocking.runs(), 0);
+    gate.Open();
+    ASSERT_TRUE(blocking.WaitDrop());
+    EXPECT_EQ(blocking.thread_name(), "ctx-lane");
+  }
+}
+
 TEST(CallbackLane, Rule24_APlainOneThatBlocksDelaysNoBlockingOneAndNoWaker) {
   Gate gate;
   Gate begun;
-  const Scope first = WithTimeout(ctx_background(), kMillisecond);
+  const Scope first = WithCancel(ctx_background());
   Callback plain([&](ctx_t*) {
     begun.Open();
     EXPECT_TRUE(gate.Wait());
   });
-  plain.Arm(first);
+  plain.Arm(first, CTX_DEFER);
+  first.Cancel();
   ASSERT_TRUE(begun.Wait());
   const Scope later = WithTimeout(ctx_background(), kMillisecond);
   Callback blocking, waker;

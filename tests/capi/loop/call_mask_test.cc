@@ -64,6 +64,28 @@ TEST(CallMask, Rule50_CallbacksHaveTheMaskOfWhoStartedTheLoop) {
   CTX_IN_NEW_PROCESS(CallbacksHaveTheMaskOfWhoStartedTheLoop());
 }
 
+// A drop has the closed mask of the thread, but the callbacks that it sets off are callbacks.
+void ACallbackThatADropSetsOffHasTheMaskOfACallback() {
+  static const ctx_key_t key = {"key"};
+  const Scope other = WithCancel(ctx_background());
+  sigset_t mask;
+  Callback set_off([&](ctx_t*) { mask = MaskHere(); });
+  set_off.Arm(other);
+  {
+    const auto cancels = [](void* arg) { ctx_cancel(static_cast<ctx_canceler_t*>(arg)); };
+    const Scope timed = WithTimeout(
+        WithValue(ctx_background(), &key, other.canceler.get(), cancels), 20 * kMillisecond);
+    AfterFunc(
+        timed, [](ctx_t*, void*) {}, nullptr, CTX_WAKER);
+  }
+  ASSERT_TRUE(set_off.WaitDrop());
+  EXPECT_EQ(set_off.thread_name(), "ctx-calls");
+  EXPECT_EQ(sigismember(&mask, SIGTERM), 0);
+}
+TEST(CallMask, Rule50_ACallbackThatADropSetsOffHasTheMaskOfACallback) {
+  CTX_IN_NEW_PROCESS(ACallbackThatADropSetsOffHasTheMaskOfACallback());
+}
+
 void AChildThatACallbackStartsCanBeEnded() {
   const Scope scope = WithTimeout(ctx_background(), kMillisecond);
   pid_t child = 0;
