@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
-P1 to P18 are the targets of docs/targets.md: what is measured is named beside each. P16 and P24, of the bindings,
+P1 to P19 are the targets of docs/targets.md: what is measured is named beside each. P16 and P24, of the bindings,
 are measured by bindings/rust/bench.sh, bindings/python/bench.sh and bindings/cross_runtime/bench.py.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
@@ -80,6 +80,10 @@ TARGETS = [
     ("P14", "wake-ups a second", "P14/wakeups", (10, "limit"), "<=", 1.0, "/s"),
     ("P14", "… of a manual loop's host", "P14/manual/wakeups", (10, "limit"), "<=", 1.0, "/s"),
     ("P18", "cancel above a merge that is gone", "P18/with", "P18/without", "<=", 1.05, "ns"),
+    ("P19", "100,000 equal deadlines, the last", "P19/ends/last", (15, "limit"), "<=", 1.0, "ms"),
+    ("P19", "… a lone one 1 ms later", "P19/ends/lone", (5, "limit"), "<=", 1.0, "ms"),
+    ("P19", "… with callbacks, the last", "P19/callbacks/last", (15, "limit"), "<=", 1.0, "ms"),
+    ("P19", "… with callbacks, the lone one", (5, "limit"), "<=", 1.0, "ms"),
     ("P1", "growth: 1,000,000 siblings", "P1/growth/siblings", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P1", "growth: 100,000 timers", "P1/growth/timers", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P2", "growth: 1,000,000 siblings", "P2/growth/siblings", "P2/growth/alone", "<=", 1.3, "ns"),

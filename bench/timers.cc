@@ -3,7 +3,9 @@
 // P12 and P14: how late deadlines are, against a thread that reads a bare timerfd (and, in bench/go,
 // against Go's), and how often the loop's thread wakes up for 100,000 timeouts a second that are all
 // canceled long before they are due. Both once more on a manual loop, whose host is a thread that does
-// nothing but poll and dispatch. Prints `name value` lines; lateness is in microseconds.
+// nothing but poll and dispatch. P19: how late the last of 100,000 equal deadlines is, and a lone one that
+// is due a moment later. Prints `name value` lines; lateness is in microseconds, that of P19 in
+// milliseconds.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -153,6 +155,48 @@ void Churn(const char* name, ctx_t* root, const std::function<int64_t()>& wake_u
               static_cast<double>(wake_ups() - wake_ups_before) / seconds, name, missed);
 }
 
+void RecordNow(ctx_t*, void* fired_ns) {
+  static_cast<std::atomic<int64_t>*>(fired_ns)->store(Now(), std::memory_order_release);
+}
+
+// Of the many only the ends are told, or each has a callback, too. The lone one always has one.
+void Burst(const char* name, bool callbacks) {
+  constexpr size_t kMany = 100'000;
+  const int64_t due_ns = Now() + kSecond / 2;  // arming them all takes less
+  const int64_t lone_due_ns = due_ns + kMillisecond;
+  std::vector<std::atomic<int64_t>> fired_ns(kMany);
+  std::atomic<int64_t> lone_ns{0};
+  std::vector<ctx_t*> contexts(kMany);
+  for (size_t i = 0; i < kMany; ++i) {
+    Check(ctx_with_deadline(ctx_background(), due_ns, &contexts[i], nullptr));
+    if (callbacks) Check(ctx_after_func(contexts[i], RecordNow, &fired_ns[i], nullptr, 0, nullptr));
+  }
+  ctx_t* lone;
+  Check(ctx_with_deadline(ctx_background(), lone_due_ns, &lone, nullptr));
+  Check(ctx_after_func(lone, RecordNow, &lone_ns, nullptr, 0, nullptr));
+  if (Now() >= due_ns) std::abort();
+
+  // Looks now and then: a thread that looks all the time would take a processor from the loop.
+  SleepUntil(due_ns);
+  for (ctx_t* ctx : contexts) {
+    while (ctx_err(ctx) == 0) SleepUntil(Now() + kMillisecond / 10);
+  }
+  int64_t last_ns = Now();
+  const auto await = [](const std::atomic<int64_t>& time_ns) {
+    while (time_ns.load(std::memory_order_acquire) == 0) SleepUntil(Now() + kMillisecond);
+    return time_ns.load(std::memory_order_relaxed);
+  };
+  if (callbacks) {
+    last_ns = 0;
+    for (const auto& time_ns : fired_ns) last_ns = std::max(last_ns, await(time_ns));
+  }
+  const double last_late = static_cast<double>(last_ns - due_ns) / kMillisecond;
+  const double lone_late = static_cast<double>(await(lone_ns) - lone_due_ns) / kMillisecond;
+  std::printf("%s/last %.2f\n%s/lone %.2f\n", name, last_late, name, lone_late);
+  for (ctx_t* ctx : contexts) ctx_unref(ctx);
+  ctx_unref(lone);
+}
+
 }  // namespace
 }  // namespace ctxbench
 
@@ -161,6 +205,8 @@ int main() {
   BareTimerfd();
   OurTimers("ours", ctx_background());
   Churn("P14", ctx_background(), [] { return Sleeps("ctx-loop"); });
+  Burst("P19/ends", false);
+  Burst("P19/callbacks", true);
   const ManualHost host;
   OurTimers("manual", host.root());
   Churn("P14/manual", host.root(), [&host] { return host.wake_ups(); });
