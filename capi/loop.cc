@@ -93,10 +93,10 @@ int64_t ctx_loop_next(const ctx_loop_t* loop) {
   return const_cast<Loop*>(from(loop))->next_work();
 }
 
-int ctx_loop_set_executor(ctx_loop_t* loop, ctx_post_fn post, void* executor) {
+int ctx_loop_set_executor(ctx_loop_t* loop, ctx_post_fn post, void* executor, ctx_drop_fn drop) {
   if (post == nullptr) return -EINVAL;
   const int result = check_drive(loop, Drive::thread);
-  return result < 0 ? result : from(loop)->set_executor({post, executor});
+  return result < 0 ? result : from(loop)->set_executor({post, executor, drop});
 }
 
 int ctx_shutdown(int64_t timeout_ns) {

@@ -2,6 +2,7 @@
 // Who runs users' code for a loop: its thread `ctx-calls`, the lane, the program's own executor, a host in
 // its dispatch, or, for wakers, whoever drives the loop.
 #include <cstdint>
+#include <utility>
 
 #include "core/loop/call_mask.h"
 #include "core/loop/lane.h"
@@ -78,10 +79,23 @@ void Loop::withdraw(Callback* callback) {
 
 int Loop::set_executor(Executor executor) {
   if (drive_ != Drive::thread) return -ENOTSUP;
-  Guard guard(start_lock_);
-  if (started_.load(std::memory_order_relaxed)) return -EBUSY;
-  executor_ = executor;
+  {
+    Guard guard(start_lock_);
+    if (started_.load(std::memory_order_relaxed)) return -EBUSY;
+    std::swap(executor_, executor);
+  }
+  if (executor.drop != nullptr) executor.drop(executor.executor);
   return 0;
+}
+
+// When nothing is posted any more, and all that was has run.
+void Loop::drop_executor() {
+  void (*drop)(void*) = nullptr;
+  {
+    Guard guard(start_lock_);
+    std::swap(drop, executor_.drop);
+  }
+  if (drop != nullptr) drop(executor_.executor);
 }
 
 // For an executor to run. Leaves alone a callback that was stopped meanwhile.

@@ -73,6 +73,9 @@ void Loop::root_released() {
 void Loop::leave() {
   // acq_rel: all uses of the loop come before its destruction.
   if (users_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const Process process;
+  drop_executor();
+  if (!process.is_ours()) return;
   poller_.close();
   sources_.free_all();
   root_->children.free_all();

@@ -64,6 +64,7 @@ int Loop::shut_down(int64_t until_ns) {
     // Something may have come after the last look of a thread.
     fire_posted(*this);
     run_rest();
+    if (process.is_ours()) drop_executor();
     if (!process.is_ours()) return -ECHILD;
   }
   end_shutting();

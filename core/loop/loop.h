@@ -57,10 +57,12 @@ struct SignalNode;
 
 enum class Drive : uint8_t { thread, manual, virtual_time };  // as CTX_LOOP_THREAD and so on
 
-// From ctx_loop_set_executor(): post has run(work) called once, on any thread.
+// From ctx_loop_set_executor(): post has run(work) called once, on any thread. drop is called when it is needed no
+// more.
 struct Executor {
   int (*post)(void* executor, void (*run)(void* work), void* work) = nullptr;
   void* executor = nullptr;
+  void (*drop)(void* executor) = nullptr;
 };
 
 class Loop {
@@ -118,7 +120,7 @@ class Loop {
   void push(Callback* callback);
   void withdraw(Callback* callback);
 
-  // From now on the program's executor runs callbacks. -EBUSY once the loop is started.
+  // From now on the program's executor runs callbacks. -EBUSY, with nothing taken, once the loop is started.
   int set_executor(Executor executor);
 
   // After a push to the backlog or the lane: sees that they are run, and wakes nobody if there are none. The caller
@@ -178,6 +180,7 @@ class Loop {
   void end_shutting();
   bool end_threads(int64_t until_ns);
   void end_thread();
+  void drop_executor();
   int start_threads();
   int open_poller();
   void close_poller();
@@ -230,7 +233,7 @@ class Loop {
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   std::atomic<bool> started_{false};
   std::atomic<bool> watching_{false};
-  Executor executor_;
+  Executor executor_;  // guarded by start_lock_; once the loop is started, only `drop` changes
   uint64_t starters_mask_ = 0;         // written before started_
   std::atomic<bool> summoned_{false};  // the lane needs a thread, which this loop's may start
   std::atomic<Stop> stop_{Stop::no};

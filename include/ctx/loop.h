@@ -116,11 +116,16 @@ CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
  * post must have run(work) called once, on any thread, also if a stop has prevented the callback; or
  * answer a negative number: then the loop runs it. Callbacks with CTX_WAKER and drop functions of values
  * do not go to the executor. Callbacks that the executor runs in parallel have no order.
- * @param executor passed to post; must live until the loop's last context is freed.
+ * @param executor passed to post.
+ * @param drop     NULL for none. Called once as drop(executor), when post has been called and all work has
+ *                 run for the last time: on whichever thread frees the loop, which may be one of the
+ *                 executor's; for the default loop, at the end of ctx_shutdown(); or here, when a later
+ *                 call replaces it. Not if this call fails.
  * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL
  *         post.
  */
-CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *executor);
+CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *executor,
+                                  ctx_drop_fn drop);
 
 /**
  * An orderly end of the default loop; call it before a program's globals are destroyed. It closes the

@@ -60,7 +60,7 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignLoopIsEremote) {
   EXPECT_EQ(ctx_loop_dispatch(loop_), -EREMOTE);
   EXPECT_EQ(ctx_loop_advance(loop_, 0), -EREMOTE);
   EXPECT_EQ(ctx_loop_set_executor(
-                loop_, [](void*, void (*)(void*), void*) { return 0; }, nullptr),
+                loop_, [](void*, void (*)(void*), void*) { return 0; }, nullptr, nullptr),
             -EREMOTE);
   EXPECT_EQ(ctx_loop_unref(loop_), nullptr);
   EXPECT_EQ(ret, nullptr);

@@ -198,7 +198,7 @@ TEST(ForkCallback, Rule47_InAnExecutorTheChildGoesOn) {
       return 0;
     };
     const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &box), 0);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &box, nullptr), 0);
     const Scope scope = WithCancel(LoopBackground(loop));
     Callback callback([&](ctx_t*) { forks(); });
     callback.Arm(scope, CTX_DEFER);

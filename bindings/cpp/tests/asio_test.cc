@@ -156,8 +156,8 @@ void ExpectResumedOn(asio::io_context& io, Executor executor) {
   const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
   Watchdog watchdog(io);
   std::promise<void> resumed;
-  ctx::watch_guard blocked(
-      ctx::after_func(ctx, [over = resumed.get_future().share()] { over.wait_for(kWatchdog); }));
+  ctx::watch_guard blocked(ctx::after_func(
+      ctx, ctx::deferred, [over = resumed.get_future().share()] { over.wait_for(kWatchdog); }));
   std::thread::id thread;
   std::error_code why;
   const Coroutine coroutine = AwaitOn(ctx, executor, &thread, &why, [&] {

@@ -112,12 +112,12 @@ TEST(Awaiter, ResumesWhenTheContextIsCanceled) {
   EXPECT_TRUE(task.done());
 }
 
-// A deadline ends both; the callback, which comes first, blocks until the coroutine has gone on.
+// A deadline ends both; the callback, which came first, blocks until the coroutine has gone on.
 TEST(Awaiter, IsNotBehindACallbackOfSomebodyElses) {
   const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
   Result result;
   Counter unblocked;
-  ctx::after_func(ctx, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
+  ctx::after_func(ctx, ctx::deferred, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
   const Task task = Await(ctx::with_cancel(ctx).first, &result);
   ASSERT_TRUE(unblocked.WaitFor(1));
   EXPECT_EQ(unblocked.Get(), 1);
@@ -143,11 +143,12 @@ Task AwaitAndMeet(ctx::context ctx, Result* own, const Result* other, Counter* m
 
 // And one that blocks delays no other.
 TEST(Awaiter, IsNotBehindAnotherCoroutine) {
-  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result first, second;
   Counter met;
   const Task one = AwaitAndMeet(ctx, &first, &second, &met);
   const Task two = AwaitAndMeet(ctx, &second, &first, &met);
+  cancel();
   ASSERT_TRUE(met.WaitFor(2));
   EXPECT_EQ(met.Get(), 2);
   ASSERT_TRUE(first.over.WaitFor(1) && second.over.WaitFor(1));
@@ -228,7 +229,7 @@ TEST(AwaiterOnAnExecutor, IsPostedBeforeAnyCallbackRuns) {
   const ByHand executor;
   Result result;
   Counter unblocked;
-  ctx::after_func(ctx, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
+  ctx::after_func(ctx, ctx::deferred, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
   const Task task = AwaitOn(ctx::with_cancel(ctx).first, executor, &result);
   ASSERT_TRUE(executor.WaitForWork());
   EXPECT_EQ(executor.Run(), 1);

@@ -71,7 +71,8 @@ TEST(Loops, OneWithThreadsRunsByItself) {
 TEST(Loops, AnExecutorRunsTheCallbacks) {
   Counter posted, ran;
   std::atomic<bool> refuses{false};
-  auto executor = [&](std::function<void()> work) {
+  const auto alive = std::make_shared<int>();
+  const auto executor = [&, alive](std::function<void()> work) {
     posted.Add();
     if (refuses) throw std::runtime_error("no room");
     std::thread(std::move(work)).detach();
@@ -81,7 +82,7 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
     loop.set_executor(executor);
     const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
     std::thread::id first;
-    ctx::after_func(ctx, [&] {
+    ctx::after_func(ctx, ctx::deferred, [&] {
       first = std::this_thread::get_id();
       ran.Add();
     });
@@ -100,6 +101,7 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
     EXPECT_EQ(posted.Get(), 2);
     EXPECT_EQ(thread, "ctx-calls") << "what the executor did not take the loop runs";
   }
+  EXPECT_TRUE(Soon([&] { return alive.use_count() == 2; })) << "the loop keeps its copy";
   ExpectThrows(std::errc::invalid_argument, [&] {
     ctx::thread_loop moved;
     const ctx::thread_loop taken = std::move(moved);

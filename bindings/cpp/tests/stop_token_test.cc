@@ -56,7 +56,7 @@ TEST(AsStopToken, EndsAWaitOfTheStandardLibrary) {
 TEST(AsStopToken, IsNotBehindACallbackOfSomebodyElses) {
   const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
   Counter stopped, unblocked;
-  ctx::after_func(ctx, [&] { unblocked.Add(stopped.WaitFor(1) ? 1 : 1000); });
+  ctx::after_func(ctx, ctx::deferred, [&] { unblocked.Add(stopped.WaitFor(1) ? 1 : 1000); });
   const ctx::stop_source source(ctx);
   const std::stop_callback callback(source.get_token(), [&] { stopped.Add(); });
   ASSERT_TRUE(unblocked.WaitFor(1));

@@ -11,6 +11,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -231,29 +232,35 @@ TEST(CallbackChain, Rule05_OfAnyLengthStartsInAWaker) {
 
 // Wakers must not cancel, but those of a bridge to another library may have to.
 TEST(CallbackChain, Rule05_OfAnyLengthOfWakers) {
-  for (const bool timed : {false, true}) {
+  for (const bool by_loop : {false, true}) {
     Chain chain(ctx_background(), CTX_WAKER);
-    const Scope scope =
-        timed ? WithTimeout(ctx_background(), 20 * kMillisecond) : WithCancel(ctx_background());
+    const Pipe pipe;
+    const Scope scope = WithFd(ctx_background(), pipe.read_end, POLLIN);
     Callback waker([&](ctx_t*) { ctx_cancel(chain.links[0].canceler); });
-    waker.Arm(scope, CTX_WAKER);
-    if (!timed) scope.Cancel();
+    EXPECT_EQ(waker.Arm(scope, CTX_WAKER), 0);
+    if (by_loop) {
+      pipe.Write();
+    } else {
+      EXPECT_EQ(scope.Cancel(), 1);
+    }
     ASSERT_TRUE(chain.over.Wait());
     EXPECT_TRUE(chain.in_order);
   }
 }
 
 TEST(CallbackChain, Rule24_WhatAWakerCancelsTheLoopCallsBack) {
-  const Scope scope = WithTimeout(ctx_background(), 20 * kMillisecond);
+  const Pipe pipe;
+  const Scope scope = WithFd(ctx_background(), pipe.read_end, POLLIN);
   const Scope second = WithCancel(ctx_background()), third = WithCancel(ctx_background());
   Callback after_second, after_third;
   after_second.Arm(second);
   after_third.Arm(third);
-  Callback timed([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
-  timed.Arm(scope, CTX_WAKER);
+  Callback by_loop([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
+  EXPECT_EQ(by_loop.Arm(scope, CTX_WAKER), 0);
+  pipe.Write();
   ASSERT_TRUE(after_second.WaitDrop());
   EXPECT_EQ(after_second.thread_name(), "ctx-calls");
-  EXPECT_TRUE(timed.WaitDrop());
+  EXPECT_TRUE(by_loop.WaitDrop());
 
   const Scope fourth = WithCancel(ctx_background());
   Callback inline_one([&](ctx_t*) { EXPECT_EQ(third.Cancel(), 1); });

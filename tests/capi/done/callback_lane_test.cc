@@ -10,6 +10,7 @@
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -230,9 +231,9 @@ TEST(CallbackLane, Rule26_AWakerIsStoppedUntilItsTurnComes) {
 }
 
 TEST(CallbackLane, Rule26_AnotherThreadStopsAWakerWhileTheOneBeforeItRuns) {
-  for (const bool timed : {false, true}) {
-    const Scope scope =
-        timed ? WithTimeout(ctx_background(), 20 * kMillisecond) : WithCancel(ctx_background());
+  for (const bool by_loop : {false, true}) {
+    const Pipe pipe;
+    const Scope scope = WithFd(ctx_background(), pipe.read_end, POLLIN);
     Gate begun, stopped;
     Callback second, first([&](ctx_t*) {
       begun.Open();
@@ -245,7 +246,11 @@ TEST(CallbackLane, Rule26_AnotherThreadStopsAWakerWhileTheOneBeforeItRuns) {
       EXPECT_EQ(second.StopWait(), 1);
       stopped.Open();
     });
-    if (!timed) scope.Cancel();
+    if (by_loop) {
+      pipe.Write();
+    } else {
+      EXPECT_EQ(scope.Cancel(), 1);
+    }
     stopper.join();
     EXPECT_TRUE(first.WaitDrop());
     EXPECT_EQ(second.runs(), 0);
@@ -255,10 +260,10 @@ TEST(CallbackLane, Rule26_AnotherThreadStopsAWakerWhileTheOneBeforeItRuns) {
 // Whoever derives or waits runs nobody's code: the host finds the wakers of what such a call has ended.
 TEST(CallbackLane, Rule38_WakersOfWhatAWaiterEndedAreLeftToTheHost) {
   const ManualLoop manual;
+  EXPECT_GE(manual.Fd(), 0);
   const Scope soon = WithTimeout(manual.root, kMillisecond);
   Callback waker;
   EXPECT_EQ(waker.Arm(soon, CTX_WAKER), 0);
-  EXPECT_TRUE(manual.Settles());
   EXPECT_TRUE(Done(soon));
   EXPECT_EQ(waker.runs(), 0);
   EXPECT_TRUE(manual.WorkWaits());
@@ -331,8 +336,9 @@ TEST(CallbackLane, Rule39_TheLaneKeepsTheLoopOfWhatItRuns) {
 // The last handle goes inside the last callback.
 TEST(CallbackLane, Rule39_ALoopMayEndInItsOwnLastCallback) {
   for (const int kind : {CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL, CTX_LOOP_THREAD}) {
+    const Pipe pipe;
     Loop loop = NewLoop(kind);
-    Scope scope = WithTimeout(LoopBackground(loop), kind == CTX_LOOP_VIRTUAL ? 1 : kMillisecond);
+    Scope scope = WithFd(LoopBackground(loop), pipe.read_end, POLLIN);
     ctx_loop_t* const raw = loop;
     Callback deferred;
     Gate armed, over;
@@ -346,10 +352,11 @@ TEST(CallbackLane, Rule39_ALoopMayEndInItsOwnLastCallback) {
         0, [](void* arg) { delete static_cast<std::function<void()>*>(arg); });
     deferred.Arm(scope, CTX_DEFER);
     armed.Open();
+    pipe.Write();
     if (kind == CTX_LOOP_MANUAL) {
       while (deferred.drops() == 0 && Readable(ctx_loop_fd(raw), kLimitMs)) ctx_loop_dispatch(raw);
     } else if (kind == CTX_LOOP_VIRTUAL) {
-      EXPECT_EQ(ctx_loop_advance(raw, 1), 1);
+      EXPECT_EQ(ctx_loop_advance(raw, 0), 1);
     }
     EXPECT_TRUE(deferred.WaitDrop());
     EXPECT_FALSE(loop);
@@ -360,12 +367,14 @@ TEST(CallbackLane, Rule39_ALoopMayEndInItsOwnLastCallback) {
 TEST(CallbackLane, Rule30_AValueIsNotDroppedByTheThreadOfTheWaker) {
   Drop drop;
   Callback waker;
+  const Pipe pipe;
   {
     const Ctx value = Watched(ctx_background(), &drop);
-    const Scope scope = WithTimeout(value, 20 * kMillisecond);
+    const Scope scope = WithFd(value, pipe.read_end, POLLIN);
     const Ctx below = Watched(scope, &drop);
-    waker.Arm(below, CTX_WAKER);
+    EXPECT_EQ(waker.Arm(below, CTX_WAKER), 0);
   }
+  pipe.Write();
   EXPECT_TRUE(drop.Wait(2));
   EXPECT_EQ(drop.thread_name(), "ctx-calls");
 }
@@ -404,8 +413,12 @@ class Pool {
     return 0;
   }
 
+  // For a loop that needs it no more.
+  static void Over(void* self) { static_cast<Pool*>(self)->over.Add(); }
+
   std::thread::id id() const { return thread_.get_id(); }
   std::atomic<bool> refuses{false};
+  Counter over;
 
  private:
   void Run() {
@@ -432,7 +445,12 @@ struct PooledLoop {
   Pool pool;
   Loop loop = NewLoop(CTX_LOOP_THREAD);
   Ctx root = LoopBackground(loop);
-  PooledLoop() { EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), 0); }
+  PooledLoop() { EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, Pool::Over), 0); }
+  ~PooledLoop() {
+    root.reset();
+    loop.reset();
+    EXPECT_TRUE(pool.over.WaitFor(1));
+  }
 };
 
 TEST(Executor, Rule24_RunsWhatTheLoopSetsOffAndWhatIsDeferred) {
@@ -473,7 +491,8 @@ TEST(Executor, Rule05_WhatACallbackCancelsRunsWhereverItRan) {
   refusing.refuses = true;
   for (const bool inlined : {false, true}) {
     const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, inlined ? PostInline : Pool::Post, &refusing), 0);
+    EXPECT_EQ(ctx_loop_set_executor(loop, inlined ? PostInline : Pool::Post, &refusing, Pool::Over),
+              0);
     const Ctx root = LoopBackground(loop);
     const Scope scope = WithCancel(root), other = WithCancel(root), third = WithCancel(root);
     Recorder recorder;
@@ -487,13 +506,17 @@ TEST(Executor, Rule05_WhatACallbackCancelsRunsWhereverItRan) {
     EXPECT_EQ(over.thread_name(), "ctx-calls");
     EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
   }
+  EXPECT_TRUE(refusing.over.WaitFor(2));
 }
 
 // A pool of several threads, whose work comes back in any order and when the loop may be gone.
 TEST(Executor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMeanwhile) {
+  constexpr int kRounds = 30;
   struct Pools {
     Pool pools[3];
     std::atomic<unsigned> next{0};
+    Counter over;
+    static void Over(void* self) { static_cast<Pools*>(self)->over.Add(); }
     static int Post(void* self, void (*run)(void*), void* work) {
       auto* const pools = static_cast<Pools*>(self);
       const unsigned number = pools->next++;
@@ -502,12 +525,12 @@ TEST(Executor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMeanwhile) 
       return Pool::Post(&pools->pools[number % 3], run, work);
     }
   } pools;
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     std::deque<Callback> callbacks;
     int stopped = 0;
     {
       const Loop loop = NewLoop(CTX_LOOP_THREAD);
-      EXPECT_EQ(ctx_loop_set_executor(loop, Pools::Post, &pools), 0);
+      EXPECT_EQ(ctx_loop_set_executor(loop, Pools::Post, &pools, Pools::Over), 0);
       const Ctx root = LoopBackground(loop);
       const Scope scope = WithTimeout(root, kMillisecond);
       for (int i = 0; i < 40; ++i) {
@@ -524,6 +547,37 @@ TEST(Executor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMeanwhile) 
     }
     EXPECT_EQ(ran + stopped, 40);
   }
+  EXPECT_TRUE(pools.over.WaitFor(kRounds));
+}
+
+// The loop keeps it as long as work of it may come or run.
+TEST(Executor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
+  Drop first, second;
+  Pool pool;
+  Gate begun, gate;
+  Callback callback([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  static Pool* const to = &pool;
+  const auto post = [](void*, void (*run)(void*), void* work) { return Pool::Post(to, run, work); };
+  {
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &first, Drop::Run), -EINVAL);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &first, Drop::Run), 0);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &second, Drop::Run), 0);
+    EXPECT_EQ(first.count(), 1);
+    const Scope scope = WithCancel(LoopBackground(loop));
+    callback.Arm(scope, CTX_DEFER);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &first, Drop::Run), -EBUSY);
+    scope.Cancel();
+    ASSERT_TRUE(begun.Wait());
+  }
+  EXPECT_EQ(second.count(), 0);
+  gate.Open();
+  ASSERT_TRUE(second.Wait());
+  EXPECT_TRUE(callback.WaitDrop());
+  EXPECT_EQ(first.count(), 1);
 }
 
 TEST(Executor, Rule26_WhatWaitsInItCanBeStopped) {
@@ -551,16 +605,15 @@ TEST(Executor, Rule41_IsRefusedWhereItComesTooLateOrHasNothingToDo) {
   const VirtualLoop test;
   const ManualLoop manual;
   Pool pool;
-  EXPECT_EQ(ctx_loop_set_executor(test.loop, Pool::Post, &pool), -ENOTSUP);
-  EXPECT_EQ(ctx_loop_set_executor(manual.loop, Pool::Post, &pool), -ENOTSUP);
-  EXPECT_EQ(ctx_loop_set_executor(nullptr, Pool::Post, &pool), -EINVAL);
+  EXPECT_EQ(ctx_loop_set_executor(test.loop, Pool::Post, &pool, nullptr), -ENOTSUP);
+  EXPECT_EQ(ctx_loop_set_executor(manual.loop, Pool::Post, &pool, nullptr), -ENOTSUP);
+  EXPECT_EQ(ctx_loop_set_executor(nullptr, Pool::Post, &pool, nullptr), -EINVAL);
   const Loop loop = NewLoop(CTX_LOOP_THREAD);
-  EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &pool), -EINVAL);
-  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, nullptr), 0);
-  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), 0);
+  EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &pool, nullptr), -EINVAL);
+  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, nullptr), 0);
   const Ctx root = LoopBackground(loop);
   const Scope timed = WithTimeout(root, kHour);
-  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool), -EBUSY);
+  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, nullptr), -EBUSY);
 }
 
 }  // namespace

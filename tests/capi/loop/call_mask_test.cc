@@ -10,6 +10,7 @@
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 extern char** environ;
@@ -71,13 +72,15 @@ void ACallbackThatADropSetsOffHasTheMaskOfACallback() {
   sigset_t mask;
   Callback set_off([&](ctx_t*) { mask = MaskHere(); });
   set_off.Arm(other);
+  const Pipe pipe;
   {
     const auto cancels = [](void* arg) { ctx_cancel(static_cast<ctx_canceler_t*>(arg)); };
-    const Scope timed = WithTimeout(
-        WithValue(ctx_background(), &key, other.canceler.get(), cancels), 20 * kMillisecond);
+    const Scope scope = WithFd(WithValue(ctx_background(), &key, other.canceler.get(), cancels),
+                               pipe.read_end, POLLIN);
     AfterFunc(
-        timed, [](ctx_t*, void*) {}, nullptr, CTX_WAKER);
+        scope, [](ctx_t*, void*) {}, nullptr, CTX_WAKER);
   }
+  pipe.Write();
   ASSERT_TRUE(set_off.WaitDrop());
   EXPECT_EQ(set_off.thread_name(), "ctx-calls");
   EXPECT_EQ(sigismember(&mask, SIGTERM), 0);

@@ -41,7 +41,7 @@ void ExpectRefused(ctx_loop_t* bad) {
     EXPECT_EQ(ctx_loop_advance(bad, ns), -EINVAL);
   }
   EXPECT_EQ(ctx_loop_set_executor(
-                bad, [](void*, void (*)(void*), void*) { return 0; }, nullptr),
+                bad, [](void*, void (*)(void*), void*) { return 0; }, nullptr, nullptr),
             -EINVAL);
   EXPECT_EQ(ctx_loop_now(bad), INT64_MIN);
   EXPECT_EQ(ctx_loop_next(bad), INT64_MIN);

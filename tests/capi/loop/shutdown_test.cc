@@ -149,7 +149,10 @@ void WaitsForTheExecutor() {
   };
   auto box = std::make_unique<Box>();
   const Loop mine = NewLoop(CTX_LOOP_THREAD);
-  ASSERT_EQ(ctx_loop_set_executor(mine, Box::Post, box.get()), 0);
+  Drop drop;
+  static Box* const to = box.get();
+  const auto post = [](void*, void (*run)(void*), void* work) { return Box::Post(to, run, work); };
+  ASSERT_EQ(ctx_loop_set_executor(mine, post, &drop, Drop::Run), 0);
   ASSERT_EQ(ctx_loop_set_default(mine), 0);
   const Scope scope = WithTimeout(ctx_background(), kHour), late = WithCancel(ctx_background());
   Callback posted, refused, stopped;
@@ -158,9 +161,11 @@ void WaitsForTheExecutor() {
   ASSERT_TRUE(box->full.Wait());
   refused.Arm(scope, CTX_DEFER);
   EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
-  EXPECT_EQ(posted.drops(), 0);
+  EXPECT_EQ(posted.drops() + drop.count(), 0);
   std::thread pool([&] { box->run(box->work); });
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(drop.count(), 1);
   EXPECT_EQ(posted.drops() + refused.drops(), 2);
   pool.join();
   box.reset();
@@ -184,7 +189,7 @@ void WaitsForStoppedWorkToo() {
     full.Open();
     return 0;
   };
-  ASSERT_EQ(ctx_loop_set_executor(mine, post, nullptr), 0);
+  ASSERT_EQ(ctx_loop_set_executor(mine, post, nullptr, nullptr), 0);
   ASSERT_EQ(ctx_loop_set_default(mine), 0);
   Callback stopped;
   {

@@ -61,28 +61,19 @@ class thread_loop : public loop {
   thread_loop() : loop(CTX_LOOP_THREAD) {}
   /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
   /// not wait for those of another. It is one of Boost.Asio's, or a callable that is called with work, which
-  /// it has called without arguments, once, on any thread; if it throws, the loop runs the work itself.
-  /// It must live until the loop's last context is freed. Before the loop has threads, else this throws
-  /// std::errc::device_or_resource_busy.
+  /// it has called without arguments on any thread; if it throws, the loop runs the work itself. Work that
+  /// is destroyed runs there, if it has not. The loop keeps the executor until it needs it no more. Before
+  /// the loop has threads, else this throws std::errc::device_or_resource_busy.
   template <class Executor>
-  void set_executor(Executor& executor) const {
+  void set_executor(Executor executor) const {
     const auto post = [](void* to, void (*run)(void*), void* work) noexcept -> int {
-#if defined(__cpp_exceptions)
-      try {
-        detail::post_to(*static_cast<Executor*>(to), [run, work] { run(work); });
-      } catch (...) {
-        return -EAGAIN;
-      }
-#else
-      detail::post_to(*static_cast<Executor*>(to), [run, work] { run(work); });
-#endif
-      return 0;
+      return detail::work::hand(*static_cast<Executor*>(to), run, work);
     };
-    detail::check(ctx_loop_set_executor(get(), post, std::addressof(executor)),
-                  "ctx_loop_set_executor");
+    const auto drop = [](void* to) noexcept { delete static_cast<Executor*>(to); };
+    auto own = std::make_unique<Executor>(std::move(executor));
+    detail::check(ctx_loop_set_executor(get(), post, own.get(), drop), "ctx_loop_set_executor");
+    static_cast<void>(own.release());
   }
-  template <class Executor>
-  void set_executor(const Executor&&) const = delete;  // it would be gone before the loop
 };
 
 /// A loop without a thread: add its descriptor to the host's event loop.

@@ -166,6 +166,7 @@ unsafe extern "C" {
         r#loop: *mut ctx_loop_t,
         post: Option<ctx_post_fn>,
         executor: *mut c_void,
+        drop: Option<ctx_drop_fn>,
     ) -> c_int;
     pub fn ctx_shutdown(timeout_ns: i64) -> c_int;
     pub fn ctx_with_fd(

@@ -3,7 +3,7 @@
 
 use crate::derive::{pair, single};
 use crate::error::check;
-use crate::guard::contain;
+use crate::guard::{contain, drop_box};
 use crate::time::{duration, nanoseconds};
 use crate::{Canceler, Context, Descriptor, Result};
 use libctx_sys as sys;
@@ -85,7 +85,7 @@ impl Loop {
     /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
     /// callback after the other; it passes the [`Work`] on to whatever runs it.
     ///
-    /// It is kept for the rest of the process. [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
+    /// It is dropped when the loop needs it no more. [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a loop that has none.
     ///
     /// ```
@@ -108,9 +108,14 @@ impl Loop {
         F: Fn(Work) + Send + Sync + 'static,
     {
         let executor = Box::into_raw(Box::new(post));
-        // SAFETY: self holds a reference; hand::<F> takes the box, which stays from now on.
+        // SAFETY: self holds a reference; hand::<F> and drop_box::<F> take the box.
         let result = check(unsafe {
-            sys::ctx_loop_set_executor(self.as_raw(), Some(hand::<F>), executor.cast())
+            sys::ctx_loop_set_executor(
+                self.as_raw(),
+                Some(hand::<F>),
+                executor.cast(),
+                Some(drop_box::<F>),
+            )
         });
         if result.is_err() {
             // SAFETY: what fails has taken nothing.
@@ -191,7 +196,7 @@ impl Drop for Work {
 }
 
 /// # Safety
-/// `executor` is a boxed F that stays.
+/// `executor` is a boxed F.
 unsafe extern "C" fn hand<F: Fn(Work)>(
     executor: *mut c_void,
     run: unsafe extern "C" fn(*mut c_void),
