@@ -187,6 +187,7 @@ Context* release_last_of(Carrier* carrier) {
 }  // namespace
 
 void release_last(Context* context) {
+  const Process process;
   Proxy* owed = nullptr;  // of merged nodes that are freed: each parent is still to be released
   for (;;) {
     do {
@@ -198,12 +199,13 @@ void release_last(Context* context) {
         context = release_last_of(static_cast<MergedNode*>(context), &owed);
       }
       // In a child that a drop has forked, and returned in, the rest is the parent's.
-    } while (context != nullptr && check(context) != -ECHILD && !release_shared(context));
+      if (!process.is_ours()) return;
+    } while (context != nullptr && !release_shared(context));
     do {
       if (owed == nullptr) [[likely]]
         return;
       context = pop_parent(&owed);
-    } while (check(context) == -ECHILD || release_shared(context));
+    } while (release_shared(context));
   }
 }
 

@@ -161,14 +161,15 @@ size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
 size_t Queue::drain(Posted* events, size_t room) {
   Context* contexts[kBatch];
   size_t total = 0;
-  ref();  // a drop function may give back the last handle
-  while (total < room) {
+  ref();                  // a drop function may give back the last handle
+  const Process process;  // or fork, and return in the child: then the rest is the parent's
+  while (total < room && process.is_ours()) {
     const size_t count = take_posted(events + total, std::min(room - total, kBatch), contexts);
-    for (size_t i = 0; i < count; ++i) release(contexts[i]);
+    for (size_t i = 0; i < count && process.is_ours(); ++i) release(contexts[i]);
     total += count;
     if (count < kBatch) break;
   }
-  unref();
+  if (process.is_ours()) unref();
   return total;
 }
 
@@ -247,8 +248,11 @@ void Queue::drop_handle(Entry* entry) {
 
 // With no lock held: slabs are no longer added or removed.
 void Queue::stop_all() CTX_UNCHECKED_LOCKING {
-  slabs_.each([this](Slab& slab) {
-    for (Entry& entry : slab.entries) stop(&entry);
+  const Process process;
+  slabs_.each([this, &process](Slab& slab) {
+    for (Entry& entry : slab.entries) {
+      if (process.is_ours()) stop(&entry);
+    }
   });
 }
 
@@ -258,7 +262,9 @@ void Queue::unref() {
     Guard guard(lock_);
     sweeping_ = true;
   }
+  const Process process;
   stop_all();
+  if (!process.is_ours()) return;
   bool gone = false;
   {
     Guard guard(lock_);

@@ -12,6 +12,7 @@
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -171,6 +172,27 @@ TEST(ForkCallback, Rule47_InADropTheChildGoesOn) {
     value.reset();
     last.reset();  // frees all three
   });
+}
+
+TEST(ForkCallback, Rule47_InADropOfAQueuesTheChildGoesOn) {
+  static const ctx_key_t key = {"key"};
+  for (const bool drains : {false, true}) {
+    ExpectTheChildGoesOn([drains](Forks& forks) {
+      const pid_t self = getpid();
+      const auto drop = [](void* arg) { (*static_cast<Forks*>(arg))(); };
+      Drop other;
+      Queue queue = NewQueue();
+      for (const bool first : {true, false}) {
+        const Scope scope = WithCancel(first ? WithValue(ctx_background(), &key, &forks, drop)
+                                             : Watched(ctx_background(), &other));
+        ASSERT_EQ(ctx_queue_add(queue, scope, 1, nullptr), 0);
+        if (drains) scope.Cancel();
+      }
+      EXPECT_EQ(Drain(queue).size(), drains ? 2u : 0u);
+      queue.reset();
+      EXPECT_EQ(other.count(), getpid() == self ? 1 : 0);
+    });
+  }
 }
 
 TEST(ForkCallback, Rule47_InAStopsDropTheChildGoesOn) {
