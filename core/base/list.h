@@ -79,9 +79,19 @@ Link* merge(Link* a, Link* b, Before before) {
   return first;
 }
 
-// Sorts a list, keeping the order of equal items: a merge sort that neither allocates nor recurses.
+template <typename Before>
+bool is_sorted(const Link* first, Before before) {
+  if (first == nullptr) return true;
+  const Link* link = first;
+  while (link->next != first && !before(link->next, link)) link = link->next;
+  return link->next == first;
+}
+
+// Sorts a list, keeping the order of equal items: a merge sort that neither allocates nor recurses. Most lists that
+// come here are empty or sorted.
 template <typename Before>
 void sort(Link*& first, Before before) {
+  if (is_sorted(first, before)) return;
   Link* sorted[32] = {};  // sorted[i] is a chain of 2^i links, or empty; the last takes the rest
   while (Link* link = pop_front(first)) {
     unsigned i = 0;

@@ -254,21 +254,18 @@ class Walk {
   bool wake(Node* node) {
     if (is_armed(node)) node->loop->disarm(node);
     Guard guard(observers_lock(node));
-    uint64_t last = 0;
-    bool in_order = true;
+    bool calls = false;
     node->observers.each([&](Observer& observer) {
       observers_lock(node).assert_held();
       if (observer.type != Observer::Type::callback) return tell(node, &observer);
-      const uint64_t place = place_of(observer);
-      in_order = in_order && place >= last;
-      last = place;
       note(static_cast<const Callback*>(&observer));
+      calls = true;
     });
-    if (!in_order) {
+    if (calls) {
       node->observers.sort(
           [](const Observer& a, const Observer& b) { return place_of(a) < place_of(b); });
     }
-    return last != 0;
+    return calls;
   }
 
   void unpin(Node* first) {
