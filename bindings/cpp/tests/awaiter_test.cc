@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // `co_await ctx.done()`: resumes once, wherever the end comes from; may be destroyed before.
-#include <ctx/ctx.hpp>
-
-#if !defined(CTX_HAS_COROUTINES)
-#error this compiler has no coroutines in C++20: leave this file out, and say so
-#endif
-
 #include <coroutine>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
-#include <string>
+#include <system_error>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "cases.h"
+#include "coroutine.h"
 #include "counted.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -25,55 +19,12 @@
 namespace ctxtest {
 namespace {
 
-struct Result {
-  std::error_code why;
-  std::string thread;
-  Counter resumed;
-  Counter over;  // the coroutine has left the thread that resumed it, and may be destroyed
-};
-
-// A coroutine that begins at once and is destroyed with its Task.
-class Task {
- public:
-  struct promise_type {
-    struct Final {
-      bool await_ready() noexcept { return false; }
-      void await_suspend(std::coroutine_handle<>) noexcept {
-        if (over != nullptr) over->Add();
-      }
-      void await_resume() noexcept {}
-      Counter* over;
-    };
-    promise_type() = default;
-    template <class First, class... Rest>
-    promise_type(First&, Result* result, Rest&...) : over(&result->over) {}
-    Task get_return_object() {
-      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    Final final_suspend() noexcept { return {over}; }
-    void return_void() {}
-    void unhandled_exception() { throw; }
-    Counter* over = nullptr;
-  };
-  explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  Task& operator=(Task&&) = delete;
-  ~Task() {
-    if (handle_) handle_.destroy();
-  }
-  bool done() const { return handle_.done(); }
-
- private:
-  std::coroutine_handle<promise_type> handle_;
-};
-
-Task Await(ctx::context ctx, Result* result) {
+Coroutine Await(ctx::context ctx, Result* result) {
   result->why = co_await ctx.done();
   result->thread = CurrentThreadName();
   result->resumed.Add();
 }
-Task AwaitDeferred(ctx::context ctx, Result* result) {
+Coroutine AwaitDeferred(ctx::context ctx, Result* result) {
   result->why = co_await ctx.done(ctx::deferred);
   result->thread = CurrentThreadName();
   result->resumed.Add();
@@ -81,15 +32,15 @@ Task AwaitDeferred(ctx::context ctx, Result* result) {
 
 // As what awaits several things does: it takes them by move, and awaits them later.
 template <class Awaitable>
-Task AwaitKept(Awaitable kept, Result* result) {
+Coroutine AwaitKept(Awaitable kept, Result* result) {
   result->why = co_await std::move(kept);
 }
 
 TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result, deferred;
-  const Task task = AwaitKept(ctx.done(), &result);
-  const Task other = AwaitKept(ctx.done(ctx::deferred), &deferred);
+  const Coroutine task = AwaitKept(ctx.done(), &result);
+  const Coroutine other = AwaitKept(ctx.done(ctx::deferred), &deferred);
   EXPECT_FALSE(task.done());
   cancel();
   ASSERT_TRUE(result.over.WaitFor(1));
@@ -102,7 +53,7 @@ TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
 TEST(Awaiter, ResumesWhenTheContextIsCanceled) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result;
-  const Task task = Await(ctx, &result);
+  const Coroutine task = Await(ctx, &result);
   EXPECT_EQ(result.resumed.Get(), 0);
   cancel();
   ASSERT_TRUE(result.over.WaitFor(1));
@@ -118,7 +69,7 @@ TEST(Awaiter, IsNotBehindACallbackOfSomebodyElses) {
   Result result;
   Counter unblocked;
   ctx::after_func(ctx, ctx::deferred, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
-  const Task task = Await(ctx::with_cancel(ctx).first, &result);
+  const Coroutine task = Await(ctx::with_cancel(ctx).first, &result);
   ASSERT_TRUE(unblocked.WaitFor(1));
   EXPECT_EQ(unblocked.Get(), 1);
   ASSERT_TRUE(result.over.WaitFor(1));
@@ -129,13 +80,13 @@ TEST(Awaiter, IsNotBehindACallbackOfTheSameCancel) {
   Result result;
   bool unblocked = false;
   ctx::after_func(ctx, [&] { unblocked = result.resumed.WaitFor(1); });
-  const Task task = Await(ctx, &result);
+  const Coroutine task = Await(ctx, &result);
   cancel();
   EXPECT_TRUE(unblocked);
   ASSERT_TRUE(result.over.WaitFor(1));
 }
 
-Task AwaitAndMeet(ctx::context ctx, Result* own, const Result* other, Counter* met) {
+Coroutine AwaitAndMeet(ctx::context ctx, Result* own, const Result* other, Counter* met) {
   (void)co_await ctx.done();
   own->resumed.Add();
   met->Add(other->resumed.WaitFor(1) ? 1 : 1000);
@@ -146,8 +97,8 @@ TEST(Awaiter, IsNotBehindAnotherCoroutine) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result first, second;
   Counter met;
-  const Task one = AwaitAndMeet(ctx, &first, &second, &met);
-  const Task two = AwaitAndMeet(ctx, &second, &first, &met);
+  const Coroutine one = AwaitAndMeet(ctx, &first, &second, &met);
+  const Coroutine two = AwaitAndMeet(ctx, &second, &first, &met);
   cancel();
   ASSERT_TRUE(met.WaitFor(2));
   EXPECT_EQ(met.Get(), 2);
@@ -158,175 +109,23 @@ TEST(Awaiter, OnAManualLoopResumesInADispatch) {
   const ctx::manual_loop loop;
   const auto [ctx, cancel] = ctx::with_cancel(loop.background());
   Result result;
-  const Task task = Await(ctx, &result);
+  const Coroutine task = Await(ctx, &result);
   cancel();
   EXPECT_FALSE(task.done());
   loop.dispatch();
   EXPECT_TRUE(task.done());
 }
 
-// An executor that is called with work, and whose work a test runs when it likes.
-class ByHand {
- public:
-  using Work = std::function<void()>;
-  void operator()(Work work) const {
-    std::lock_guard<std::mutex> lock(queue_->mutex);
-    queue_->works.push_back(std::move(work));
-    queue_->posted.Add();
-  }
-  bool WaitForWork() const { return queue_->posted.WaitFor(1); }
-  std::vector<Work> Take() const {
-    std::lock_guard<std::mutex> lock(queue_->mutex);
-    return std::exchange(queue_->works, {});
-  }
-  int Run() const {
-    int ran = 0;
-    for (const Work& work : Take()) work(), ++ran;
-    return ran;
-  }
-
- private:
-  struct Queue {
-    std::mutex mutex;
-    std::vector<Work> works;
-    Counter posted;
-  };
-  std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
-};
-
-Task AwaitOn(ctx::context ctx, ByHand executor, Result* result) {
-  result->why = co_await ctx.done(executor);
-  result->thread = CurrentThreadName();
-  result->resumed.Add();
-}
-
-TEST(AwaiterOnAnExecutor, ResumesThere) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  const ByHand executor;
-  Result result;
-  const Task task = AwaitOn(ctx, executor, &result);
-  EXPECT_EQ(executor.Run(), 0);
-  cancel();
-  EXPECT_EQ(result.resumed.Get(), 0);
-  EXPECT_EQ(executor.Run(), 1);
-  EXPECT_TRUE(task.done());
-  EXPECT_EQ(result.why, std::errc::operation_canceled);
-  EXPECT_EQ(result.thread, CurrentThreadName());
-}
-
-TEST(AwaiterOnAnExecutor, AlsoOnADoneContext) {
-  const ByHand executor;
-  Result result;
-  const Task task = AwaitOn(ctx::with_timeout(ctx::background(), 0s).first, executor, &result);
-  EXPECT_FALSE(task.done());
-  EXPECT_EQ(executor.Run(), 1);
-  EXPECT_TRUE(task.done());
-  EXPECT_EQ(result.why, std::errc::timed_out);
-}
-
-TEST(AwaiterOnAnExecutor, IsPostedBeforeAnyCallbackRuns) {
-  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
-  const ByHand executor;
-  Result result;
-  Counter unblocked;
-  ctx::after_func(ctx, ctx::deferred, [&] { unblocked.Add(result.resumed.WaitFor(1) ? 1 : 1000); });
-  const Task task = AwaitOn(ctx::with_cancel(ctx).first, executor, &result);
-  ASSERT_TRUE(executor.WaitForWork());
-  EXPECT_EQ(executor.Run(), 1);
-  ASSERT_TRUE(unblocked.WaitFor(1));
-  EXPECT_EQ(unblocked.Get(), 1);
-}
-
-TEST(AwaiterOnAnExecutor, MayBeDestroyedBeforeItIsResumed) {
-  static const ctx::key<Tracked> key("tracked");
-  Tracked::Log log;
-  const ByHand executor;
-  Result result;
-  auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), key, Tracked(&log)));
-  { const Task before_the_end = AwaitOn(ctx, executor, &result); }
-  {
-    const Task posted = AwaitOn(ctx, executor, &result);
-    cancel();
-  }
-  EXPECT_EQ(executor.Run(), 1);
-  EXPECT_EQ(result.resumed.Get(), 0);
-  ctx = {};
-  cancel = {};
-  EXPECT_EQ(log.live, 0) << "nothing is armed any more, which would hold it";
-  { const Task never = AwaitOn(ctx::background(), executor, &result); }
-}
-
-TEST(AwaiterOnAnExecutor, WorkThatIsDroppedLeavesTheCoroutineWaiting) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  const ByHand executor;
-  Result result;
-  const Task task = AwaitOn(ctx, executor, &result);
-  cancel();
-  EXPECT_EQ(executor.Take().size(), 1u);
-  EXPECT_FALSE(task.done());
-}
-
-TEST(AwaiterOnAnExecutor, LeavesNoMemoryBehind) {
-  const long before = LiveNews();
-  {
-    const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-    const ByHand executor;
-    Result result;
-    const Task resumed = AwaitOn(ctx, executor, &result);
-    const Task left = AwaitOn(ctx::with_cancel(ctx::background()).first, executor, &result);
-    const Task never = AwaitOn(ctx::background(), executor, &result);
-    cancel();
-    executor.Run();
-    EXPECT_EQ(result.resumed.Get(), 1);
-  }
-  EXPECT_EQ(LiveNews(), before);
-}
-
-// The executor is another thread, which may resume and end the coroutine while it is being suspended.
-TEST(AwaiterOnAnExecutor, MayGoOnWhileItIsSuspended) {
-  ctx::derived made;
-  const ByHand executor;
-  std::unique_ptr<Result> result;
-  std::vector<Task> task;
-  Race(
-      2000,
-      [&] {
-        task.clear();
-        made = ctx::with_cancel(ctx::background());
-        result = std::make_unique<Result>();
-      },
-      {[&] { task.push_back(AwaitOn(made.first, executor, result.get())); },
-       [&] {
-         made.second.cancel();
-         while (executor.Run() == 0) std::this_thread::yield();
-       }},
-      [&] { ASSERT_TRUE(task.front().done()); });
-}
-
-TEST(AwaiterOnAnExecutor, WhatCannotBeArmedThrowsInTheCoroutine) {
-  ctx::context empty;
-  (void)empty.release();
-  bool thrown = false;
-  [](ctx::context ctx, bool* seen) -> Task {
-    try {
-      (void)co_await ctx.done(ByHand());
-    } catch (const std::system_error& e) {
-      *seen = e.code() == std::errc::invalid_argument;
-    }
-  }(empty, &thrown);
-  EXPECT_TRUE(thrown);
-}
-
 TEST(Awaiter, GoesOnAtOnceOnADoneContext) {
   Result result;
-  const Task task = Await(ctx::with_timeout(ctx::background(), 0s).first, &result);
+  const Coroutine task = Await(ctx::with_timeout(ctx::background(), 0s).first, &result);
   EXPECT_TRUE(task.done());
   EXPECT_EQ(result.why, std::errc::timed_out);
 }
 
 TEST(Awaiter, ResumesOnTheDeadlineToo) {
   Result result;
-  const Task task = Await(ctx::with_timeout(ctx::background(), 1ms).first, &result);
+  const Coroutine task = Await(ctx::with_timeout(ctx::background(), 1ms).first, &result);
   ASSERT_TRUE(result.over.WaitFor(1));
   EXPECT_EQ(result.why, std::errc::timed_out);
 }
@@ -334,7 +133,7 @@ TEST(Awaiter, ResumesOnTheDeadlineToo) {
 TEST(Awaiter, DeferredResumesOnTheCallbackThread) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result;
-  const Task task = AwaitDeferred(ctx, &result);
+  const Coroutine task = AwaitDeferred(ctx, &result);
   cancel();
   ASSERT_TRUE(result.over.WaitFor(1));
   EXPECT_EQ(result.thread, "ctx-calls");
@@ -346,7 +145,7 @@ TEST(Awaiter, AllocatesNothing) {
   Result result;
   const long before = NewCalls();
   {
-    const Task task = Await(ctx, &result);
+    const Coroutine task = Await(ctx, &result);
     cancel();
     ASSERT_TRUE(result.over.WaitFor(1));
   }
@@ -359,19 +158,19 @@ TEST(Awaiter, ACoroutineThatWaitsMayBeDestroyed) {
   Tracked::Log log;
   Result result;
   auto [ctx, cancel] = ctx::with_cancel(ctx::with_value(ctx::background(), key, Tracked(&log)));
-  { const Task task = Await(ctx, &result); }
+  { const Coroutine task = Await(ctx, &result); }
   ctx = {};
   cancel = {};
   EXPECT_EQ(log.live, 0);  // nothing is armed any more, which would hold it
   std::tie(ctx, cancel) = ctx::with_cancel(ctx::background());
-  { const Task task = Await(ctx, &result); }
+  { const Coroutine task = Await(ctx, &result); }
   cancel();
   EXPECT_EQ(result.resumed.Get(), 0);
 }
 
 TEST(Awaiter, OnAContextThatIsNeverDoneWaitsUntilDestroyed) {
   Result result;
-  { const Task task = Await(ctx::background(), &result); }
+  { const Coroutine task = Await(ctx::background(), &result); }
   EXPECT_EQ(result.resumed.Get(), 0);
 }
 
@@ -379,7 +178,7 @@ TEST(Awaiter, MayLetGoOfTheLastContextWhenResumed) {
   Result result;
   const ctx::canceler cancel = [&] {
     ctx::derived made = ctx::with_cancel(ctx::background());
-    static std::vector<Task> kept;
+    static std::vector<Coroutine> kept;
     kept.push_back(Await(std::move(made.first), &result));
     return made.second;
   }();
@@ -392,7 +191,7 @@ TEST(Awaiter, MayLetGoOfTheLastContextWhenResumed) {
 TEST(Awaiter, NeverMissesAnEndThatComesMeanwhile) {
   ctx::derived made;
   std::unique_ptr<Result> result;
-  std::vector<Task> task;
+  std::vector<Coroutine> task;
   Race(
       5000,
       [&] {
@@ -447,14 +246,14 @@ TEST(Awaiter, MayTakeItsFrameAlongWhileTheOtherThreadSuspendsIt) {
 TEST(Awaiter, AThousandOnOneCancel) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   Result result;
-  std::vector<Task> tasks;
+  std::vector<Coroutine> tasks;
   for (int i = 0; i < 1000; ++i) tasks.push_back(Await(ctx::with_cancel(ctx).first, &result));
   cancel();
   ASSERT_TRUE(result.over.WaitFor(1000));
   EXPECT_EQ(result.resumed.Get(), 1000);
 }
 
-Task Throws(ctx::context ctx) {
+Coroutine Throws(ctx::context ctx) {
   co_await ctx.done();
   throw std::runtime_error("nobody catches");
 }
@@ -464,7 +263,7 @@ TEST(Awaiter, AnExceptionThatLeavesTheCoroutineEndsTheProcess) {
   EXPECT_DEATH(
       {
         const ctx::derived made = ctx::with_cancel(ctx::background());
-        const Task task = Throws(made.first);
+        const Coroutine task = Throws(made.first);
         made.second.cancel();
         std::this_thread::sleep_for(kWatchdog);
       },
@@ -476,7 +275,7 @@ TEST(Awaiter, WhatCannotBeArmedThrowsInTheCoroutine) {
   ctx::context empty;
   (void)empty.release();
   bool thrown = false;
-  [](ctx::context ctx, bool* seen) -> Task {
+  [](ctx::context ctx, bool* seen) -> Coroutine {
     try {
       (void)co_await ctx.done(ctx::deferred);
     } catch (const std::system_error& e) {
