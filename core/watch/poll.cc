@@ -5,11 +5,11 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
-#include "core/life/derive.h"
 #include "core/loop/loop.h"
 #include "core/system/clock.h"
 #include "core/system/io.h"
 #include "core/watch/descriptor.h"
+#include "core/watch/wait.h"
 
 namespace ctxcore {
 
@@ -47,7 +47,7 @@ int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
 }
 
-// Meanwhile fires what is due on a manual loop, since perhaps nobody else does.
+// Meanwhile fires everything due on a manual loop, since perhaps nobody else does.
 int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   if (loop->drive() != Drive::manual) return poll_all(fds, count, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
@@ -58,13 +58,6 @@ int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
     const int ready = poll_all(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
     if (ready != 0 || until <= std::max(help_at, monotonic_now())) return ready;
   }
-}
-
-// When the time is over: a deadline that has passed by then has ended its context, also on a loop where much
-// else is due before.
-void end_what_passed(Node* node) {
-  const int64_t now = monotonic_now();
-  if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
 }
 
 // The node's error if it is done, with all below it marked; else the result of poll.
@@ -100,7 +93,7 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const int ready = poll_for(node->loop, all, copied, timeout_ns);
   if (ready >= 0) copy_back(fds, count, all);
   if (all != few) deallocate(all);
-  if (ready == 0) end_what_passed(node);
+  if (ready == 0) end_overdue(node, monotonic_now());
   return outcome(node, ready);
 }
 

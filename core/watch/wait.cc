@@ -41,7 +41,7 @@ void leave(Node* node, WaitEntry* entry) {
   if (entry->linked()) node->observers.remove(entry);
 }
 
-// Fires what is due on manual loops, since perhaps nobody else does; returns when to come again.
+// Fires everything due on manual loops, since perhaps nobody else does; returns when to come again.
 int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
   int64_t when = kForever;
   Loop* last = nullptr;
@@ -54,14 +54,9 @@ int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
   return when;
 }
 
-// When the time is over: a deadline that has passed by then has ended its context, also on a loop where much
-// else is due before.
-void end_what_passed(Context* const* contexts, size_t count) {
+void end_all_overdue(Context* const* contexts, size_t count) {
   const int64_t now = monotonic_now();
-  for (size_t i = 0; i < count; ++i) {
-    Node* const node = node_of(contexts[i]);
-    if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
-  }
+  for (size_t i = 0; i < count; ++i) end_overdue(node_of(contexts[i]), now);
 }
 
 int sleep(Waiter& waiter, Context* const* contexts, size_t count, int64_t until_ns) {
@@ -92,10 +87,14 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
 
 }  // namespace
 
+void end_overdue(Node* node, int64_t now) {
+  if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
+}
+
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index) {
   const bool only_looks = until_ns <= monotonic_now();
   help_loops(contexts, count, until_ns);
-  if (only_looks) end_what_passed(contexts, count);
+  if (only_looks) end_all_overdue(contexts, count);
   *index = first_done(contexts, count);
   if (*index < count) return 1;
   if (only_looks) return 0;
@@ -109,7 +108,7 @@ int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* i
   }
   const int result = wait_with(entries, contexts, count, until_ns);
   if (entries != few) deallocate(entries);
-  if (result == 0) end_what_passed(contexts, count);
+  if (result == 0) end_all_overdue(contexts, count);
   // A context may have ended at the very moment that the time ran out or a signal came.
   *index = first_done(contexts, count);
   return *index < count ? 1 : result;
