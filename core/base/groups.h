@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Items that each wait for some bits, in groups: the items of one group wait for the same bits. Which bits are
-// waited for at all, and who waits for a certain bit: both take a time that grows with the number of groups, which
-// are few, and not with the number of items.
+// Items that each wait for some bits, in groups: the items of one group wait for the same bits. The time to find all
+// bits that are waited for, or an item that waits for a certain bit, grows with the number of groups, which are few,
+// and not with the number of items.
 //
 // A group is made for its first member and freed with its last. The owner's lock guards everything here.
 #ifndef CTX_CORE_BASE_GROUPS_H

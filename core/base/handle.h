@@ -37,7 +37,7 @@ constexpr uint32_t copy_bits(uintptr_t address) {
   return static_cast<uint32_t>((page + (page >> 12) * 2477) << 12) & kCopyBits;
 }
 
-// What `current` becomes in a forked child. After 4096 forks, each in the child of the one before, the count
+// The value of `current` in a forked child. After 4096 forks, each in the child of the one before, the count
 // carries into the bits of the copy: a handle of so long ago is a stranger's, and never taken for the child's.
 constexpr uint32_t after_fork(uint32_t before) { return (before + 1) & ~kTypeBits; }
 
@@ -56,8 +56,8 @@ inline int check(uint32_t stamp, uint32_t type) {
 
 }  // namespace stamp
 
-// The process in which this was made. Users' code may fork and come back in the child as well: who has run
-// some looks whether this is still the same one. (The stamp of a static object would not tell: it is renewed.)
+// The process in which this was made. Users' code may fork, and return in the child as well: a function that has
+// run some asks whether it is still in the same process. (The stamp of a static object cannot tell: a fork renews it.)
 class Process {
  public:
   bool is_ours() const { return stamp_ == stamp::current.load(std::memory_order_relaxed); }

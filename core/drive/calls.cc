@@ -88,7 +88,7 @@ int Loop::set_executor(Executor executor) {
   return 0;
 }
 
-// When nothing is posted any more, and all that was has run.
+// When nothing will be posted any more, and all posted work has run.
 void Loop::drop_executor() {
   void (*drop)(void*) = nullptr;
   {

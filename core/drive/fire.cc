@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ending what is due on a loop: timers, sources and signals. The driver does it, or a thread that cannot wait for
-// the driver.
+// Ending all that is due on a loop: timers, sources and signals. The driver does it, or a thread that cannot wait
+// for the driver.
 #include <algorithm>
 #include <utility>
 
@@ -66,7 +66,7 @@ int Loop::fire_posted(Loop& releaser) {
   return fired;
 }
 
-// Ends some of what is due, the earliest first; false if nothing more is due. One thread at a time: otherwise a
+// Ends some due timers, the earliest first; false if no more are due. One thread at a time: otherwise a
 // waiter on a later deadline could return before an earlier one fires.
 //
 // Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
@@ -113,7 +113,7 @@ bool Loop::fire_batch(int* fired) {
   return more;
 }
 
-// Ends all that is due. Callbacks need not wait for the last of many.
+// Ends all due timers. Callbacks need not wait for the last of many.
 int Loop::fire_timers() {
   const Process process;
   int fired = 0;
@@ -126,7 +126,7 @@ int Loop::fire_timers() {
   return fired;
 }
 
-// One round of a loop: what is due is ended. The caller sets the next alarm afterwards.
+// One round of a loop: ends all that is due. The caller sets the next alarm afterwards.
 int Loop::turn(bool sleep) {
   Link* sources = nullptr;
   if (watching_.load(std::memory_order_acquire)) collect(sleep, sources);
@@ -165,7 +165,7 @@ int64_t Loop::fire_for_waiter(int64_t until_ns) {
   if (!started()) return kForever;
   int fired = 0;
   while (next_timer() <= now()) {
-    // The thread that has the lock ends what is due, and may keep it longer than this thread wants to wait.
+    // The thread that has the lock ends due timers, and may keep it longer than this thread wants to wait.
     if (!firing_lock_.try_lock()) return now() + kNap;
     Ring<TimerNode> ended;
     const bool more = fire_some(&fired, ended);

@@ -18,8 +18,8 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
                     uint32_t refs, Node** ret);
 
 // Ends a node whose deadline has passed, if its loop has not fired it yet: at the ancestor that the deadline
-// belongs to, so that no child is done before its parent. What is due before it is ended first; but if more
-// than a batch is, and the time is over, the node does not wait for that. Callbacks run where they always do.
+// belongs to, so that no child is done before its parent. Nodes due before it end first; but if more than a batch
+// of them are due, and the time is over, this one does not wait for the rest. The loop runs the callbacks.
 void end_passed(Node* node, int64_t until_ns);
 
 int derive_detached(Context* parent, Context** ret);

@@ -9,8 +9,8 @@
 
 namespace ctxcore {
 
-// As snprintf: writes at most size - 1 characters and a NUL, and returns the length of the whole text. Of
-// one longer than INT_MAX it writes nothing but the NUL, and tells no more than that.
+// As snprintf: writes at most size - 1 characters and a NUL, and returns the length of the whole text. For a text
+// longer than INT_MAX it writes only the NUL, and returns some length beyond INT_MAX.
 size_t describe(const Context* context, char* buffer, size_t size);
 
 }  // namespace ctxcore

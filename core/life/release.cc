@@ -120,7 +120,7 @@ enum class Fate { free, kept, pinned };
   } while (!release_shared(root));
 }
 
-// What came of giving up a last reference. For a node that is free: its remains, and the context to release next.
+// The result of giving up a last reference. For a node that is free: its remains, and the context to release next.
 struct Release {
   Fate fate = Fate::pinned;
   Context* next = nullptr;

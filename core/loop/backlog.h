@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Users' code that waits for a thread that may run it: callbacks that a loop set off or that were deferred, and
 // last releases, which may run a user's drop. A threaded loop has a thread for its backlog; the others run it in
-// dispatch and advance. Wakers wait in it only until the thread that drives the loop has released its locks.
+// dispatch and advance. Wakers wait in it for the thread that drives the loop, which runs them with no lock held.
 //
 // Invariants
 //  1. lock_ guards all lists, and a callback's change between armed, queued and claimed while it goes into a list

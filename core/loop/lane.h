@@ -6,9 +6,9 @@
 // Invariants
 //  1. lock_ guards threads_ and idle_. A thread is idle from when it finds no work until it is woken for some, or
 //     ends. It ends only if there is no work, which it checks under lock_.
-//  2. A thread that pushes work calls staff() or summon() afterwards. If there are as many idle threads as waiting
-//     callbacks, that wakes one; else it starts one or has one started. A thread about to end has either seen the
-//     work, or is no longer counted.
+//  2. A thread that pushes work calls staff() or summon() afterwards. That wakes a thread for each waiting callback;
+//     if fewer are idle, it also starts some or has some started. A thread about to end has either seen the work,
+//     or is no longer counted.
 //  3. A cancel starts no thread, since that takes memory: it summons, which leaves that to the loop's thread. If the
 //     system refuses a thread, the loop's thread asks again soon; if there is none at all, the thread `ctx-calls`
 //     runs the work.

@@ -166,7 +166,7 @@ void Loop::set_next_alarm() {
 }
 
 int64_t Loop::next_timer() {
-  // The acquire pairs with fire_batch(): a thread that has left timers behind sets the alarm afterwards.
+  // The acquire pairs with fire_some(): a thread that has left timers behind sets the alarm afterwards.
   if (left_due_.load(std::memory_order_acquire)) return kAtOnce;
   const int64_t time = now();
   int64_t earliest = kForever;

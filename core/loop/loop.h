@@ -2,14 +2,14 @@
 // A loop runs the clock for families of contexts. It has their timers, the descriptors and signals that end them,
 // the thread that sleeps until the next of these, and the backlog of users' code that this thread must not run.
 //
-// Two threads of its own drive a loop, or its host, or a host that moves its clock; the default loop has threads.
-// All do the same in the same order: take what is due, end it, and leave callbacks to the backlog. Another thread
-// runs that, or the driver once everything is marked and woken.
+// A loop's driver is its own thread `ctx-loop`, or its host, or a host that moves its clock. All do the same in the
+// same order: take everything due, end it, and leave callbacks to the backlog. The thread `ctx-calls` runs the
+// backlog, or a host once everything is marked and woken; the driver itself runs wakers.
 //
 // Invariants
 //  1. `alarm_` is the time that the poller's alarm is set to: both change together, in one section under
 //     alarm_lock_. arm() also reads it without the lock. Before the poller is open there is no alarm, and nobody sets
-//     one; the thread that opens it then looks for what was pushed before.
+//     one; the thread that opens it then looks for work that was pushed before.
 //  2. While a thread looks for the next deadline, under alarm_lock_, `alarm_` is kForever: a thread that arms
 //     meanwhile waits for that lock, and then sets the alarm earlier if necessary.
 //  3. Both threads run or none does.
@@ -29,7 +29,7 @@
 // in the same way, with the alarm set to `kAtOnce`.
 //
 // Why nothing is left overdue on a virtual loop. A thread arms under the lock of the wheel, then reads the
-// clock, and fires what is due: catch_up(). advance() moves the clock to its target, then looks into the wheel
+// clock, and fires everything due: catch_up(). advance() moves the clock to its target, then looks into the wheel
 // under its lock, until nothing is due. If the insertion came first, the look finds it. If the look came
 // first, the thread reads the new time.
 //
@@ -57,8 +57,8 @@ struct SignalNode;
 
 enum class Drive : uint8_t { thread, manual, virtual_time };  // as CTX_LOOP_THREAD and so on
 
-// From ctx_loop_set_executor(): post has run(work) called once, on any thread. drop is called when it is needed no
-// more.
+// From ctx_loop_set_executor(): post has run(work) called once, on any thread. drop is called once, when nothing
+// will be posted any more and all posted work has run.
 struct Executor {
   int (*post)(void* executor, void (*run)(void* work), void* work) = nullptr;
   void* executor = nullptr;
@@ -134,19 +134,19 @@ class Loop {
   // need not be the node's: releasing it may run a user's drop, which must not hold up the clock.
   void release_later(Node* node);
 
-  // Ends what is due in its order until this node is done, nothing more is due, or a time is over, for a thread
-  // that drives no loop: a batch at least. It waits for the batch that another thread is ending. The loop has been
-  // started. Then comes settle().
+  // For a thread that drives no loop: ends due nodes in their order, until this node is done, nothing more is due,
+  // or a time is over; a batch at least. It waits for a batch that another thread is ending. The loop has been
+  // started. The caller calls settle() afterwards.
   void fire_due(const Node* node, int64_t until_ns);
 
-  // After fire(): runs the wakers, and sees to the alarm and to what waits.
+  // After fire_due() and fire(): sets the next alarm, and wakes those who run what the ended nodes left behind.
   void settle();
 
   // After a timer was armed on a virtual loop, with no lock held: ends it if the clock has passed it meanwhile.
   void catch_up();
 
-  // Ends what is due, if anything is, for a thread that waits until a time on a loop which its host may not be
-  // driving. When the time has come it leaves the rest. Returns when to come again.
+  // For a thread that waits until a time on a loop which its host may not be driving: ends due nodes, and leaves
+  // the rest when the time has come. Returns when to come again.
   int64_t fire_for_waiter(int64_t until_ns);
 
   // For drivers. They return how much fired, -EBUSY or another negative errno.

@@ -40,9 +40,9 @@ class Turn {
   // Whose time it is, and so what a cancel inside a callback may leave to it.
   enum class Kind : uint8_t {
     none,
-    program,  // that of a thread of the program
-    library,  // that of a thread of the library, which must not be blocked
-    wakers,   // that of wakers, which others wait for
+    program,  // of a thread of the program: all callbacks
+    library,  // of a thread of the library or of an executor: all but those that may block
+    wakers,   // of wakers, which others wait for: none, unless the loop has nobody to run them
   };
 
   explicit Turn(Kind kind);

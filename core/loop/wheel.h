@@ -15,7 +15,7 @@
 //     are in the first occupied slot of the lowest occupied level.
 //  3. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
 //  4. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at a time.
-//     Until that is empty, nothing fires and nobody learns what is next.
+//     Until that is empty, nothing fires and nobody learns the next time.
 //  5. `elapsed_` may be ahead of the clock, by as much as next() looks ahead.
 //  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under
 //     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
@@ -51,8 +51,8 @@ class Wheel {
   void remove(TimerNode* node);       // does nothing if it is not in the wheel
   bool remove_last(TimerNode* node);  // the same if only one reference is left; else returns false
 
-  // Takes out what is due at `now`, pinned, the earliest first and at most `most`, and appends it to `due` in
-  // that order. False: nothing that is due is left.
+  // Takes out the timers due at `now`, pinned, the earliest first and at most `most`, and appends them to `due` in
+  // that order. False: no due timer is left.
   bool expire(int64_t now, Ring<TimerNode>& due, size_t most);
 
   // When the next timer is due; kForever if there is none. For one due more than kLookahead after `now` it may return

@@ -37,7 +37,7 @@ struct Callback : Watch {
   enum class Place : uint8_t { backlog, lane, turn };
 
   static constexpr uint8_t kDefer = 1;     // never on the thread that cancels
-  static constexpr uint8_t kBlocking = 2;  // a loop runs it on a lane
+  static constexpr uint8_t kBlocking = 2;  // a threaded loop runs it on the lane
   static constexpr uint8_t kWaker = 4;     // short, and runs before all others
 
   Callback(Function function, void* argument, Drop dropper, uint8_t how, uint32_t carriers)

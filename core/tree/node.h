@@ -62,7 +62,7 @@ struct Node : Context {
   Node* next = nullptr;
 };
 
-// A node that ends at a time of its own. As a Link it is in a wheel, or in a list of what is due.
+// A node that ends at a time of its own. As a Link it is in a wheel, or in a list of due timers.
 struct TimerNode : Node, Link {
   TimerNode(Context* above, Value* nearest, Loop* runner, int64_t when, const Cause* why,
             uint8_t wheel, Kind which = Kind::deadline)
