@@ -126,7 +126,7 @@ CTX_API int ctx_with_grace(ctx_t *parent, int64_t grace_ns, ctx_t **ret,
 
 /**
  * Whether a context is done. Async-signal-safe; never blocks. Whoever sees its error here also sees
- * what was written before the cancel.
+ * everything that was written before the cancel.
  * @return 0 while live; CTX_CANCELED or CTX_DEADLINE_EXCEEDED once done, never changing again;
  *         -EINVAL for NULL.
  */

@@ -84,10 +84,10 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
 
 /**
  * Flag of ctx_after_func(), alone: fn only wakes somebody, such as a task or an event loop. It runs
- * before all other callbacks of its thread: the one whose call ends the context, or else that of the
- * loop's clock, which keeps all signals blocked, or in dispatch or advance. So fn and drop must be short
- * and must not block. They should not cancel: what such a cancel sets off is left to the loop, as if the
- * loop had ended the context, or to this thread after fn if the loop has no threads yet.
+ * before all other callbacks of its thread: the one whose call ends the context; if a loop ends it, the
+ * thread of the loop's clock, which keeps signals blocked, or dispatch or advance. So fn and drop must
+ * be short and must not block. They should not cancel: callbacks of such a cancel run as if the loop had
+ * set them off; if the loop has no threads yet, they run on this thread as soon as fn has returned.
  */
 #define CTX_WAKER UINT32_C(4)
 

@@ -14,7 +14,7 @@
  *   ctx_loop_dispatch() whenever it is readable. A thread in ctx_wait(), ctx_wait_any() or ctx_poll() also
  *   fires deadlines that were set before its wait began, but not graces that begin later, descriptors or
  *   signals. A wait whose limit is over leaves the rest to others, but ends its own context if that is due.
- *   Deriving a deadline below a parent whose own has passed fires what is due before that.
+ *   Deriving a deadline below a parent whose own has passed fires everything due by then.
  * - CTX_LOOP_VIRTUAL: no thread and no real time. The clock starts at 0 and moves only by
  *   ctx_loop_advance(). For tests that do not sleep.
  *
@@ -88,9 +88,9 @@ CTX_API int ctx_loop_background(ctx_loop_t *loop, ctx_t **ret);
 CTX_API int ctx_loop_fd(ctx_loop_t *loop);
 
 /**
- * Does what is due on a manual loop, and never blocks: it ends the contexts whose deadline has passed
- * or whose descriptor or signal came, and then runs, on this thread, the callbacks that wait for it. A
- * callback that one of these registers with CTX_DEFER waits for the next dispatch.
+ * Fires everything due on a manual loop, and never blocks: it ends the contexts whose deadline has
+ * passed or whose descriptor or signal came, and then runs, on this thread, the callbacks that wait for
+ * it. A callback that one of these defers waits for the next dispatch.
  * @return how many deadlines, graces, descriptors and signals it fired; -EBUSY if another dispatch of
  *         this loop is under way, on another thread or around this callback; -ENOTSUP for a loop that
  *         is not manual; -EMFILE, -ENFILE, -ENOMEM if it had no descriptor yet and got none.
@@ -100,8 +100,8 @@ CTX_API int ctx_loop_dispatch(ctx_loop_t *loop);
 /**
  * Moves the clock of a virtual loop, and fires everything that is due up to its new time, in the order
  * of the deadlines. While the callbacks of a deadline run, on this thread, the clock stands at that
- * deadline. Descriptors and signals that came end their contexts on the way. 0 moves nothing but fires
- * what is due.
+ * deadline. Descriptors and signals that came end their contexts on the way. With 0 it moves nothing,
+ * and fires everything that is due.
  * @param ns by how much, not negative, else -EINVAL. A sum beyond INT64_MAX is INT64_MAX.
  * @return how many deadlines, graces, descriptors and signals it fired; -EBUSY if another advance of
  *         this loop is under way, on another thread or around this callback; -ENOTSUP for a loop that
@@ -117,10 +117,10 @@ CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
  * answer a negative number: then the loop runs it. Callbacks with CTX_WAKER and drop functions of values
  * do not go to the executor. Callbacks that the executor runs in parallel have no order.
  * @param executor passed to post.
- * @param drop     NULL for none. Called once as drop(executor), when post has been called and all work has
- *                 run for the last time: on whichever thread frees the loop, which may be one of the
- *                 executor's; for the default loop, at the end of ctx_shutdown(); or here, when a later
- *                 call replaces it. Not if this call fails.
+ * @param drop     NULL for none. Called once as drop(executor), when nothing will be posted any more and
+ *                 all posted work has run: on whichever thread frees the loop, which may be one of the
+ *                 executor's; for the default loop, before ctx_shutdown() returns 0; or in a later call of
+ *                 this function, which replaces the executor. Never called if this call fails.
  * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL
  *         post.
  */
@@ -131,8 +131,8 @@ CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *exec
  * An orderly end of the default loop; call it before a program's globals are destroyed. It closes the
  * loop as ctx_loop_close() does, runs everything that waits, and joins the loop's threads and those of
  * CTX_BLOCKING; if the loop has an executor, that has run everything by then. From then on contexts of
- * the default loop are born done, and its callbacks run only inside calls of the program. A second call
- * waits for what the first one left.
+ * the default loop are born done, and its callbacks run only inside calls of the program. After
+ * -ETIMEDOUT, a second call goes on waiting. Calls at the same time wait for each other.
  * @param timeout_ns how long to wait for callbacks that run; CTX_FOREVER for no limit; negative is -EINVAL.
  * @return 0; -ETIMEDOUT: callbacks still run; -EDEADLK inside a callback; -EINVAL.
  */
