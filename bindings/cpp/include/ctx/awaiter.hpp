@@ -2,9 +2,10 @@
 //
 // ctx/awaiter.hpp - C++20: `co_await ctx.done()`.
 //
-// A coroutine is user code, and may block. So a callback with CTX_BLOCKING resumes it, on a thread of its own. It may run while await_suspend() is still arming it. Whichever comes second acts: the callback
-// resumes only a coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the
-// awaiter itself, in the coroutine's frame, is the callback's argument.
+// A coroutine is user code, and may block. So a callback with CTX_BLOCKING resumes it, on a thread of its own. The
+// callback may run while await_suspend() is still arming it. Whichever comes second acts: the callback resumes only a
+// coroutine that has suspended; else await_suspend() lets it go on. Nothing is allocated: the awaiter itself, in the
+// coroutine's frame, is the callback's argument.
 //
 // With an executor, a waker posts the work that resumes the coroutine. The executor may still have that work
 // when the coroutine is destroyed, so both share a state, which is allocated.

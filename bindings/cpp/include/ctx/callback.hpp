@@ -107,7 +107,7 @@ struct callable {
   }
 };
 
-// Found are only the functions of an executor's own namespace, such as boost::asio::post().
+// Finds post() only in an executor's own namespace, such as boost::asio::post().
 namespace posting {
 void post() = delete;
 
@@ -118,8 +118,8 @@ auto hand(Executor& executor, Work&& work)
 }
 }  // namespace posting
 
-// Has an executor run work(), a callable that can be copied: the executor is called with it, or is one that
-// post(executor, work) takes.
+// Has an executor run work(), a callable that can be copied: calls the executor with it if that can be called, or
+// else post(executor, work).
 template <class Executor, class Work>
 void post_to(Executor& executor, Work&& work) {
   if constexpr (std::is_invocable_v<Executor&, Work>) {
@@ -129,7 +129,7 @@ void post_to(Executor& executor, Work&& work) {
   }
 }
 
-// Work that an executor has. It runs once: when it is called, or else when it is destroyed.
+// Work for an executor. It runs once: when it is called, or else when it is destroyed.
 class work {
  public:
   work(void (*run)(void*), void* arg) noexcept : run_(run), arg_(arg) {}

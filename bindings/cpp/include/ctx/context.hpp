@@ -40,7 +40,7 @@ struct deferred_t {
 inline constexpr deferred_t deferred{};
 
 /// The tag for a callback that may block. It never runs inside a call that cancels, and delays no other callback:
-/// a thread of the library, named `ctx-lane`, runs only this one. On a loop without threads it runs in a dispatch.
+/// it has a thread of the library, named `ctx-lane`, to itself. On a loop without threads it runs in a dispatch.
 struct blocking_t {
   explicit blocking_t() = default;
 };

@@ -60,10 +60,11 @@ class thread_loop : public loop {
   /// Throws if the system refuses memory. Threads start when they are first needed.
   thread_loop() : loop(CTX_LOOP_THREAD) {}
   /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
-  /// not wait for those of another. It is one of Boost.Asio's, or a callable that is called with work, which
-  /// it has called without arguments on any thread; if it throws, the loop runs the work itself. Work that
-  /// is destroyed runs there, if it has not. The loop keeps the executor until it needs it no more. Before
-  /// the loop has threads, else this throws std::errc::device_or_resource_busy.
+  /// not wait for those of another. The executor is one of Boost.Asio's, or a callable that takes work. The work
+  /// is a callable without arguments; the executor calls it once, on any thread. If the executor throws, the loop
+  /// runs the work; if it destroys work that has not run, the work runs there. The loop destroys the executor when
+  /// all its work has run and none will come. Once the loop has threads, this throws
+  /// std::errc::device_or_resource_busy.
   template <class Executor>
   void set_executor(Executor executor) const {
     const auto post = [](void* to, void (*run)(void*), void* work) noexcept -> int {
@@ -84,7 +85,7 @@ class manual_loop : public loop {
   /// Readable when dispatch() has work. Borrowed: do not read it; it is open as long as the loop. Throws
   /// if the system refuses it.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
-  /// Does what is due, callbacks included; never blocks. Returns how much fired. Inside itself it throws
+  /// Fires everything due, callbacks included; never blocks. Returns how much fired. Inside itself it throws
   /// std::errc::device_or_resource_busy.
   int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
   /// When dispatch() has work, as far as deadlines are concerned; never later than the deadline.
@@ -96,7 +97,7 @@ class virtual_loop : public loop {
  public:
   /// Throws if the system refuses memory.
   virtual_loop() : loop(CTX_LOOP_VIRTUAL) {}
-  /// Moves the clock, and fires what is due on the way, in order. Returns how much fired.
+  /// Moves the clock, and fires everything due on the way, in order. Returns how much fired.
   template <class Rep, class Period>
   int advance(std::chrono::duration<Rep, Period> by) const {
     return detail::check(ctx_loop_advance(get(), detail::to_ns(by)), "ctx_loop_advance");

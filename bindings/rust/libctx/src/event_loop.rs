@@ -85,7 +85,8 @@ impl Loop {
     /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
     /// callback after the other; it passes the [`Work`] on to whatever runs it.
     ///
-    /// It is dropped when the loop needs it no more. [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
+    /// The loop drops `post` when it will post nothing more and all work has run.
+    /// [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a loop that has none.
     ///
     /// ```
@@ -136,14 +137,14 @@ impl Loop {
         Descriptor::of(self.clone(), unsafe { sys::ctx_loop_fd(self.as_raw()) })
     }
 
-    /// Does what is due on a manual loop, callbacks included, and never blocks. Returns how many deadlines,
+    /// Fires everything due on a manual loop, callbacks included, and never blocks. Returns how many deadlines,
     /// graces, descriptors and signals fired.
     pub fn dispatch(&self) -> Result<usize> {
         // SAFETY: self holds a reference.
         check(unsafe { sys::ctx_loop_dispatch(self.as_raw()) })
     }
 
-    /// Moves the clock of a virtual loop, and fires what is due up to its new time, in order; each callback
+    /// Moves the clock of a virtual loop, and fires everything due up to its new time, in order; each callback
     /// sees the clock at its own deadline. Returns how many fired.
     pub fn advance(&self, time: Duration) -> Result<usize> {
         // SAFETY: self holds a reference.
@@ -209,9 +210,9 @@ unsafe extern "C" fn hand<F: Fn(Work)>(
     0
 }
 
-/// An orderly end of the default loop, for the end of `main`: ends all its contexts, runs what waits, and
+/// An orderly end of the default loop, for the end of `main`: ends all its contexts, runs waiting callbacks, and
 /// joins the library's threads. From then on contexts of the default loop are born done. False if callbacks
-/// still run after so long: then call it again. Inside a callback it is an error.
+/// still run after that time: then call it again. Inside a callback it is an error.
 ///
 /// ```
 /// use libctx::Context;
