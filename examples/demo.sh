@@ -10,7 +10,8 @@
 # cross_runtime shows what `bindings/cross_runtime/run.sh` has built in the folder CTX_CROSS_RUNTIME against the
 # library installed in CTX_PREFIX, or is not shown for the reason in CTX_NO_CROSS_RUNTIME.
 # A part whose tools are missing is not shown; the last lines say which, and why. Exits 0 only if every part that
-# was shown kept its promise, and every part that was named, or with CI set every part, was shown. Leaves no process behind, however it ends.
+# was shown kept its promise, and every part that was named, or with CI set every part, was shown. Leaves no process
+# behind, however it ends.
 
 set -uo pipefail
 export LC_ALL=C
