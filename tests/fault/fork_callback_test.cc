@@ -3,11 +3,11 @@
 // Fork inside a callback that returns in the child, too. On a thread of the library's the child ends there,
 // with status 0, as a process does whose last thread ends; on one of the program's it goes on.
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <functional>
-#include <thread>
 
-#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
@@ -228,151 +228,6 @@ TEST(ForkCallback, Rule47_InAnExecutorTheChildGoesOn) {
     ASSERT_TRUE(box.full.Wait());
     box.run(box.work);
   });
-}
-
-void ExpectAnEndInTheChild() {
-  const Scope scope = WithTimeout(ctx_background(), kHour);
-  Callback deferred, blocking;
-  deferred.Arm(scope, CTX_DEFER);
-  blocking.Arm(scope, CTX_DEFER | CTX_BLOCKING);
-  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
-  EXPECT_EQ(deferred.drops() + blocking.drops(), 2);
-  EXPECT_TRUE(Tasks("ctx-").empty());
-}
-
-TEST(ForkCallback, Rule51_AChildHasAnOrderlyEndOfItsOwn) {
-  const Scope scope = WithTimeout(ctx_background(), kHour);
-  InChild(ExpectAnEndInTheChild);
-  EXPECT_EQ(ctx_err(scope), 0);
-  InChild([] {
-    ExpectAnEndInTheChild();
-    InChild(ExpectAnEndInTheChild);  // after its own end
-  });
-  ExpectTheLoopGoesOn(ctx_background());
-}
-
-// Each round is a process of its own, whose default loop ends while others use it. Whatever a call took
-// or a loop had has run when all have come back.
-void RaceWithTheEnd(const std::function<void()>& racer) {
-  for (int round = 0; round < 40; ++round) {
-    InChild([&] {
-      Stagger stagger(static_cast<unsigned>(round));
-      const Scope scope = WithTimeout(ctx_background(), kMillisecond);
-      StartLine line(3);
-      std::thread other([&] {
-        line.Meet();
-        racer();
-      });
-      std::thread ends([&] {
-        line.Meet();
-        EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
-      });
-      line.Meet();
-      stagger.Pass(20'000);
-      EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
-      other.join();
-      ends.join();
-      EXPECT_TRUE(Tasks("ctx-").empty());
-    });
-    if (testing::Test::HasFailure()) return;
-  }
-}
-
-TEST(ShutdownRace, Rule51_WithCancels) {
-  RaceWithTheEnd([] {
-    for (int i = 0; i < 50; ++i) {
-      const Scope scope = WithCancel(ctx_background());
-      Callback plain, deferred, blocking, waker;
-      int armed = 0, ran = 0;
-      for (const auto& [callback, flags] : {std::pair<Callback*, uint32_t>{&plain, 0},
-                                            {&deferred, CTX_DEFER},
-                                            {&blocking, CTX_DEFER | CTX_BLOCKING},
-                                            {&waker, CTX_WAKER}}) {
-        armed += callback->Arm(scope, flags) >= 0;
-      }
-      scope.Cancel();
-      for (const Callback* callback : {&plain, &deferred, &blocking, &waker}) {
-        if (callback->watch() == nullptr) continue;  // -ESHUTDOWN
-        EXPECT_TRUE(callback->WaitDrop());
-        ran += callback->runs();
-      }
-      EXPECT_EQ(ran, armed);
-    }
-  });
-}
-
-TEST(ShutdownRace, Rule51_WithDerivationsAndDeadlines) {
-  RaceWithTheEnd([] {
-    for (int i = 0; i < 50; ++i) {
-      Ctx ctx;
-      EXPECT_EQ(ctx_with_timeout(ctx_background(), 30 * kMicrosecond, ctx.out(), nullptr), 0);
-      Callback blocking, waker, deferred;
-      EXPECT_GE(blocking.Arm(ctx, CTX_BLOCKING), 0);
-      EXPECT_GE(waker.Arm(ctx, CTX_WAKER), 0);
-      const bool armed = deferred.Arm(ctx, CTX_DEFER) >= 0;
-      const Scope below = WithTimeout(ctx, kHour);
-      EXPECT_TRUE(Done(ctx));
-      EXPECT_TRUE(blocking.WaitDrop());
-      EXPECT_TRUE(waker.WaitDrop());
-      EXPECT_TRUE(!armed || deferred.WaitDrop());
-    }
-  });
-}
-
-TEST(ShutdownRace, Rule51_WithTheFirstUseOfTheLoop) {
-  for (int round = 0; round < 40; ++round) {
-    InChild([&] {
-      Stagger stagger(static_cast<unsigned>(round));
-      StartLine line(2);
-      std::thread other([&] {
-        line.Meet();
-        Ctx ctx;
-        EXPECT_EQ(ctx_with_timeout(ctx_background(), kHour, ctx.out(), nullptr), 0);
-        EXPECT_TRUE(Done(ctx));
-        EXPECT_EQ(ctx_err(ctx), CTX_CANCELED);
-      });
-      line.Meet();
-      stagger.Pass(5'000);
-      EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
-      other.join();
-      EXPECT_TRUE(Tasks("ctx-").empty());
-    });
-    if (testing::Test::HasFailure()) return;
-  }
-}
-
-// What the loop has to run is run before any of the calls comes back.
-TEST(ShutdownRace, Rule51_SeveralCallsWaitForEachOthersCallbacks) {
-  for (int round = 0; round < 60; ++round) {
-    InChild([&] {
-      constexpr int kCallbacks = 40, kThreads = 3;
-      std::vector<Scope> scopes;
-      Counter drops;
-      for (int i = 0; i < kCallbacks; ++i) {
-        scopes.push_back(WithTimeout(ctx_background(), kHour));
-        ASSERT_EQ(ctx_after_func(
-                      scopes.back(), [](ctx_t*, void*) {}, &drops,
-                      [](void* arg) { static_cast<Counter*>(arg)->Add(); },
-                      i % 4 == 0   ? CTX_WAKER
-                      : i % 4 == 1 ? CTX_DEFER | CTX_BLOCKING
-                                   : 0,
-                      nullptr),
-                  0);
-      }
-      StartLine line(kThreads);
-      std::vector<std::thread> threads;
-      for (int i = 0; i < kThreads; ++i) {
-        threads.emplace_back([&] {
-          line.Meet();
-          EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
-          EXPECT_EQ(drops.Get(), kCallbacks);
-        });
-      }
-      for (std::thread& thread : threads) thread.join();
-      EXPECT_TRUE(Tasks("ctx-").empty());
-    });
-    if (testing::Test::HasFailure()) return;
-  }
 }
 
 }  // namespace

@@ -31,8 +31,7 @@ pid_t Fork(const Body& body, void (*leave)(int) = _exit) {
   return pid;
 }
 
-// Waits for a child, and expects that all went well in it.
-// Fails unless the child left with 0, or with the status that is also allowed; returns which.
+// Waits for a child. Fails unless it left with 0, or with the status that is also allowed; returns which.
 inline int Join(pid_t pid, int allowed = 0) {
   int status = 0;
   EXPECT_EQ(waitpid(pid, &status, 0), pid);
