@@ -13,7 +13,7 @@
 //     system refuses a thread, the loop's thread asks again soon; if there is none at all, the thread `ctx-calls`
 //     runs the work.
 //  4. No work is pushed for an orphaned loop. The thread that orphans a loop calls staff() afterwards, and so sees
-//     what was pushed before.
+//     work that was pushed before.
 //
 // Lock order: lock_, then that of the backlog; taken with the lock of a node's observers held.
 #ifndef CTX_CORE_LOOP_LANE_H

@@ -19,7 +19,7 @@ int Loop::open_poller() {
     if (poller_.is_open()) return 0;
     if (const int result = poller_.open(); result < 0) return result;
   }
-  set_next_alarm();  // for what was pushed before
+  set_next_alarm();  // for work that was pushed before
   return 0;
 }
 

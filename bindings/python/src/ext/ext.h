@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ext.h - what the files of libctx._core share: its types, and the helpers between Python and C.
+ * ext.h - shared by the files of libctx._core: its types, and the functions between Python and C.
  *
  * The extension keeps to the stable ABI of Python 3.11 and to libctx's public headers. Every function
  * here wants the GIL, but enter_python() and those of handed.c.
