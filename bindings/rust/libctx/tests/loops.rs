@@ -214,7 +214,10 @@ fn an_executor_runs_the_callbacks_of_its_loop() {
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [thread::current().id(); 2]);
     assert_eq!(own.set_executor(drop).unwrap_err().kind(), ErrorKind::Busy);
     drop((own, ctx, canceler));
-    assert!(posted.recv_timeout(WATCHDOG.unwrap()).is_err(), "the executor is dropped with the loop");
+    assert!(
+        posted.recv_timeout(WATCHDOG.unwrap()).is_err(),
+        "the executor is dropped with the loop"
+    );
     let manual = Loop::manual().unwrap();
     assert_eq!(manual.set_executor(drop).unwrap_err().kind(), ErrorKind::Unsupported);
 }
