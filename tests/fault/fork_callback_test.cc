@@ -60,7 +60,7 @@ void ExpectTheLoopGoesOn(ctx_t* root) {
   EXPECT_TRUE(blocking.WaitDrop());
 }
 
-// What is behind it in the same cancel is the parent's alone.
+// The callbacks behind it in the same cancel run in the parent alone.
 void ForkIn(ctx_t* root, uint32_t flags) {
   const pid_t self = getpid();
   Forks forks;
@@ -113,7 +113,7 @@ TEST(ForkCallback, Rule47_InADropOnAThreadOfTheLibraryTheChildEnds) {
   }
 }
 
-// In the child the call that ran the callback comes back, having left alone what is its parent's.
+// In the child the call that ran the callback returns, and leaves the rest to the parent.
 void ExpectTheChildGoesOn(const std::function<void(Forks&)>& run) {
   const pid_t self = getpid();
   Forks forks;

@@ -202,8 +202,8 @@ TEST(Fork, Rule47_NewContextsWorkWhileTheParentsLoopRuns) {
   ExpectEverythingWorks();
 }
 
-// The checked build writes down who waits for whom. (The stacks of the parent's threads are taken by others
-// in the child, so that whatever still points there leads astray.)
+// The checked build notes who waits for whom. (In the child, new threads take the memory of the stacks of the
+// parent's threads, so that a note that still points there leads astray.)
 TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
   struct Waiting {
     Gate begun, over;
@@ -221,7 +221,7 @@ TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
       EXPECT_TRUE(begun.Wait());
       EXPECT_EQ(ctx_watch_stop_wait(watch), 0);
     }};
-    // Comes back when the second thread waits, as a rule.
+    // Returns when the second thread waits, as a rule.
     void Settle() const {
       EXPECT_TRUE(begun.Wait());
       std::this_thread::sleep_for(std::chrono::milliseconds(20));

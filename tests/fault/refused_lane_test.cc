@@ -46,7 +46,7 @@ void ThoseOfALoopToo() {
 }
 TEST(RefusedLane, Rule46_AlsoThoseThatALoopSetsOff) { CTX_IN_NEW_PROCESS(ThoseOfALoopToo()); }
 
-// A plain callback holds `ctx-calls` up for as long as it likes: the thread is asked for again.
+// However long a plain callback holds `ctx-calls` up, the loop asks for a thread of the lane again.
 void OnTheirOwnOnceThereAreThreads() {
   Gate begun, gate;
   const Scope first = WithTimeout(ctx_background(), kMillisecond);
@@ -75,7 +75,7 @@ TEST(RefusedLane, Rule46_TheyRunOnTheirOwnAsSoonAsThereAreThreads) {
   CTX_IN_NEW_PROCESS(OnTheirOwnOnceThereAreThreads());
 }
 
-// The one thread that there is waits for a callback for which there is none.
+// The lane's only thread waits for a callback that has no thread yet.
 void OnesThatWaitForEachOther() {
   Gate begun, gate;
   const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());

@@ -17,7 +17,7 @@
 namespace ctxtest {
 namespace {
 
-// Whatever a call took or the loop had has run when all have come back.
+// When all have returned, every callback that a call took or the loop had has run.
 void RaceWithTheEnd(const std::function<void()>& racer) {
   for (int round = 0; round < 40; ++round) {
     InChild([&] {
@@ -106,7 +106,7 @@ TEST(ShutdownRace, Rule51_WithTheFirstUseOfTheLoop) {
   }
 }
 
-// What the loop has to run is run before any of the calls comes back.
+// The callbacks of the loop have run before any of the calls returns.
 TEST(ShutdownRace, Rule51_SeveralCallsWaitForEachOthersCallbacks) {
   for (int round = 0; round < 60; ++round) {
     InChild([&] {

@@ -123,7 +123,7 @@ TEST(CallbackChain, Rule05_WhatACallbackCancelsRunsBeforeTheNextCallback) {
   EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
 }
 
-// As if it had been called there: before what an earlier cancel of the same turn has left.
+// As if it had been called there: before the callbacks that an earlier cancel of the same turn has left.
 TEST(CallbackChain, Rule05_WhatACallbackCancelsRunsBeforeWhatWaitsAlready) {
   const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background()),
               third = WithCancel(ctx_background());
@@ -164,8 +164,8 @@ TEST(CallbackChain, Rule26_WhatWaitsIsStoppedWhereverItStands) {
   }
 }
 
-// A callback that runs inside another one, since it was registered on a context that is done, is followed by
-// what it sets off.
+// A callback runs inside another one if it is registered there on a context that is done. The callbacks that it sets
+// off follow it.
 TEST(CallbackChain, Rule05_WhatAnInnerCallbackCancelsRunsAsSoonAsThatReturns) {
   const Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
   Recorder recorder;
@@ -216,7 +216,7 @@ TEST(CallbackChain, Rule05_WhatADropOfTheLoopsCancelsRuns) {
   EXPECT_EQ(set_off.runs(), 1);
 }
 
-// On a loop without threads this one runs all.
+// On a loop without threads the thread of the waker runs all.
 void OfAnyLengthStartsInAWaker() {
   Chain chain(ctx_background(), 0);
   const Scope scope = WithCancel(ctx_background());

@@ -41,7 +41,7 @@ class Pool {
     return 0;
   }
 
-  // For a loop that needs it no more.
+  // The drop of the executor.
   static void Over(void* self) { static_cast<Pool*>(self)->over.Add(); }
 
   std::thread::id id() const { return thread_.get_id(); }
@@ -178,7 +178,7 @@ TEST(CallbackExecutor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMea
   EXPECT_TRUE(pools.over.WaitFor(kRounds));
 }
 
-// The loop keeps it as long as work of it may come or run.
+// The loop keeps the executor as long as work for it may come or run.
 TEST(CallbackExecutor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
   Drop first, second;
   Pool pool;

@@ -72,7 +72,7 @@ TEST(CallbackLane, Rule24_OneThatBlocksDelaysNoOther) {
   EXPECT_TRUE(blocks.WaitDrop());
 }
 
-// While no thread of the lane is there yet, and the one of the clock is to start it.
+// The lane has no thread yet: the clock's thread has to start one.
 void AnotherCallbackMaySetOffOneThatBlocks() {
   Gate gate, begun;
   const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
@@ -97,7 +97,7 @@ TEST(CallbackLane, Rule24_AnotherCallbackMaySetOffOneThatBlocks) {
   CTX_IN_NEW_PROCESS(AnotherCallbackMaySetOffOneThatBlocks());
 }
 
-// Whatever runs there, a thread of the library leaves to the lane what may block.
+// Whichever thread of the library cancels, it leaves callbacks that may block to the lane.
 TEST(CallbackLane, Rule24_BlockingOnesThatACallbackOfTheLibraryCancelsRunOnTheLane) {
   for (const uint32_t flags : {CTX_DEFER, CTX_DEFER | CTX_BLOCKING}) {
     const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());

@@ -161,7 +161,7 @@ TEST(Poll, AnAbsurdNumberOfDescriptorsIsAnError) {
   }
 }
 
-// As poll(2), whose limit is RLIMIT_NOFILE: however few of them are open, none or all of them the same one.
+// As poll(2), whose limit is RLIMIT_NOFILE, even if none of the descriptors is open, or all are the same one.
 void AsManyAsTheSystemTakes() {
   constexpr nfds_t kMost = 64;
   const rlimit few = {kMost, kMost};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// While one thread ends very many deadlines, others have their turn: waits, derivations and callbacks. How long
-// it takes depends on the machine; so each case is tried until it has met what it looks for, or a number of
-// times.
+// While one thread ends very many deadlines, others have their turn: waits, derivations and callbacks. How long it
+// takes depends on the machine; so each case is tried a number of times, until it has met the moment that it needs.
 #include <functional>
 #include <thread>
 #include <vector>
@@ -66,7 +65,7 @@ TEST(BesideABatch, Rule40_AWaitKeepsItsLimitWhileAnotherThreadEndsMany) {
   EXPECT_TRUE(in_time) << "each wait came back when all was over";
 }
 
-// Whoever asks gets the answer that is right by then, whatever else is due.
+// A wait tells whether its own context's deadline has passed, however much else is due.
 TEST(BesideABatch, Rule38_AWaitForWhatIsDueBehindManyDoesNotWaitForAll) {
   using Wait = std::function<int(ctx_t*)>;
   const Wait waits[] = {
@@ -98,7 +97,7 @@ TEST(BesideABatch, Rule38_AWaitForWhatIsDueBehindManyDoesNotWaitForAll) {
   }
 }
 
-// A derivation needs its parent done, and what is due before that; not all that is due.
+// A derivation ends its parent and everything due before that, and waits for nothing due later.
 TEST(BesideABatch, Rule17_ADerivationWaitsForEldersAndNotForAll) {
   bool in_time = false;
   for (int i = 0; i < kTries && !in_time; ++i) {

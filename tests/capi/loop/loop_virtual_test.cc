@@ -274,8 +274,8 @@ TEST(Virtual, Rule37_ACallbackOfACancelMayAdvance) {
   EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
 }
 
-// One thread advances, another sets a deadline that is near. Whoever comes when: the clock has not passed it
-// while the context is live.
+// One thread advances, another sets a deadline that is near. Whichever comes first, the clock never passes the
+// deadline while the context is live.
 TEST(Virtual, Rule37_WhatIsDueHasEndedWhoeverSetItMeanwhile) {
   using Set = std::function<Scope(ctx_t * root)>;
   const Set sets[] = {

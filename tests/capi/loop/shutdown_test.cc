@@ -132,7 +132,7 @@ TEST(Shutdown, Rule51_IsRefusedWhereItWouldWaitForItself) {
   CTX_IN_NEW_PROCESS(IsRefusedWhereItWouldWaitForItself());
 }
 
-// What the executor has is not over before it has run there.
+// The end waits until the executor has run its work.
 void WaitsForTheExecutor() {
   struct Box {
     Gate full;
@@ -169,7 +169,7 @@ void WaitsForTheExecutor() {
   EXPECT_EQ(posted.drops() + refused.drops(), 2);
   pool.join();
   box.reset();
-  // Nothing goes there any more.
+  // Nothing is posted any more.
   const Scope after = WithTimeout(ctx_background(), kHour);
   Callback inline_one;
   EXPECT_EQ(inline_one.Arm(after), 1);
@@ -177,7 +177,7 @@ void WaitsForTheExecutor() {
 }
 TEST(Shutdown, Rule51_WaitsForTheExecutor) { CTX_IN_NEW_PROCESS(WaitsForTheExecutor()); }
 
-// Work that was stopped while the executor had it is still to be run there, for nothing.
+// If a callback is stopped while the executor has its work, the executor must still run that, which does nothing.
 void WaitsForStoppedWorkToo() {
   static void (*run)(void*) = nullptr;
   static void* work = nullptr;
