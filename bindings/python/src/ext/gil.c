@@ -19,7 +19,8 @@
 static atomic_int entering;
 static atomic_int closed, forking;
 
-/* The thread that shuts the gate does the reverse: it sets its flag, and then looks for threads that enter. */
+/* Counts itself first, and then looks at the flags. The thread that shuts the gate, or forks, sets its flag first, and
+ * then looks for threads that enter. So one of the two sees the other. */
 static void begin_to_enter(void) {
   atomic_fetch_add(&entering, 1);
   while (atomic_load(&forking) && !PyGILState_GetThisThreadState()) {
