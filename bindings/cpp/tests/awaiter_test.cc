@@ -2,6 +2,7 @@
 //
 // `co_await ctx.done()`: resumes once, wherever the end comes from; may be destroyed before.
 #include <coroutine>
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <system_error>
@@ -245,12 +246,11 @@ TEST(Awaiter, MayTakeItsFrameAlongWhileTheOtherThreadSuspendsIt) {
 
 TEST(Awaiter, AThousandOnOneCancel) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  Result result;
+  std::deque<Result> results(1000);  // each resumes on whichever thread of the lane is free
   std::vector<Coroutine> tasks;
-  for (int i = 0; i < 1000; ++i) tasks.push_back(Await(ctx::with_cancel(ctx).first, &result));
+  for (Result& result : results) tasks.push_back(Await(ctx::with_cancel(ctx).first, &result));
   cancel();
-  ASSERT_TRUE(result.over.WaitFor(1000));
-  EXPECT_EQ(result.resumed.Get(), 1000);
+  for (Result& result : results) ASSERT_TRUE(result.over.WaitFor(1));
 }
 
 Coroutine Throws(ctx::context ctx) {
