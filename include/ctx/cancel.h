@@ -25,7 +25,8 @@ extern "C" {
  * Ends a context with CTX_CANCELED. Needs no memory, descriptor or thread, and cannot fail on a valid
  * handle. On return the subtree is marked and woken, and the callbacks that this call took have run.
  * Inside a callback it marks and wakes at once; the callbacks that it takes run on the same thread as
- * soon as the outer callback has returned, so that they never nest.
+ * soon as the outer callback has returned, so that they never nest. CTX_WAKER and CTX_BLOCKING name the
+ * exceptions (ctx/done.h).
  *
  * It may block while another cancel marks and wakes the same contexts, never on user code of another
  * thread.

@@ -103,7 +103,8 @@ CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeou
  *
  * A cancel that fn calls marks and wakes before it returns. The callbacks that it sets off run on the
  * same thread as soon as fn has returned, before any other: callbacks that cancel never nest, however
- * many there are.
+ * many there are. (Those of a waker's cancel, and those with CTX_BLOCKING on a thread of the library, run
+ * where these flags say.)
  *
  * On a thread of the library fn has the signal mask of the thread that started the loop; signals that
  * ctx_with_signal() waits for stay blocked. fn must return: it must not leave by an exception, longjmp()
