@@ -64,6 +64,14 @@ def test_a_text() -> None:
     assert type(cause) is Cause and str(cause) == "no longer wanted" and cause.code == -errno.ECANCELED
 
 
+def test_a_text_for_a_deadline_has_the_code_of_a_deadline() -> None:
+    for reason in ("the budget is spent", RuntimeError("the budget is spent")):
+        ctx, _ = with_timeout(background(), 0, cause=reason)
+        assert parts(ctx) == (-errno.ETIMEDOUT, "the budget is spent")
+    ctx, _ = with_timeout(background(), 0, cause=OSError(errno.ENOSPC, "no space"))
+    assert parts(ctx)[0] == -errno.ENOSPC
+
+
 def test_the_first_wins() -> None:
     ctx, cancel = with_cancel(background())
     assert cancel("first") and not cancel("second")

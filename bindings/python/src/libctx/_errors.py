@@ -116,14 +116,15 @@ def pack(
     The error of another context tells nothing new to a context that ends by the same error. What it was raised
     from may; without that there is no reason.
     """
+    code = -ETIMEDOUT if deadline_exceeded else -ECANCELED
     if isinstance(reason, str):
-        return -ECANCELED, _text(reason), None
+        return code, _text(reason), None
     if not isinstance(reason, BaseException):
         raise TypeError(f"a cause is an exception or a text, not {reason!r}")
     end = DeadlineExceeded if deadline_exceeded else Canceled
     for one in _row(reason):
         if type(one) is not end or one.args != (end.text,) or one.__dict__:
-            return _code(one), _text(_message(one)), snapshot(one)
+            return _code(one, code), _text(_message(one)), snapshot(one)
     return None
 
 
@@ -137,8 +138,8 @@ def _message(exception: BaseException) -> str:
     return ": ".join(texts)
 
 
-def _code(exception: BaseException) -> int:
-    """Its errno, as other languages of the process read it."""
+def _code(exception: BaseException, otherwise: int) -> int:
+    """Its errno, as other languages of the process read it, or otherwise that of the end."""
     if type(exception) is Cause:
         return exception.code
     try:
@@ -147,7 +148,9 @@ def _code(exception: BaseException) -> int:
         number = None
     if type(number) is int and abs(number) < 1 << 31:
         return -number
-    return -ETIMEDOUT if isinstance(exception, TimeoutError) else -ECANCELED
+    if isinstance(exception, TimeoutError):
+        return -ETIMEDOUT
+    return -ECANCELED if isinstance(exception, Canceled | asyncio.CancelledError) else otherwise
 
 
 def _text(message: str) -> bytes:
