@@ -89,7 +89,7 @@ def test_text_with_a_nul_is_refused() -> None:
 
 
 def test_what_is_never_done_has_no_descriptor() -> None:
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="never be done") as caught:
         background().done_fd()
     assert caught.value.errno == errno.ENOTSUP
 

@@ -40,14 +40,14 @@ def test_its_parent_and_its_canceler_end_it_too() -> None:
 
 
 def test_descriptors_that_are_refused(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w") as file, pytest.raises(PermissionError):
+    with (tmp_path / "file").open("w") as file, pytest.raises(PermissionError, match="regular file"):
         with_fd(background(), file, select.POLLOUT)
     with pytest.raises(OSError) as caught:
         with_fd(background(), 1 << 20, select.POLLIN)
     assert caught.value.errno == errno.EBADF
     with pytest.raises(ValueError):
         with_fd(background(), -1, select.POLLIN)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="at least one event"):
         with_fd(background(), 0, 0)
     with pytest.raises(TypeError):
         with_fd(None, 0, select.POLLIN)  # type: ignore[arg-type]
@@ -103,6 +103,8 @@ def test_signals_that_are_refused() -> None:
     for signals in ((signal.SIGUSR2,), (signal.SIGKILL,), (0,), (-1,), (1 << 40,)):
         with pytest.raises(ValueError, match="pthread_sigmask"):
             with_signal(background(), *signals)
+    with pytest.raises(ValueError, match="SIGKILL"):
+        with_signal(background(), signal.SIGKILL)
     with pytest.raises(TypeError):
         with_signal(background())
     with pytest.raises(TypeError):

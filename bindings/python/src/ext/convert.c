@@ -20,6 +20,8 @@ PyObject *raise_result(int64_t result) {
   const char *text = ctx_strerror((int)result);
   if (result == -EREMOTE) text = "the handle belongs to another copy of libctx in this process";
   if (result == -ECHILD) text = "the context was made before this process was forked";
+  if (result == -EPERM) text = "a descriptor that cannot be watched, such as a regular file";
+  if (result == -ENOTSUP) text = "a context that can never be done has no descriptor";
   PyObject *arguments = Py_BuildValue("is", (int)-result, text);
   if (arguments) PyErr_SetObject(PyExc_OSError, arguments);
   Py_XDECREF(arguments);

@@ -110,6 +110,11 @@ static PyObject *with_fd(PyObject *Py_UNUSED(module), PyObject *args, PyObject *
   int fd = from ? PyObject_AsFileDescriptor(file) : -1;
   if (fd < 0) return NULL;
   int result = ctx_with_fd(from, fd, events, &ctx, &canceler);
+  if (result == -EINVAL && events == 0) {
+    PyErr_SetString(PyExc_ValueError,
+                    "with_fd() wants at least one event, such as select.POLLRDHUP");
+    return NULL;
+  }
   return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
 }
 
@@ -133,8 +138,8 @@ static PyObject *with_signal(PyObject *Py_UNUSED(module), PyObject *args) {
   int result = ctx_with_signal(from, signals, (size_t)n, &ctx, &canceler);
   if (result == -EINVAL)
     PyErr_SetString(PyExc_ValueError,
-                    "with_signal() wants signals that this thread blocks: call "
-                    "signal.pthread_sigmask(signal.SIG_BLOCK, ...) before any thread starts");
+                    "with_signal() wants signals that this thread blocks, so not SIGKILL or "
+                    "SIGSTOP: call signal.pthread_sigmask(signal.SIG_BLOCK, ...) before any thread starts");
   else
     made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
 end:
