@@ -3,6 +3,7 @@
 // Errors: negative errnos are std::error_codes of the generic category, and what fails throws
 // std::system_error with them.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <string>
 
@@ -111,6 +112,15 @@ TEST(Errors, OfTheSystemAreThrownAsTheyAre) {
   ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::with_signal(ctx::background(), {}); });
   ExpectThrows(std::errc::not_supported, [] { (void)ctx::background().done_fd_dup(); });
   EXPECT_LT(ctx::background().done_fd(), 0);
+}
+
+TEST(Errors, OfASignalSayThatItMustBeBlocked) {
+  try {
+    (void)ctx::with_signal(ctx::background(), {SIGUSR1});
+    FAIL() << "a signal that this thread does not block";
+  } catch (const std::system_error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("signals that this thread blocks"));
+  }
 }
 
 TEST(Errors, APositiveResultIsNone) {
