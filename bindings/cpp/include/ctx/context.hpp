@@ -150,7 +150,8 @@ class context {
   /// The same, always on the thread `ctx-calls` or in a dispatch: in turn with the callbacks there.
   done_awaiter done(deferred_t) const;
   /// The same, always on an executor: one of Boost.Asio's, or a callable that takes work. The work is a
-  /// callable without arguments; the executor calls it once, soon, on any thread.
+  /// callable without arguments; the executor calls it once, soon, on any thread. If the executor is a lambda with
+  /// captures, give it a name before: g++ 12 destroys one that is written inside a co_await twice.
   template <class Executor>
   posted_awaiter<Executor> done(Executor executor) const;
 #endif
