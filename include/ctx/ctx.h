@@ -29,12 +29,13 @@
  *  7. Fork. A child process can still read handles made before the fork. Deriving from them, canceling,
  *     waiting, registering, driving a loop, draining a queue and asking for descriptors answer -ECHILD;
  *     their unref does nothing and runs no drop function. New contexts work in the child at once, from
- *     ctx_background() on. The child shares descriptors made before the fork with its parent process;
- *     those of loops, contexts and queues stay open in the child and are close-on-exec. If a callback or
- *     a drop function forks, and returns in the child too, the library calls nothing more there: on a
- *     thread of the library the child ends with status 0, on any other the call returns. A child of
- *     _Fork() or vfork() must not use the library, since no fork handler runs in it. 4096 forks deep, each
- *     in the child of the one before, a handle from before the first is -EREMOTE.
+ *     ctx_background() on; its default loop has threads, whatever loop the parent process has set. The child
+ *     shares descriptors made before the fork with its parent process; those of loops, contexts and queues
+ *     stay open in the child and are close-on-exec. If a callback or a drop function forks, and returns in
+ *     the child too, the library calls nothing more there: on a thread of the library the child ends with
+ *     status 0, on any other the call returns. A child of _Fork() or vfork() must not use the library, since
+ *     no fork handler runs in it. 4096 forks deep, each in the child of the one before, a handle from before
+ *     the first is -EREMOTE.
  *  8. Resources. A function that gets no memory, descriptor or thread answers -ENOMEM, -EMFILE or
  *     -ENFILE, and -EAGAIN; then nothing has changed. Canceling needs none of them.
  *  9. Versions. Every function has been there since 0.1.

@@ -114,13 +114,15 @@ CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
  * off or that are deferred: so those of one library do not wait for those of another. The loop calls
  * post(executor, run, work) on one of its threads, with no lock held, for one callback after the other.
  * post must have run(work) called once, on any thread, also if a stop has prevented the callback; or
- * answer a negative number: then the loop runs it. Callbacks with CTX_WAKER and drop functions of values
- * do not go to the executor. Callbacks that the executor runs in parallel have no order.
+ * answer a negative number: then the loop runs it. Callbacks with CTX_BLOCKING go to the executor, too;
+ * those with CTX_WAKER and drop functions of values do not. Callbacks that the executor runs in parallel
+ * have no order. A forked child does not have the executor of its parent process.
  * @param executor passed to post.
- * @param drop     NULL for none. Called once as drop(executor), when nothing will be posted any more and
- *                 all posted work has run: on whichever thread frees the loop, which may be one of the
- *                 executor's; for the default loop, before ctx_shutdown() returns 0; or in a later call of
- *                 this function, which replaces the executor. Never called if this call fails.
+ * @param drop     NULL for none. Called once as drop(executor), when nothing will be posted any more
+ *                 and all posted work has run, though run may not have returned yet: on whichever
+ *                 thread frees the loop, which may be one of the executor's; for the default loop,
+ *                 before ctx_shutdown() returns 0; or in a later call of this function, which replaces
+ *                 the executor. Never called if this call fails.
  * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL
  *         post.
  */

@@ -211,8 +211,7 @@ template <class Range>
 [[nodiscard]] inline derived with_signal(const context& parent,
                                          std::initializer_list<int> signals) {
   return detail::derive("ctx::with_signal", [&](ctx_t** made, ctx_canceler_t** right) {
-    const int result =
-        ctx_with_signal(parent.get(), signals.begin(), signals.size(), made, right);
+    const int result = ctx_with_signal(parent.get(), signals.begin(), signals.size(), made, right);
     if (result == -EINVAL)
       detail::fail(result, "ctx::with_signal wants a context and signals that this thread blocks");
     return result;

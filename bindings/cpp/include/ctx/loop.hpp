@@ -62,9 +62,14 @@ class thread_loop : public loop {
   /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
   /// not wait for those of another. The executor is one of Boost.Asio's, or a callable that takes work. The work
   /// is a callable without arguments; the executor calls it once, on any thread. If the executor throws, the loop
-  /// runs the work; if it destroys work that has not run, the work runs there. The loop destroys the executor when
-  /// all its work has run and none will come. Once the loop has threads, this throws
-  /// std::errc::device_or_resource_busy.
+  /// runs the work; if it destroys work that has not run, the work runs there. Callbacks with ctx::blocking go to the
+  /// executor, too.
+  ///
+  /// The loop destroys the executor when all its work has run and none will come: for the default loop, before
+  /// shutdown() returns true; else on any thread, which may be one of the executor's. So do not hand over a pool
+  /// that joins its threads when it is destroyed, but a callable that refers to it.
+  ///
+  /// Once the loop has threads, this throws std::errc::device_or_resource_busy.
   template <class Executor>
   void set_executor(Executor executor) const {
     const auto post = [](void* to, void (*run)(void*), void* work) noexcept -> int {

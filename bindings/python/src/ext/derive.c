@@ -137,9 +137,10 @@ static PyObject *with_signal(PyObject *Py_UNUSED(module), PyObject *args) {
   }
   int result = ctx_with_signal(from, signals, (size_t)n, &ctx, &canceler);
   if (result == -EINVAL)
-    PyErr_SetString(PyExc_ValueError,
-                    "with_signal() wants signals that this thread blocks, so not SIGKILL or "
-                    "SIGSTOP: call signal.pthread_sigmask(signal.SIG_BLOCK, ...) before any thread starts");
+    PyErr_SetString(
+        PyExc_ValueError,
+        "with_signal() wants signals that this thread blocks, so not SIGKILL or "
+        "SIGSTOP: call signal.pthread_sigmask(signal.SIG_BLOCK, ...) before any thread starts");
   else
     made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
 end:

@@ -85,7 +85,8 @@ impl Loop {
     /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
     /// callback after the other; it passes the [`Work`] on to whatever runs it.
     ///
-    /// The loop drops `post` when it will post nothing more and all work has run.
+    /// Callbacks of `after_func_blocking` go to it, too. The loop drops `post` when it will post nothing more and
+    /// all work has run: on any thread, which may be one of the executor's.
     /// [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a loop that has none.
     ///
