@@ -265,7 +265,8 @@ impl Context {
 
     /// Derives a context that also ends when the process is sent one of these signals, which must be
     /// blocked in every thread. The cause's code is the signal's number; its message names signal and
-    /// sender. No handler is changed.
+    /// sender. No handler is changed. [`InvalidInput`](crate::ErrorKind::InvalidInput) for a signal that this
+    /// thread does not block.
     pub fn with_signal(&self, signals: &[i32]) -> Result<(Context, Canceler)> {
         // SAFETY: self holds a reference, and the signals live through the call.
         pair(|ctx, canceler| unsafe {
