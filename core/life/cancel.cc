@@ -79,7 +79,7 @@ class Walk {
     const bool wakes = wakers_ && around != Turn::Kind::wakers;
     if (wakes) run(Which::wakers, Turn::Kind::wakers);
     if (!process_.is_ours()) return;
-    const bool blocking = calls_ && around == Turn::Kind::library;
+    const bool blocking = calls_ && around == Turn::Kind::library && root_loop()->runs_callbacks();
     if (pushes_ || blocking) {
       push_all(blocking ? Pushed::deferred_and_blocking : Pushed::deferred);
       root_loop()->ring();
