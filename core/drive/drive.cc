@@ -15,9 +15,12 @@ namespace ctxcore {
 void* Loop::run(void* self) {
   auto* loop = static_cast<Loop*>(self);
   const Process process;
-  while (loop->stop_.load(std::memory_order_acquire) == Stop::no) {
-    loop->turn(true);
+  for (;;) {
+    // Before the last round, so that it runs the wakers of what was ended before the thread was told to stop.
+    const bool last = loop->stop_.load(std::memory_order_acquire) != Stop::no;
+    loop->turn(!last);
     if (!process.is_ours()) exit_child();
+    if (last) break;
     loop->summoned_.store(false, std::memory_order_relaxed);  // set_next_alarm() comes later
     const bool staffed = lane().staff();
     if (loop->backlog_.any() || lane().deserted()) loop->ring_calls();

@@ -107,6 +107,33 @@ TEST(ShutdownRace, Rule51_WithTheFirstUseOfTheLoop) {
 }
 
 // The callbacks of the loop have run before any of the calls returns.
+// However the clock's thread learns of the end, it first wakes whom the end wakes.
+TEST(ShutdownRace, Rule51_ACallbackMayWaitForAWaker) {
+  for (int round = 0; round < 60; ++round) {
+    InChild([&] {
+      Stagger stagger(static_cast<unsigned>(round));
+      Gate begun, woken;
+      const Scope first = WithCancel(ctx_background()), last = WithTimeout(ctx_background(), kHour);
+      Callback waker([&](ctx_t*) { woken.Open(); });
+      Callback waits([&](ctx_t*) {
+        begun.Open();
+        EXPECT_TRUE(woken.Wait());
+      });
+      waker.Arm(last, CTX_WAKER);
+      waits.Arm(first, CTX_DEFER);
+      first.Cancel();
+      ASSERT_TRUE(begun.Wait());
+      std::thread busy([&] {
+        while (ctx_err(last) == 0) WithTimeout(ctx_background(), kMicrosecond);
+      });
+      stagger.Pass(200'000);
+      EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+      busy.join();
+    });
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
 TEST(ShutdownRace, Rule51_SeveralCallsWaitForEachOthersCallbacks) {
   for (int round = 0; round < 60; ++round) {
     InChild([&] {
