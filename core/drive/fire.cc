@@ -164,17 +164,24 @@ void Loop::catch_up() {
 int64_t Loop::fire_for_waiter(int64_t until_ns) {
   if (!started()) return kForever;
   int fired = 0;
-  while (next_timer() <= now()) {
+  bool has_fired = false;
+  bool more = true;
+  bool met = false;
+  while (more && next_timer() <= now()) {
     // The thread that has the lock ends due timers, and may keep it longer than this thread wants to wait.
-    if (!firing_lock_.try_lock()) return now() + kNap;
+    if (!firing_lock_.try_lock()) {
+      met = true;
+      break;
+    }
     Ring<TimerNode> ended;
-    const bool more = fire_some(&fired, ended);
+    more = fire_some(&fired, ended) && monotonic_now() < until_ns;
     firing_lock_.unlock();
     release_batch(ended);
-    if (!more || until_ns <= monotonic_now()) break;
+    has_fired = true;
   }
-  if (fired > 0) settle();
-  return next_timer();
+  // Also if all of them had been ended before: some may be left, and last references wait.
+  if (has_fired) settle();
+  return met ? now() + kNap : next_timer();
 }
 
 }  // namespace ctxcore
