@@ -98,9 +98,10 @@ void Loop::drop_executor() {
   if (drop != nullptr) drop(executor_.executor);
 }
 
-// For an executor to run. Leaves alone a callback that was stopped meanwhile.
+// For an executor to run. Leaves alone a callback that was stopped meanwhile, and in a forked child all of them.
 void Loop::run_posted(void* work) {
   auto* const callback = static_cast<Callback*>(work);
+  if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
   Loop* const loop = callback->loop;
   if (callback->claim(Callback::queued)) {
     Turn turn(Turn::Kind::library);

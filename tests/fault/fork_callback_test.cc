@@ -8,6 +8,7 @@
 
 #include <functional>
 
+#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
@@ -228,6 +229,50 @@ TEST(ForkCallback, Rule47_InAnExecutorTheChildGoesOn) {
     ASSERT_TRUE(box.full.Wait());
     box.run(box.work);
   });
+}
+
+// The parent's work is not the child's, whoever runs it there.
+TEST(ForkCallback, Rule47_TheChildRunsNothingOfWhatTheExecutorHas) {
+  static void (*run)(void*) = nullptr;
+  static void* work = nullptr;
+  static Gate full;
+  const auto post = [](void*, void (*given)(void*), void* given_work) {
+    run = given;
+    work = given_work;
+    full.Open();
+    return 0;
+  };
+  const pid_t self = getpid();
+  const Loop loop = NewLoop(CTX_LOOP_THREAD);
+  EXPECT_EQ(ctx_loop_set_executor(loop, post, nullptr, nullptr), 0);
+  const Scope scope = WithCancel(LoopBackground(loop));
+  Callback callback([&](ctx_t*) { EXPECT_EQ(getpid(), self); });
+  callback.Arm(scope, CTX_DEFER);
+  scope.Cancel();
+  ASSERT_TRUE(full.Wait());
+  InChild([] { run(work); });
+  EXPECT_EQ(callback.runs(), 0);
+  run(work);
+  EXPECT_EQ(callback.runs(), 1);
+}
+
+TEST(ForkCallback, Rule47_AChildThatAnExecutorForksRefusesNothing) {
+  static const pid_t self = getpid();
+  Forks forks;
+  const auto post = [](void* forking, void (*)(void*), void*) {
+    (*static_cast<Forks*>(forking))();
+    return -EAGAIN;
+  };
+  const Loop loop = NewLoop(CTX_LOOP_THREAD);
+  EXPECT_EQ(ctx_loop_set_executor(loop, post, &forks, nullptr), 0);
+  const Scope scope = WithCancel(LoopBackground(loop));
+  Callback callback([](ctx_t*) {
+    if (getpid() != self) _exit(3);
+  });
+  callback.Arm(scope, CTX_DEFER);
+  scope.Cancel();
+  forks.ExpectTheChildEnds();
+  EXPECT_TRUE(callback.WaitDrop());
 }
 
 }  // namespace
