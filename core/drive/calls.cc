@@ -81,21 +81,26 @@ int Loop::set_executor(Executor executor) {
   if (drive_ != Drive::thread) return -ENOTSUP;
   {
     Guard guard(start_lock_);
-    if (started_.load(std::memory_order_relaxed)) return -EBUSY;
+    // After a shutdown nobody would drop it.
+    if (started_.load(std::memory_order_relaxed) || orphaned()) return -EBUSY;
     std::swap(executor_, executor);
   }
   if (executor.drop != nullptr) executor.drop(executor.executor);
   return 0;
 }
 
-// When nothing will be posted any more, and all posted work has run.
+// When nothing will be posted any more, and all posted work has run. The drop is users' code, and has a turn as all
+// such code within a call.
 void Loop::drop_executor() {
   void (*drop)(void*) = nullptr;
   {
     Guard guard(start_lock_);
     std::swap(drop, executor_.drop);
   }
-  if (drop != nullptr) drop(executor_.executor);
+  if (drop == nullptr) return;
+  Turn turn(Turn::Kind::program);
+  drop(executor_.executor);
+  turn.run_left();
 }
 
 // For an executor to run. Leaves alone a callback that was stopped meanwhile, and in a forked child all of them.

@@ -33,8 +33,10 @@ void* Loop::run(void* self) {
 
 // A thread of this loop does this last.
 void Loop::end_thread() {
+  const Process process;
   ctxcore::end_thread(stop_.load(std::memory_order_relaxed) == Stop::join);
   leave_busy();
+  if (!process.is_ours()) exit_child();
 }
 
 void Loop::enter_busy(uint32_t count) {
@@ -42,9 +44,16 @@ void Loop::enter_busy(uint32_t count) {
   busy_.fetch_add(count, std::memory_order_relaxed);
 }
 
+// On a loop that ends, whoever leaves last drops the executor: nobody else uses it. So this may be the clock's thread
+// of this loop, which has no clock to run any more, but never that of another.
 void Loop::leave_busy() {
-  // The release pairs with the acquire in await_busy().
-  if (busy_.fetch_sub(1, std::memory_order_release) == 1) futex_wake(&busy_, INT_MAX);
+  const Process process;
+  // The release pairs with the acquire in await_busy(), and with that of the last one here.
+  if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    futex_wake(&busy_, INT_MAX);
+    if (stop_.load(std::memory_order_relaxed) == Stop::leave) drop_executor();
+    if (!process.is_ours()) return;
+  }
   leave();
 }
 

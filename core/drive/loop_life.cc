@@ -74,7 +74,7 @@ void Loop::leave() {
   // acq_rel: all uses of the loop come before its destruction.
   if (users_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const Process process;
-  drop_executor();
+  drop_executor();  // of a loop that was never started
   if (!process.is_ours()) return;
   poller_.close();
   sources_.free_all();

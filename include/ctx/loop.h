@@ -119,12 +119,12 @@ CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
  * have no order. A forked child does not have the executor of its parent process.
  * @param executor passed to post.
  * @param drop     NULL for none. Called once as drop(executor), when nothing will be posted any more
- *                 and all posted work has run, though run may not have returned yet: on whichever
- *                 thread frees the loop, which may be one of the executor's; for the default loop,
- *                 before ctx_shutdown() returns 0; or in a later call of this function, which replaces
- *                 the executor. Never called if this call fails.
- * @return 0; -EBUSY once the loop has threads; -ENOTSUP for a loop that has none; -EINVAL for a NULL
- *         post.
+ *                 and all posted work has run, though run may not have returned yet: on a thread of the
+ *                 loop, or on one of the executor's; if the loop never had threads, on the one that
+ *                 frees it; for the default loop, before ctx_shutdown() returns 0; or in a later call of
+ *                 this function, which replaces the executor. Never called if this call fails.
+ * @return 0; -EBUSY once the loop has threads, or was shut down; -ENOTSUP for a loop that has none;
+ *         -EINVAL for a NULL post.
  */
 CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *executor,
                                   ctx_drop_fn drop);
@@ -136,7 +136,8 @@ CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *exec
  * the default loop are born done, and its callbacks run only inside calls of the program. After
  * -ETIMEDOUT, a second call goes on waiting. Calls at the same time wait for each other.
  * @param timeout_ns how long to wait for callbacks that run; CTX_FOREVER for no limit; negative is -EINVAL.
- * @return 0; -ETIMEDOUT: callbacks still run; -EDEADLK inside a callback; -EINVAL.
+ * @return 0; -ETIMEDOUT: callbacks still run; -EDEADLK inside a callback, or inside the drop of the loop's
+ *         executor; -EINVAL.
  */
 CTX_API int ctx_shutdown(int64_t timeout_ns);
 

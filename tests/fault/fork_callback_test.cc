@@ -275,5 +275,22 @@ TEST(ForkCallback, Rule47_AChildThatAnExecutorForksRefusesNothing) {
   EXPECT_TRUE(callback.WaitDrop());
 }
 
+// A child of a thread of the library's runs no exit handlers: they are the parent's.
+TEST(ForkCallback, Rule47_InTheDropOfAnExecutorTheChildEnds) {
+  static const pid_t self = getpid();
+  atexit([] {
+    if (getpid() != self) _exit(3);
+  });
+  Forks forks;
+  {
+    const auto post = [](void*, void (*)(void*), void*) { return -EAGAIN; };
+    const auto drop = [](void* forking) { (*static_cast<Forks*>(forking))(); };
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    EXPECT_EQ(ctx_loop_set_executor(loop, post, &forks, drop), 0);
+    const Scope scope = WithTimeout(LoopBackground(loop), kHour);
+  }
+  forks.ExpectTheChildEnds();
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -177,6 +177,31 @@ void WaitsForTheExecutor() {
 }
 TEST(Shutdown, Rule51_WaitsForTheExecutor) { CTX_IN_NEW_PROCESS(WaitsForTheExecutor()); }
 
+// The executor's drop is users' code within the call, as a callback is.
+void IsRefusedInTheDropOfTheExecutor() {
+  struct Executor {
+    Scope other = WithCancel(ctx_background());
+    int inside = 0;
+    static void Drop(void* self) {
+      auto* const executor = static_cast<Executor*>(self);
+      executor->inside = ctx_shutdown(kMillisecond);
+      EXPECT_EQ(executor->other.Cancel(), 0);
+    }
+  };
+  const Loop mine = NewLoop(CTX_LOOP_THREAD);
+  ASSERT_EQ(ctx_loop_set_default(mine), 0);
+  Executor executor;
+  const auto post = [](void*, void (*)(void*), void*) { return -EAGAIN; };
+  ASSERT_EQ(ctx_loop_set_executor(mine, post, &executor, Executor::Drop), 0);
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(executor.inside, -EDEADLK);
+  // Nobody would drop another one.
+  EXPECT_EQ(ctx_loop_set_executor(mine, post, &executor, Executor::Drop), -EBUSY);
+}
+TEST(Shutdown, Rule51_IsRefusedInTheDropOfTheExecutor) {
+  CTX_IN_NEW_PROCESS(IsRefusedInTheDropOfTheExecutor());
+}
+
 // If a callback is stopped while the executor has its work, the executor must still run that, which does nothing.
 void WaitsForStoppedWorkToo() {
   static void (*run)(void*) = nullptr;
