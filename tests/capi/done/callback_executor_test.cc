@@ -97,6 +97,20 @@ TEST(CallbackExecutor, Rule24_RunsWhatTheLoopSetsOffAndWhatIsDeferred) {
   EXPECT_EQ(inline_one.thread(), std::this_thread::get_id());
 }
 
+// The executor's threads have other work to do.
+TEST(CallbackExecutor, Rule24_BlockingOnesThatItsCallbackCancelsRunOnTheLane) {
+  PooledLoop mine;
+  const Scope timed = WithTimeout(ctx_background(), kHour);  // so that the default loop has threads
+  const Scope first = WithCancel(mine.root), second = WithCancel(ctx_background());
+  Callback blocking, cancels([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
+  blocking.Arm(second, CTX_BLOCKING);
+  cancels.Arm(first, CTX_DEFER);
+  first.Cancel();
+  ASSERT_TRUE(blocking.WaitDrop());
+  EXPECT_TRUE(cancels.WaitDrop());
+  EXPECT_EQ(blocking.thread_name(), "ctx-lane");
+}
+
 TEST(CallbackExecutor, Rule24_WhatItRefusesTheLoopRuns) {
   PooledLoop mine;
   mine.pool.refuses = true;

@@ -120,6 +120,19 @@ TEST(CallbackLane, Rule24_BlockingOnesThatACallbackOfTheLibraryCancelsRunOnTheLa
   }
 }
 
+// A callback that runs inside another one, since its context is done, is on that one's thread.
+TEST(CallbackLane, Rule24_BlockingOnesThatAnInnerCallbackOfTheLibraryCancelsRunOnTheLane) {
+  const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
+  Callback blocking, inner([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
+  Callback outer([&](ctx_t*) { EXPECT_EQ(inner.Arm(first), 1); });
+  blocking.Arm(second, CTX_BLOCKING);
+  outer.Arm(first, CTX_DEFER);
+  first.Cancel();
+  ASSERT_TRUE(blocking.WaitDrop());
+  EXPECT_TRUE(outer.WaitDrop());
+  EXPECT_EQ(blocking.thread_name(), "ctx-lane");
+}
+
 // A loop that has not started has nobody to start a thread of the lane, or to post to its executor.
 void OfALoopWithoutThreadsRunWhereTheyWereCanceled() {
   for (const bool posts : {false, true}) {
