@@ -7,6 +7,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -119,6 +120,37 @@ TEST(Batch, Rule37_NothingOverdueIsLeftWhoeverComesWhen) {
   }
   deriving.join();
   EXPECT_EQ(overdue, 0);
+}
+
+// A thread that derives ends one batch, and leaves timers that it has taken out of the wheels of two processors. The
+// clock's thread, which was busy meanwhile, finds no others.
+TEST(Batch, Rule13_WhatADerivationHasTakenAndNotEndedTheClockEnds) {
+  constexpr int kBatch = 512;
+  for (const int early : {0, 1}) {  // whose wheel is looked at first
+    const Loop loop = NewLoop(CTX_LOOP_THREAD);
+    const Ctx root = LoopBackground(loop);
+    const Pipe pipe;
+    Gate begun, gate;
+    const Scope by_fd = WithFd(root, pipe.read_end, POLLIN);
+    Callback busy([&](ctx_t*) {
+      begun.Open();
+      EXPECT_TRUE(gate.Wait());
+    });
+    EXPECT_EQ(busy.Arm(by_fd, CTX_WAKER), 0);
+    pipe.Write();
+    ASSERT_TRUE(begun.Wait());
+    const int64_t first = ctx_loop_now(loop) + 100 * kMillisecond, second = first + kMillisecond;
+    std::vector<Scope> scopes;
+    for (const int64_t deadline : {first, second}) {
+      const Pin pin(deadline == first ? early : 1 - early);
+      for (int i = 0; i < kBatch; ++i) scopes.push_back(WithDeadline(root, deadline));
+    }
+    SleepUntil(second);
+    const Scope below = WithTimeout(scopes.front(), kHour);
+    EXPECT_EQ(ctx_err(below), CTX_DEADLINE_EXCEEDED);
+    gate.Open();
+    for (const Scope& scope : scopes) ASSERT_TRUE(Done(scope));
+  }
 }
 
 }  // namespace
