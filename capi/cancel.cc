@@ -35,6 +35,10 @@ ctx_canceler_t* ctx_canceler_unref(ctx_canceler_t* canceler) {
   return nullptr;
 }
 
+void ctx_canceler_unrefp(ctx_canceler_t** canceler) {
+  unref_variable(canceler, ctx_canceler_unref);
+}
+
 int ctx_cause_new(int code, const char* message, ctx_cause_t** ret) {
   if (ret == nullptr) return -EINVAL;
   Cause* cause = ctxcore::make_cause(code, message, nullptr, nullptr, nullptr);
@@ -86,3 +90,5 @@ const ctx_cause_t* ctx_cause_unref(const ctx_cause_t* cause) {
   if (check(cause) == 0) ctxcore::unref(from(cause));
   return nullptr;
 }
+
+void ctx_cause_unrefp(const ctx_cause_t** cause) { unref_variable(cause, ctx_cause_unref); }

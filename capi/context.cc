@@ -48,6 +48,8 @@ ctx_t* ctx_unref(ctx_t* ctx) {
   return nullptr;
 }
 
+void ctx_unrefp(ctx_t** ctx) { unref_variable(ctx, ctx_unref); }
+
 int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
   if (ret_canceler == nullptr) return -EINVAL;
   if (const int result = check_derive(parent, ret); result < 0) return result;
@@ -142,6 +144,15 @@ int64_t ctx_remaining(const ctx_t* ctx) {
   if (node->deadline == kForever) return kForever;
   // INT64_MIN is the answer for a bad handle.
   return std::max(ctxcore::saturating_sub(node->deadline, loop_of(node)->now()), INT64_MIN + 1);
+}
+
+int ctx_remaining_ms(const ctx_t* ctx) {
+  if (const int result = check_readable(ctx); result < 0) return result;
+  const int64_t ns = ctx_remaining(ctx);
+  if (ns == kForever) return -1;
+  constexpr int64_t kMs = 1'000'000;
+  const int64_t ms = ns <= 0 ? 0 : ns / kMs + (ns % kMs == 0 ? 0 : 1);
+  return static_cast<int>(std::min<int64_t>(ms, INT_MAX));
 }
 
 int64_t ctx_now(const ctx_t* ctx) {

@@ -95,3 +95,5 @@ ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
   }
   return nullptr;
 }
+
+void ctx_watch_unrefp(ctx_watch_t** watch) { unref_variable(watch, ctx_watch_unref); }

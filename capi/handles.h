@@ -64,6 +64,12 @@ int check_readable(const Handle* handle) {
   return result == -ECHILD ? 0 : result;
 }
 
+// For the ..._unrefp() functions: gives back what a variable holds.
+template <typename Handle>
+void unref_variable(Handle** variable, Handle* (*unref)(Handle*)) {
+  if (variable != nullptr) *variable = unref(*variable);
+}
+
 // A canceler's handle is the address of its node's phase, whose upper bits identify it. (Node is no
 // standard-layout type, so the standard leaves offsetof to the compiler. gcc and clang support it, since Node
 // has no virtual base.)

@@ -49,6 +49,8 @@ ctx_loop_t* ctx_loop_unref(ctx_loop_t* loop) {
   return nullptr;
 }
 
+void ctx_loop_unrefp(ctx_loop_t** loop) { unref_variable(loop, ctx_loop_unref); }
+
 int ctx_loop_close(ctx_loop_t* loop) {
   if (const int result = check(loop); result < 0) return result;
   ctxcore::cancel_all(from(loop), ctxcore::Callbacks::here);

@@ -41,6 +41,8 @@ ctx_queue_t* ctx_queue_unref(ctx_queue_t* queue) {
   return nullptr;
 }
 
+void ctx_queue_unrefp(ctx_queue_t** queue) { unref_variable(queue, ctx_queue_unref); }
+
 int ctx_queue_fd(ctx_queue_t* queue) {
   const int result = check(queue);
   return result < 0 ? result : ctxcapi::from(queue)->descriptor();

@@ -44,3 +44,9 @@ const char* ctx_string(const ctx_t* ctx, const char* name) {
   if (name == nullptr || check_readable(ctx) < 0) return nullptr;
   return ctxcore::find_string(from(ctx), name);
 }
+
+int ctx_strings(const ctx_t* ctx, ctx_string_fn fn, void* arg) {
+  if (fn == nullptr) return -EINVAL;
+  if (const int result = check_readable(ctx); result < 0) return result;
+  return ctxcore::each_string(from(ctx), fn, arg);
+}

@@ -11,6 +11,11 @@ namespace ctxcore {
 void* find_value(const Context* context, const Key* key);
 const char* find_string(const Context* context, const char* name);
 
+// Calls fn for each name that find_string() finds, the nearest first, until fn answers something other than 0;
+// returns that.
+using StringFunction = int (*)(const char* name, const char* value, void* arg);
+int each_string(const Context* context, StringFunction fn, void* arg);
+
 }  // namespace ctxcore
 
 #endif

@@ -51,6 +51,9 @@ CTX_API ctx_canceler_t *ctx_canceler_ref(ctx_canceler_t *canceler);
  */
 CTX_API ctx_canceler_t *ctx_canceler_unref(ctx_canceler_t *canceler);
 
+/** ctx_canceler_unref(*canceler), for the cleanup attribute of gcc and clang. Leaves NULL there. */
+CTX_API void ctx_canceler_unrefp(ctx_canceler_t **canceler);
+
 /**
  * Makes a cause.
  * @param code    any number the caller likes; by custom a negative errno.
@@ -101,6 +104,9 @@ CTX_API const ctx_cause_t *ctx_cause_ref(const ctx_cause_t *cause);
 
 /** Gives one reference back; the last one runs drop on its data. @return NULL, always. */
 CTX_API const ctx_cause_t *ctx_cause_unref(const ctx_cause_t *cause);
+
+/** ctx_cause_unref(*cause), for the cleanup attribute of gcc and clang. Leaves NULL there. */
+CTX_API void ctx_cause_unrefp(const ctx_cause_t **cause);
 
 /** @} */
 

@@ -48,6 +48,12 @@ CTX_API ctx_t *ctx_ref(ctx_t *ctx);
 CTX_API ctx_t *ctx_unref(ctx_t *ctx);
 
 /**
+ * ctx_unref(*ctx), for the cleanup attribute of gcc and clang, which takes a function of a pointer to the
+ * variable: `__attribute__((cleanup(ctx_unrefp))) ctx_t *ctx = NULL;`. Leaves NULL there. NULL does nothing.
+ */
+CTX_API void ctx_unrefp(ctx_t **ctx);
+
+/**
  * Derives a context that its canceler can end. Below a parent that is done, it is born done, with the
  * parent's error and cause.
  * @param ret          receives the context; the caller owns it.
@@ -151,6 +157,14 @@ CTX_API int ctx_deadline(const ctx_t *ctx, int64_t *ret_ns);
 
 /** Nanoseconds until the deadline; negative after it, at least INT64_MIN + 1; CTX_FOREVER without one. */
 CTX_API int64_t ctx_remaining(const ctx_t *ctx);
+
+/**
+ * Milliseconds until the deadline, as poll(2), curl and libpq take them: rounded up, so that whoever waits so
+ * long wakes when the deadline has passed, not before.
+ * @return 0 after the deadline; at most INT_MAX; -1 without a deadline; for a bad handle -EINVAL, or
+ *         -EREMOTE.
+ */
+CTX_API int ctx_remaining_ms(const ctx_t *ctx);
 
 /** Now, on the clock of this context's deadlines. */
 CTX_API int64_t ctx_now(const ctx_t *ctx);

@@ -145,6 +145,9 @@ CTX_API int ctx_watch_stop_wait(ctx_watch_t *watch);
 /** Gives the handle back; what it armed stays armed. @return NULL, always. */
 CTX_API ctx_watch_t *ctx_watch_unref(ctx_watch_t *watch);
 
+/** ctx_watch_unref(*watch), for the cleanup attribute of gcc and clang. Leaves NULL there. */
+CTX_API void ctx_watch_unrefp(ctx_watch_t **watch);
+
 /** @} */
 
 #ifdef __cplusplus

@@ -53,6 +53,9 @@ CTX_API ctx_loop_t *ctx_loop_ref(ctx_loop_t *loop);
  */
 CTX_API ctx_loop_t *ctx_loop_unref(ctx_loop_t *loop);
 
+/** ctx_loop_unref(*loop), for the cleanup attribute of gcc and clang. Leaves NULL there. */
+CTX_API void ctx_loop_unrefp(ctx_loop_t **loop);
+
 /**
  * Ends everything on a loop that can be canceled, with CTX_CANCELED and the cause "loop closed". It
  * blocks as ctx_cancel() does. It also ends what a parent's end does not reach, below

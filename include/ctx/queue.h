@@ -43,6 +43,9 @@ CTX_API ctx_queue_t *ctx_queue_ref(ctx_queue_t *queue);
  */
 CTX_API ctx_queue_t *ctx_queue_unref(ctx_queue_t *queue);
 
+/** ctx_queue_unref(*queue), for the cleanup attribute of gcc and clang. Leaves NULL there. */
+CTX_API void ctx_queue_unrefp(ctx_queue_t **queue);
+
 /**
  * A descriptor that is readable exactly while events wait; made when first asked for. It is
  * non-blocking and close-on-exec. Do not read, write or close it: ctx_queue_drain() does.

@@ -63,6 +63,9 @@ typedef void (*ctx_fn)(ctx_t *ctx, void *arg);
 /** A user's destructor: called once, with the pointer that was handed over. */
 typedef void (*ctx_drop_fn)(void *ptr);
 
+/** What ctx_strings() calls for each string. */
+typedef int (*ctx_string_fn)(const char *name, const char *value, void *arg);
+
 /** How an executor takes work: it must have run(work) called once; see ctx_loop_set_executor(). */
 typedef int (*ctx_post_fn)(void *executor, void (*run)(void *work), void *work);
 

@@ -49,6 +49,16 @@ CTX_API int ctx_with_string(ctx_t *parent, const char *name, const char *value, 
  */
 CTX_API const char *ctx_string(const ctx_t *ctx, const char *name);
 
+/**
+ * Calls fn(name, value, arg) on this thread for each name that ctx_string() finds, once, with its nearest
+ * string; the nearest come first. For those who write them to a wire. The time it takes grows with the
+ * square of the number of strings.
+ * @param fn answers 0 to go on, any other number to stop. Name and value are borrowed, as the answer of
+ *           ctx_string().
+ * @return 0; or what fn answered to stop; -EINVAL for a NULL fn.
+ */
+CTX_API int ctx_strings(const ctx_t *ctx, ctx_string_fn fn, void *arg);
+
 /** @} */
 
 #ifdef __cplusplus

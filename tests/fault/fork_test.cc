@@ -100,6 +100,12 @@ TEST(Fork, Rule47_WhatWasMadeBeforeCanBeRead) {
     EXPECT_GT(ctx_now(before.timed), 0);
     EXPECT_EQ(ctx_value(before.timed, &kKey), &before.drop);
     EXPECT_STREQ(ctx_string(before.timed, "name"), "value");
+    const auto counts = [](const char*, const char*, void* arg) {
+      return ++*static_cast<int*>(arg);
+    };
+    int strings = 0;
+    EXPECT_EQ(ctx_strings(before.timed, counts, &strings), 1);
+    EXPECT_GT(ctx_remaining_ms(before.timed), 0);
     EXPECT_GT(ctx_describe(before.timed, nullptr, 0), 0);
   });
 }

@@ -134,5 +134,14 @@ TEST(Values, TextIsSharedWithC) {
   EXPECT_FALSE(ctx::without_string(ctx, name).string(name));
 }
 
+TEST(Values, AllTextIsListed) {
+  using pairs = std::vector<std::pair<std::string_view, std::string_view>>;
+  EXPECT_EQ(ctx::background().strings(), pairs());
+  ctx::context ctx = ctx::with_string(ctx::background(), "trace-id", "outer");
+  ctx = ctx::with_string(ctx::with_string(ctx, "user", "ada"), "trace-id", "inner");
+  EXPECT_EQ(ctx.strings(), (pairs{{"trace-id", "inner"}, {"user", "ada"}}));
+  EXPECT_EQ(ctx::without_string(ctx, "user").strings(), (pairs{{"trace-id", "inner"}}));
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -69,6 +69,14 @@ def test_strings() -> None:
     assert with_string(ctx, "trace-id", None).string("trace-id", "hidden") == "hidden"
 
 
+def test_every_string() -> None:
+    assert background().strings() == {}
+    ctx = with_string(with_string(background(), "trace-id", "outer"), "user", "ada")
+    ctx = with_string(with_value(ctx, Key("trace-id"), 1), "trace-id", "inner")
+    assert list(with_cancel(ctx).ctx.strings().items()) == [("trace-id", "inner"), ("user", "ada")]
+    assert with_string(ctx, "user", None).strings() == {"trace-id": "inner"}
+
+
 def test_a_string_of_c_that_is_no_utf8() -> None:
     library = ctypes.CDLL(libctx.library_path())
     made = ctypes.c_void_p()

@@ -56,6 +56,7 @@ void ExpectRefused(ctx_t* bad) {
   EXPECT_EQ(ctx_cancelable(bad), -EINVAL);
   EXPECT_EQ(ctx_deadline(bad, &ret.time), -EINVAL);
   EXPECT_EQ(ctx_remaining(bad), INT64_MIN);
+  EXPECT_EQ(ctx_remaining_ms(bad), -EINVAL);
   EXPECT_EQ(ctx_now(bad), INT64_MIN);
   char buf[] = "####";
   EXPECT_EQ(ctx_describe(bad, buf, sizeof buf), -EINVAL);
@@ -64,6 +65,8 @@ void ExpectRefused(ctx_t* bad) {
   EXPECT_EQ(ctx_cause(bad), nullptr);
   EXPECT_EQ(ctx_value(bad, &kKey), nullptr);
   EXPECT_EQ(ctx_string(bad, "name"), nullptr);
+  const auto never = [](const char*, const char*, void*) { return 1; };
+  EXPECT_EQ(ctx_strings(bad, never, nullptr), -EINVAL);
   EXPECT_EQ(ctx_done_fd(bad), -EINVAL);
   EXPECT_EQ(ctx_done_fd_dup(bad), -EINVAL);
   EXPECT_EQ(ctx_wait(bad, 0), -EINVAL);

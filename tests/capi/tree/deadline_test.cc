@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <atomic>
+#include <climits>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -13,6 +14,7 @@
 #include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
+#include "support/loops.h"
 #include "support/process.h"
 #include "support/sync.h"
 
@@ -282,6 +284,33 @@ TEST(Deadline, Rule40_RemainingCountsDownAndGoesNegative) {
   const Scope fired = WithTimeout(ctx_background(), kMicrosecond);
   ASSERT_TRUE(Done(fired));
   EXPECT_LE(ctx_remaining(fired), 0);
+}
+
+TEST(Deadline, Rule40_RemainingMillisecondsAreRoundedUp) {
+  const VirtualLoop test;
+  EXPECT_EQ(ctx_remaining_ms(test.root), -1);
+  EXPECT_EQ(ctx_remaining_ms(ctx_background()), -1);
+  struct {
+    int64_t ns;
+    int ms;
+  } const cases[] = {{1, 1},
+                     {kMillisecond - 1, 1},
+                     {kMillisecond, 1},
+                     {kMillisecond + 1, 2},
+                     {INT_MAX * kMillisecond - 1, INT_MAX},
+                     {INT_MAX * kMillisecond + 1, INT_MAX},
+                     {CTX_FOREVER - 1, INT_MAX},
+                     {CTX_FOREVER, -1}};
+  for (const auto& [ns, ms] : cases) {
+    EXPECT_EQ(ctx_remaining_ms(WithTimeout(test.root, ns)), ms) << ns;
+  }
+  const Scope timed = WithTimeout(test.root, 5 * kMillisecond), canceled = WithCancel(timed);
+  EXPECT_EQ(canceled.Cancel(), 1);
+  EXPECT_EQ(ctx_remaining_ms(canceled), 5) << "the deadline stays";
+  test.Advance(5 * kMillisecond);
+  EXPECT_EQ(ctx_remaining_ms(timed), 0);
+  test.Advance(kHour);
+  EXPECT_EQ(ctx_remaining_ms(timed), 0);
 }
 
 TEST(Deadline, NowIsTheMonotonicClock) {

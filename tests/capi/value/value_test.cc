@@ -3,6 +3,7 @@
 // Rules 29 and 30: which value is found, and when and where it is dropped.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/callback.h"
@@ -91,6 +92,51 @@ TEST(Value, Rule29_AKeyWithoutANameIsNoText) {
   EXPECT_EQ(ctx_value(ctx, &nameless), &value);
   EXPECT_EQ(ctx_string(ctx, ""), nullptr);
   EXPECT_EQ(ctx_string(ctx, "name"), nullptr);
+}
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+Pairs Strings(ctx_t* ctx) {
+  Pairs pairs;
+  const auto add = [](const char* name, const char* value, void* arg) {
+    static_cast<Pairs*>(arg)->emplace_back(name, value);
+    return 0;
+  };
+  EXPECT_EQ(ctx_strings(ctx, add, &pairs), 0);
+  return pairs;
+}
+
+TEST(Value, Rule29_EachVisibleStringIsVisitedOnceTheNearestFirst) {
+  EXPECT_EQ(Strings(ctx_background()), Pairs());
+  int value = 0;
+  const Ctx top = WithString(WithString(ctx_background(), "a", "outer"), "b", "hidden");
+  const Ctx middle = WithString(WithValue(WithCancel(top), &kKey, &value), "c", "");
+  const Ctx bottom = WithString(WithString(middle, "b", nullptr), "a", "inner");
+  const Scope canceled = WithCancel(bottom);
+  canceled.Cancel();
+  for (ctx_t* ctx : {bottom.get(), canceled.ctx.get()}) {
+    EXPECT_EQ(Strings(ctx), (Pairs{{"a", "inner"}, {"c", ""}}));
+  }
+  EXPECT_EQ(Strings(top), (Pairs{{"b", "hidden"}, {"a", "outer"}}));
+  EXPECT_EQ(Strings(WithString(bottom, "b", "again")),
+            (Pairs{{"b", "again"}, {"a", "inner"}, {"c", ""}}));
+}
+
+TEST(Value, Rule29_TheVisitOfStringsEndsWithAnAnswer) {
+  const Ctx ctx = WithString(WithString(ctx_background(), "a", "1"), "b", "2");
+  for (const int answer : {7, -7}) {
+    struct Visit {
+      int answer;
+      std::string names;
+    } visit{answer, ""};
+    const auto stops = [](const char* name, const char*, void* arg) {
+      static_cast<Visit*>(arg)->names += name;
+      return static_cast<Visit*>(arg)->answer;
+    };
+    EXPECT_EQ(ctx_strings(ctx, stops, &visit), answer);
+    EXPECT_EQ(visit.names, "b");
+  }
+  EXPECT_EQ(ctx_strings(ctx, nullptr, nullptr), -EINVAL);
 }
 
 TEST(Value, StringsAreCopies) {

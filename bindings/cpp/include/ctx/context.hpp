@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #if __has_include(<version>)
 #include <version>
@@ -105,6 +106,8 @@ class context {
   std::chrono::nanoseconds remaining() const noexcept {
     return std::chrono::nanoseconds(ctx_remaining(get()));
   }
+  /// As poll(2), curl and libpq take it: rounded up, 0 after the deadline, -1 without one.
+  int remaining_ms() const noexcept { return ctx_remaining_ms(get()); }
   /// On the clock of its deadlines: steady_clock, or that of its virtual loop.
   time_point now() const noexcept { return detail::to_time_point(ctx_now(get())); }
   /// How it came to be, for people.
@@ -165,6 +168,24 @@ class context {
   std::optional<std::string_view> string(detail::text name) const noexcept {
     const char* text = ctx_string(get(), name.c_str());
     return text != nullptr ? std::optional<std::string_view>(text) : std::nullopt;
+  }
+  /// Every name that string() finds, with its text, the nearest first; borrowed as that of string().
+  std::vector<std::pair<std::string_view, std::string_view>> strings() const {
+    using pairs = std::vector<std::pair<std::string_view, std::string_view>>;
+    std::size_t count = 0;
+    const auto counts = [](const char*, const char*, void* arg) noexcept {
+      ++*static_cast<std::size_t*>(arg);
+      return 0;
+    };
+    const auto adds = [](const char* name, const char* value, void* arg) noexcept {
+      static_cast<pairs*>(arg)->emplace_back(name, value);
+      return 0;
+    };
+    detail::check(ctx_strings(get(), counts, &count), "ctx_strings");
+    pairs all;
+    all.reserve(count);  // so that adding cannot throw through the C function
+    ctx_strings(get(), adds, &all);
+    return all;
   }
 
   /// Whether both are one context.

@@ -121,6 +121,21 @@ static PyObject *context_string(PyObject *self, PyObject *args) {
   return fallback;
 }
 
+static int add_string(const char *name, const char *value, void *dict) {
+  PyObject *key = PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "surrogateescape");
+  PyObject *text = PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "surrogateescape");
+  int result = key && text ? PyDict_SetItem(dict, key, text) : -1;
+  Py_XDECREF(key);
+  Py_XDECREF(text);
+  return result;
+}
+
+static PyObject *context_strings(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  PyObject *dict = PyDict_New();
+  if (dict && ctx_strings(((Context *)self)->ctx, add_string, dict) < 0) Py_CLEAR(dict);
+  return dict;
+}
+
 static PyObject *context_handle(PyObject *self, void *Py_UNUSED(closure)) {
   return PyLong_FromVoidPtr(((Context *)self)->ctx);
 }
@@ -198,6 +213,9 @@ static PyMethodDef methods[] = {
      "string($self, name, default=None, /)\n--\n\n"
      "The nearest text of a name, such as a trace id, set by any language.\n"
      "The error handler \"surrogateescape\" decodes bytes that are not UTF-8."},
+    {"strings", context_strings, METH_NOARGS,
+     "strings($self, /)\n--\n\n"
+     "Every name that string() finds, with its text, the nearest first."},
     {"done_fd", context_done_fd, METH_NOARGS,
      "done_fd($self, /)\n--\n\n"
      "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "

@@ -12,6 +12,7 @@ unsafe extern "C" {
     pub fn ctx_todo() -> *mut ctx_t;
     pub fn ctx_ref(ctx: *mut ctx_t) -> *mut ctx_t;
     pub fn ctx_unref(ctx: *mut ctx_t) -> *mut ctx_t;
+    pub fn ctx_unrefp(ctx: *mut *mut ctx_t);
     pub fn ctx_with_cancel(
         parent: *mut ctx_t,
         ret: *mut *mut ctx_t,
@@ -62,6 +63,7 @@ unsafe extern "C" {
     pub fn ctx_cancelable(ctx: *const ctx_t) -> c_int;
     pub fn ctx_deadline(ctx: *const ctx_t, ret_ns: *mut i64) -> c_int;
     pub fn ctx_remaining(ctx: *const ctx_t) -> i64;
+    pub fn ctx_remaining_ms(ctx: *const ctx_t) -> c_int;
     pub fn ctx_now(ctx: *const ctx_t) -> i64;
     pub fn ctx_describe(ctx: *const ctx_t, buf: *mut c_char, size: usize) -> c_int;
 
@@ -74,6 +76,7 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn ctx_canceler_ref(canceler: *mut ctx_canceler_t) -> *mut ctx_canceler_t;
     pub fn ctx_canceler_unref(canceler: *mut ctx_canceler_t) -> *mut ctx_canceler_t;
+    pub fn ctx_canceler_unrefp(canceler: *mut *mut ctx_canceler_t);
     pub fn ctx_cause_new(code: c_int, message: *const c_char, ret: *mut *mut ctx_cause_t) -> c_int;
     pub fn ctx_cause_new_data(
         code: c_int,
@@ -90,6 +93,7 @@ unsafe extern "C" {
     pub fn ctx_cause_given(cause: *const ctx_cause_t) -> c_int;
     pub fn ctx_cause_ref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
     pub fn ctx_cause_unref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
+    pub fn ctx_cause_unrefp(cause: *mut *const ctx_cause_t);
 
     // ctx/done.h
     pub fn ctx_done_fd(ctx: *mut ctx_t) -> c_int;
@@ -113,6 +117,7 @@ unsafe extern "C" {
     pub fn ctx_watch_stop(watch: *mut ctx_watch_t) -> c_int;
     pub fn ctx_watch_stop_wait(watch: *mut ctx_watch_t) -> c_int;
     pub fn ctx_watch_unref(watch: *mut ctx_watch_t) -> *mut ctx_watch_t;
+    pub fn ctx_watch_unrefp(watch: *mut *mut ctx_watch_t);
 
     // ctx/value.h
     pub fn ctx_with_value(
@@ -130,11 +135,17 @@ unsafe extern "C" {
         ret: *mut *mut ctx_t,
     ) -> c_int;
     pub fn ctx_string(ctx: *const ctx_t, name: *const c_char) -> *const c_char;
+    pub fn ctx_strings(
+        ctx: *const ctx_t,
+        r#fn: Option<ctx_string_fn>,
+        arg: *mut c_void,
+    ) -> c_int;
 
     // ctx/queue.h
     pub fn ctx_queue_new(ret: *mut *mut ctx_queue_t) -> c_int;
     pub fn ctx_queue_ref(queue: *mut ctx_queue_t) -> *mut ctx_queue_t;
     pub fn ctx_queue_unref(queue: *mut ctx_queue_t) -> *mut ctx_queue_t;
+    pub fn ctx_queue_unrefp(queue: *mut *mut ctx_queue_t);
     pub fn ctx_queue_fd(queue: *mut ctx_queue_t) -> c_int;
     pub fn ctx_queue_add(
         queue: *mut ctx_queue_t,
@@ -154,6 +165,7 @@ unsafe extern "C" {
     pub fn ctx_loop_new(kind: c_int, ret: *mut *mut ctx_loop_t) -> c_int;
     pub fn ctx_loop_ref(r#loop: *mut ctx_loop_t) -> *mut ctx_loop_t;
     pub fn ctx_loop_unref(r#loop: *mut ctx_loop_t) -> *mut ctx_loop_t;
+    pub fn ctx_loop_unrefp(r#loop: *mut *mut ctx_loop_t);
     pub fn ctx_loop_close(r#loop: *mut ctx_loop_t) -> c_int;
     pub fn ctx_loop_set_default(r#loop: *mut ctx_loop_t) -> c_int;
     pub fn ctx_loop_background(r#loop: *mut ctx_loop_t, ret: *mut *mut ctx_t) -> c_int;

@@ -81,6 +81,9 @@ pub struct ctx_event {
 pub type ctx_fn = unsafe extern "C" fn(ctx: *mut ctx_t, arg: *mut c_void);
 /// A user's destructor: called once, with the pointer that was handed over. It must not unwind.
 pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
+/// A function of [`ctx_strings`]: answers 0 to go on. It must not unwind.
+pub type ctx_string_fn =
+    unsafe extern "C" fn(name: *const c_char, value: *const c_char, arg: *mut c_void) -> c_int;
 /// An executor of [`ctx_loop_set_executor`]: it must have `run(work)` called once, or return a negative number.
 pub type ctx_post_fn = unsafe extern "C" fn(
     executor: *mut c_void,

@@ -11,7 +11,7 @@ use crate::time::{from_instant, nanoseconds};
 use crate::{Canceler, Cause, Context, Key, Result};
 use libctx_sys as sys;
 use std::borrow::Cow;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -204,4 +204,34 @@ impl Context {
         // SAFETY: self holds a reference, and so the text; the name lives through the call.
         unsafe { lossy(sys::ctx_string(self.as_raw(), name.as_ptr())) }
     }
+
+    /// Every name that [`string`](Context::string) finds, with its text; the nearest come first. So a bridge
+    /// writes them to a wire.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let ctx = Context::background().with_string("trace-id", "8f2c")?.with_string("user", "ada")?;
+    /// assert_eq!(ctx.strings(), [("user".into(), "ada".into()), ("trace-id".into(), "8f2c".into())]);
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn strings(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        let mut all = Vec::new();
+        // SAFETY: self holds a reference, and so the texts; collect takes the vector.
+        unsafe { sys::ctx_strings(self.as_raw(), Some(collect), ptr::from_mut(&mut all).cast()) };
+        all
+    }
+}
+
+/// # Safety
+/// `all` is the vector of `strings`, and the texts live as long as its items.
+unsafe extern "C" fn collect(name: *const c_char, value: *const c_char, all: *mut c_void) -> c_int {
+    // SAFETY: as the caller says.
+    let (all, pair) = unsafe {
+        (&mut *all.cast::<Vec<(Cow<'_, str>, Cow<'_, str>)>>(), (lossy(name), lossy(value)))
+    };
+    if let (Some(name), Some(value)) = pair {
+        all.push((name, value));
+    }
+    0
 }
