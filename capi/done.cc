@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ctx/done.h>
+#include <ctx/poll.h>
 #include <fcntl.h>
 
 #include "capi/handles.h"

@@ -48,6 +48,7 @@
 #include <ctx/done.h>
 #include <ctx/error.h>
 #include <ctx/loop.h>
+#include <ctx/poll.h>
 #include <ctx/queue.h>
 #include <ctx/types.h>
 #include <ctx/value.h>

@@ -15,7 +15,6 @@
 #define CTX_DONE_H
 
 #include <ctx/types.h>
-#include <poll.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,16 +55,6 @@ CTX_API int ctx_wait(ctx_t *ctx, int64_t timeout_ns);
  * @return as ctx_wait(), and -ENOMEM.
  */
 CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_t *ret_index);
-
-/**
- * poll(2) that the context ends: waits for any of the descriptors, the context or the time limit.
- * @param fds as poll(2) takes them; revents are written. May be NULL if nfds is 0.
- * @return how many descriptors are ready; 0: timed out; CTX_CANCELED or CTX_DEADLINE_EXCEEDED: the
- *         context is done, which wins over ready descriptors (revents are then unspecified); -EINTR: a
- *         signal handler ran on this thread meanwhile; -EINVAL for a negative timeout_ns, or more descriptors
- *         than poll(2) takes (RLIMIT_NOFILE); -ENOMEM; and the errors of ctx_done_fd() except -ENOTSUP.
- */
-CTX_API int ctx_poll(ctx_t *ctx, struct pollfd *fds, nfds_t nfds, int64_t timeout_ns);
 
 /**
  * Flag of ctx_after_func(): fn never runs inside a call that cancels. It runs on `ctx-calls`, the loop's

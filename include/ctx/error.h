@@ -16,10 +16,10 @@
 extern "C" {
 #endif
 
-/** The context was canceled. */
+/** The context was canceled. -125 on Linux, for those who call the library without a C compiler. */
 #define CTX_CANCELED (-ECANCELED)
 
-/** The context's deadline passed. */
+/** The context's deadline passed. -110 on Linux. */
 #define CTX_DEADLINE_EXCEEDED (-ETIMEDOUT)
 
 /**

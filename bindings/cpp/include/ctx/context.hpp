@@ -7,6 +7,7 @@
 
 #include <ctx/context.h>
 #include <ctx/done.h>
+#include <ctx/poll.h>
 #include <ctx/value.h>
 
 #include <chrono>
