@@ -135,11 +135,7 @@ unsafe extern "C" {
         ret: *mut *mut ctx_t,
     ) -> c_int;
     pub fn ctx_string(ctx: *const ctx_t, name: *const c_char) -> *const c_char;
-    pub fn ctx_strings(
-        ctx: *const ctx_t,
-        r#fn: Option<ctx_string_fn>,
-        arg: *mut c_void,
-    ) -> c_int;
+    pub fn ctx_strings(ctx: *const ctx_t, r#fn: Option<ctx_string_fn>, arg: *mut c_void) -> c_int;
 
     // ctx/queue.h
     pub fn ctx_queue_new(ret: *mut *mut ctx_queue_t) -> c_int;
