@@ -46,6 +46,31 @@ void ThoseOfALoopToo() {
 }
 TEST(RefusedLane, Rule46_AlsoThoseThatALoopSetsOff) { CTX_IN_NEW_PROCESS(ThoseOfALoopToo()); }
 
+// The lane knows that its threads have ended: here the end of the default loop has ended them.
+void AfterTheLanesThreadsHaveEnded() {
+  const Loop own = NewLoop(CTX_LOOP_THREAD);
+  const Ctx root = LoopBackground(own);
+  const Scope timed = WithTimeout(root, kHour);  // so that the loop has threads
+  Callback before, after;
+  {
+    const Scope scope = WithCancel(ctx_background());
+    ASSERT_EQ(before.Arm(scope, kLane), 0);
+    EXPECT_EQ(scope.Cancel(), 1);
+    ASSERT_TRUE(before.WaitDrop());
+    EXPECT_EQ(before.thread_name(), "ctx-lane");
+  }
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  const Scope scope = WithCancel(root);
+  const NoThreads none;
+  ASSERT_EQ(after.Arm(scope, kLane), 0);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_TRUE(after.WaitDrop());
+  EXPECT_EQ(after.thread_name(), "ctx-calls");
+}
+TEST(RefusedLane, Rule46_AlsoAfterTheLanesThreadsHaveEnded) {
+  CTX_IN_NEW_PROCESS(AfterTheLanesThreadsHaveEnded());
+}
+
 // However long a plain callback holds `ctx-calls` up, the loop asks for a thread of the lane again.
 void OnTheirOwnOnceThereAreThreads() {
   Gate begun, gate;
