@@ -16,8 +16,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
 // A tree with everything that can hang on one. Callbacks count without using memory.
 class LadenTree {
  public:

@@ -12,8 +12,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
 class Copy {
  public:
   Copy() {

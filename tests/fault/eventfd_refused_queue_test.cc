@@ -16,15 +16,6 @@
 namespace ctxtest {
 namespace {
 
-std::string KindOf(int fd) {
-  char target[64] = {};
-  const ssize_t size =
-      readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target - 1);
-  return size < 0 ? "" : std::string(target, static_cast<size_t>(size));
-}
-
-bool IsPipe(int fd) { return KindOf(fd).rfind("pipe:", 0) == 0; }
-
 void QueueOnAPipe(int error) {
   const size_t before = OpenDescriptors();
   {

@@ -20,17 +20,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
-std::string KindOf(int fd) {
-  char target[64] = {};
-  const ssize_t size =
-      readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target - 1);
-  return size < 0 ? "" : std::string(target, static_cast<size_t>(size));
-}
-
-bool IsPipe(int fd) { return KindOf(fd).rfind("pipe:", 0) == 0; }
-
 int DoneFdWithout(int error, ctx_t* ctx) {
   Faults faults(Resource::kEventfd, error);
   return ctx_done_fd(ctx);

@@ -13,8 +13,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kStatus = 42;  // neither success nor what a crash gives
-
 void Require(bool fulfilled) {
   if (!fulfilled) _exit(1);
 }
@@ -61,9 +59,9 @@ TEST(ExitWithLoops, Rule48_OfEveryKindAllAlive) {
         for (const int kind : {0, CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL}) {
           LeaveEverything(kind);
         }
-        exit(kStatus);
+        exit(kExitStatus);
       },
-      ::testing::ExitedWithCode(kStatus), "");
+      ::testing::ExitedWithCode(kExitStatus), "");
 }
 
 // Threaded loops go on making and ending contexts, and coming and going themselves, meanwhile.
@@ -87,9 +85,9 @@ TEST(ExitWithLoops, Rule48_WhileTheyAreAtWork) {
             }).detach();
           }
           while (steps < 300) std::this_thread::yield();
-          exit(kStatus);
+          exit(kExitStatus);
         },
-        ::testing::ExitedWithCode(kStatus), "");
+        ::testing::ExitedWithCode(kExitStatus), "");
   }
 }
 
@@ -111,9 +109,9 @@ TEST(ExitWithLoops, Rule48_AndUseInAnExitHandler) {
           ctx_unref(ctx);
           ctx_unref(root);
         });
-        exit(kStatus);
+        exit(kExitStatus);
       },
-      ::testing::ExitedWithCode(kStatus), "");
+      ::testing::ExitedWithCode(kExitStatus), "");
 }
 
 }  // namespace

@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kStatus = 42;  // neither success nor what a crash gives
-
 // Handles that nobody gives back.
 struct Left {
   ctx_t* ctx = nullptr;
@@ -56,9 +54,9 @@ TEST(Exit, Rule48_WithLiveContextsTimersCallbacksAndWaiters) {
   EXPECT_EXIT(
       {
         LeaveEverything();
-        exit(kStatus);
+        exit(kExitStatus);
       },
-      ::testing::ExitedWithCode(kStatus), "");
+      ::testing::ExitedWithCode(kExitStatus), "");
 }
 
 // Deadlines go on firing, and threads go on deriving and canceling, while static objects of the
@@ -83,9 +81,9 @@ TEST(Exit, Rule48_WhileThreadsAreAtWork) {
             }).detach();
           }
           while (steps < 1'000) std::this_thread::yield();
-          exit(kStatus);
+          exit(kExitStatus);
         },
-        ::testing::ExitedWithCode(kStatus), "");
+        ::testing::ExitedWithCode(kExitStatus), "");
   }
 }
 
@@ -96,11 +94,11 @@ TEST(Exit, Rule48_FromACallback) {
         {
           LeaveEverything();
           const Left left = LeaveTimeout(ctx_background(), kMillisecond);
-          const auto leave = [](ctx_t*, void*) { exit(kStatus); };
+          const auto leave = [](ctx_t*, void*) { exit(kExitStatus); };
           if (ctx_after_func(left.ctx, leave, nullptr, nullptr, flags, nullptr) < 0) _exit(1);
           ctx_wait(LeaveTimeout(ctx_background(), kHour).ctx, kLimit);
         },
-        ::testing::ExitedWithCode(kStatus), "");
+        ::testing::ExitedWithCode(kExitStatus), "");
   }
 }
 
@@ -114,9 +112,9 @@ TEST(Exit, Rule48_AndUseInAnExitHandler) {
           const Left late = LeaveTimeout(root.ctx, kMillisecond);
           if (ctx_wait(late.ctx, kLimit) != 1 || ctx_cancel(root.canceler) != 1) _exit(1);
         });
-        exit(kStatus);
+        exit(kExitStatus);
       },
-      ::testing::ExitedWithCode(kStatus), "");
+      ::testing::ExitedWithCode(kExitStatus), "");
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ void MakeALoop(ctx_t*) {
   }
 }
 
-void WorkInChild(ctx_t* shared) {
+void WorkWithLoopsInChild(ctx_t* shared) {
   EXPECT_EQ(ctx_err(shared), 0);
   EXPECT_EQ(ctx_wait(shared, kLimit), -ECHILD);
   for (const On on : {On::kDefault, On::kThread, On::kManual, On::kVirtual}) {
@@ -87,25 +87,29 @@ void WorkInChild(ctx_t* shared) {
   }
 }
 
-void ForkWhile(const std::vector<Busy::Step>& steps) { ctxtest::ForkWhile(steps, 20, WorkInChild); }
+void ForkWithLoopsWhile(const std::vector<Busy::Step>& steps) {
+  ctxtest::ForkWhile(steps, 20, WorkWithLoopsInChild);
+}
 
 class ForkWhileBusyWithLoops : public ::testing::Test {
  protected:
   const BlockSignals blocked{SIGUSR1, SIGUSR2};
 };
 
-TEST_F(ForkWhileBusyWithLoops, Rule47_Posting) { ForkWhile({PostAndDrain, PostAndDrain}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_Posting) { ForkWithLoopsWhile({PostAndDrain, PostAndDrain}); }
 
-TEST_F(ForkWhileBusyWithLoops, Rule47_Watching) { ForkWhile({WatchADescriptor, WatchADescriptor}); }
-
-TEST_F(ForkWhileBusyWithLoops, Rule47_WaitingForSignals) {
-  ForkWhile({WaitForASignal, WaitForASignal});
+TEST_F(ForkWhileBusyWithLoops, Rule47_Watching) {
+  ForkWithLoopsWhile({WatchADescriptor, WatchADescriptor});
 }
 
-TEST_F(ForkWhileBusyWithLoops, Rule47_MakingLoops) { ForkWhile({MakeALoop, MakeALoop}); }
+TEST_F(ForkWhileBusyWithLoops, Rule47_WaitingForSignals) {
+  ForkWithLoopsWhile({WaitForASignal, WaitForASignal});
+}
+
+TEST_F(ForkWhileBusyWithLoops, Rule47_MakingLoops) { ForkWithLoopsWhile({MakeALoop, MakeALoop}); }
 
 TEST_F(ForkWhileBusyWithLoops, Rule47_AllOfIt) {
-  ForkWhile({PostAndDrain, WatchADescriptor, WaitForASignal, MakeALoop});
+  ForkWithLoopsWhile({PostAndDrain, WatchADescriptor, WaitForASignal, MakeALoop});
 }
 
 }  // namespace

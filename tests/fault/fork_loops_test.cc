@@ -23,7 +23,7 @@ void WriteOne(int fd) {
 }
 
 // Sources of every kind on a new loop of each kind, and a queue, in this process and from scratch.
-void ExpectEverythingWorks() {
+void ExpectLoopsWork() {
   for (const On on : kKinds) {
     const Host host(on);
     const Pipe pipe;
@@ -62,8 +62,8 @@ void ExpectEverythingWorks() {
 }
 
 // What a process has made before it forks, on a loop of one kind.
-struct Before {
-  explicit Before(On on) : host(on) {
+struct BeforeWithLoops {
+  explicit BeforeWithLoops(On on) : host(on) {
     queue = NewQueue();
     queue_fd = ctx_queue_fd(queue);
     const Ctx watched = Watched(host.root(), &drop);
@@ -126,7 +126,7 @@ struct Before {
 class ForkLoops : public ::testing::TestWithParam<On> {};
 
 TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
-  Before before(GetParam());
+  BeforeWithLoops before(GetParam());
   ctx_loop_t* const loop = before.host.loop();
   ctx_t* const root = before.host.root();
   InChild([&] {
@@ -182,12 +182,12 @@ TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
 TEST_P(ForkLoops, Rule47_TheChildGivesItAllBackAndWorks) {
   void (*const ways[])(int) = {_exit, exit};
   for (const auto leave : ways) {
-    Before before(GetParam());
+    BeforeWithLoops before(GetParam());
     InChild(
         [&] {
           before.GiveBack();
           EXPECT_EQ(before.drop.count(), 0);
-          ExpectEverythingWorks();
+          ExpectLoopsWork();
         },
         leave);
     before.ExpectUntouched();
@@ -195,24 +195,24 @@ TEST_P(ForkLoops, Rule47_TheChildGivesItAllBackAndWorks) {
 }
 
 TEST_P(ForkLoops, Rule47_TheChildWorksInAGrandchildToo) {
-  Before before(GetParam());
+  BeforeWithLoops before(GetParam());
   InChild([] {
-    ExpectEverythingWorks();
-    InChild(ExpectEverythingWorks);
-    ExpectEverythingWorks();
+    ExpectLoopsWork();
+    InChild(ExpectLoopsWork);
+    ExpectLoopsWork();
   });
   before.ExpectUntouched();
 }
 
 // A source of the parent's is ready, and its signal is pending, when the child comes.
 TEST_P(ForkLoops, Rule47_SourcesOfTheParentFireInTheParentAlone) {
-  Before before(GetParam());
+  BeforeWithLoops before(GetParam());
   Callback callback;
   callback.Arm(before.from_fd);
   const pid_t pid = Fork([&] {
     before.pipe.Write();
     EXPECT_EQ(kill(getpid(), SIGUSR2), 0);
-    ExpectEverythingWorks();
+    ExpectLoopsWork();
     EXPECT_EQ(ctx_err(before.from_fd), 0);
     EXPECT_EQ(ctx_err(before.from_signal), 0);
     EXPECT_EQ(callback.runs(), 0);
@@ -236,7 +236,7 @@ TEST(ForkInside, Rule47_ADispatchOrAnAdvance) {
     const Pipe pipe;
     const Scope scope = WithFd(host.root(), pipe.read_end, POLLIN);
     pid_t pid = -1;
-    Callback callback([&](ctx_t*) { pid = Fork(ExpectEverythingWorks); });
+    Callback callback([&](ctx_t*) { pid = Fork(ExpectLoopsWork); });
     callback.Arm(scope);
     pipe.Write();
     EXPECT_TRUE(host.Done(scope));
@@ -253,7 +253,7 @@ TEST(ForkInside, Rule47_ADrain) {
   pid = -1;
   const Queue queue = NewQueue();
   {
-    const auto forks = [](void*) { pid = Fork(ExpectEverythingWorks); };
+    const auto forks = [](void*) { pid = Fork(ExpectLoopsWork); };
     const Scope scope = WithCancel(WithValue(ctx_background(), &key, &pid, forks));
     ASSERT_EQ(ctx_queue_add(queue, scope, 1, nullptr), 0);
     scope.Cancel();
@@ -277,7 +277,7 @@ TEST(ForkDefault, Rule47_ALoopThatWasSetIsTheParentsAlone) {
       deferred.Arm(fresh, CTX_DEFER);
       EXPECT_TRUE(deferred.WaitRun());
       EXPECT_EQ(deferred.thread_name(), "ctx-calls");
-      ExpectEverythingWorks();
+      ExpectLoopsWork();
       EXPECT_EQ(old.Cancel(), -ECHILD);
     });
     EXPECT_EQ(old.Cancel(), 1);

@@ -22,8 +22,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
 // All of the library at work, in this process and from scratch.
 void ExpectEverythingWorks() {
   const Scope parent = WithCancel(ctx_background());

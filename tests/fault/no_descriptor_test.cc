@@ -18,8 +18,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
 TEST(NoDescriptor, Rule46_DoneFdAndItsKinAnswerEmfile) {
   const Scope scope = WithCancel(ctx_background());
   const Ctx value = WithValue(scope, &kKey, nullptr);

@@ -19,8 +19,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
-
 void Ignore(ctx_t*, void*) {}
 
 // The drops of one construction. They tell which references have been kept: of the parent by its

@@ -45,7 +45,7 @@ void ExpectOneEvent(Stage& s) {
   EXPECT_EQ(Tokens(s.queue), std::vector<uint64_t>{7});
 }
 
-const Construction kCases[] = {
+const Construction kQueueCases[] = {
     {"MergeOfOne", On::kDefault, kMem, kNothing, [](Stage& s) { return Merge(s, 1); },
      ExpectEndsWithParent},
     {"MergeOfTwo", On::kDefault, kMem, kNothing, [](Stage& s) { return Merge(s, 2); },
@@ -107,7 +107,7 @@ TEST_P(RefusedQueue, Rule46_EachCallInTurn) { Refusals(GetParam()).EachInTurn();
 
 TEST_P(RefusedQueue, Rule46_NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
 
-INSTANTIATE_TEST_SUITE_P(, RefusedQueue, ::testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(, RefusedQueue, ::testing::ValuesIn(kQueueCases),
                          [](const auto& each) { return NameOf(each.param); });
 
 // What fires later was got when it was made: posting, withdrawing, draining, releasing and firing ask

@@ -34,7 +34,7 @@ int CancelFdOf(Stage& s) {
   return NegativeOnly(fd);
 }
 
-void ExpectEndsWithParent(Stage& s) {
+void ExpectSourceEndsWithParent(Stage& s) {
   EXPECT_EQ(s.parent.Cancel(), 1);
   if (s.ret != nullptr) {
     EXPECT_EQ(ctx_err(s.ret), CTX_CANCELED);
@@ -61,14 +61,14 @@ void ExpectEndsWithWrite(Stage& s) {
   EXPECT_TRUE(s.host.Done(s.parent));
 }
 
-const Construction kCases[] = {
-    {"Timeout", On::kThread, kMem | kDesc | kThr, kWat, TimeoutOf, ExpectEndsWithParent},
-    {"Timeout", On::kManual, kMem, kDesc | kWat, TimeoutOf, ExpectEndsWithParent},
-    {"Timeout", On::kVirtual, kMem, kNothing, TimeoutOf, ExpectEndsWithParent},
+const Construction kSourceCases[] = {
+    {"Timeout", On::kThread, kMem | kDesc | kThr, kWat, TimeoutOf, ExpectSourceEndsWithParent},
+    {"Timeout", On::kManual, kMem, kDesc | kWat, TimeoutOf, ExpectSourceEndsWithParent},
+    {"Timeout", On::kVirtual, kMem, kNothing, TimeoutOf, ExpectSourceEndsWithParent},
 
-    {"Deferred", On::kThread, kMem | kThr, kDesc | kWat, Defer, ExpectEndsWithParent},
-    {"Deferred", On::kManual, kMem, kDesc | kWat, Defer, ExpectEndsWithParent},
-    {"Deferred", On::kVirtual, kMem, kNothing, Defer, ExpectEndsWithParent},
+    {"Deferred", On::kThread, kMem | kThr, kDesc | kWat, Defer, ExpectSourceEndsWithParent},
+    {"Deferred", On::kManual, kMem, kDesc | kWat, Defer, ExpectSourceEndsWithParent},
+    {"Deferred", On::kVirtual, kMem, kNothing, Defer, ExpectSourceEndsWithParent},
 
     {"WithFd", On::kDefault, kMem | kWat, kNothing, FromFd, ExpectEndsWithFd},
     {"WithFd", On::kThread, kMem | kDesc | kThr | kWat, kNothing, FromFd, ExpectEndsWithFd},
@@ -87,20 +87,23 @@ const Construction kCases[] = {
     {"CancelFd", On::kVirtual, kMem | kDesc | kWat, kNothing, CancelFdOf, ExpectEndsWithWrite},
 
     {"LoopNewThread", On::kDefault, kMem, kNothing,
-     [](Stage& s) { return ctx_loop_new(CTX_LOOP_THREAD, &s.ret_loop); }, ExpectEndsWithParent},
+     [](Stage& s) { return ctx_loop_new(CTX_LOOP_THREAD, &s.ret_loop); },
+     ExpectSourceEndsWithParent},
     {"LoopNewManual", On::kDefault, kMem, kNothing,
-     [](Stage& s) { return ctx_loop_new(CTX_LOOP_MANUAL, &s.ret_loop); }, ExpectEndsWithParent},
+     [](Stage& s) { return ctx_loop_new(CTX_LOOP_MANUAL, &s.ret_loop); },
+     ExpectSourceEndsWithParent},
     {"LoopNewVirtual", On::kDefault, kMem, kNothing,
-     [](Stage& s) { return ctx_loop_new(CTX_LOOP_VIRTUAL, &s.ret_loop); }, ExpectEndsWithParent},
+     [](Stage& s) { return ctx_loop_new(CTX_LOOP_VIRTUAL, &s.ret_loop); },
+     ExpectSourceEndsWithParent},
     {"LoopBackground", On::kThread, kNothing, kMem,
      [](Stage& s) { return ctx_loop_background(s.host.loop(), &s.ret); },
      [](Stage& s) { EXPECT_EQ(s.parent.Cancel(), 1); }},
     {"LoopFd", On::kManual, kDesc, kMem | kWat,
-     [](Stage& s) { return NegativeOnly(ctx_loop_fd(s.host.loop())); }, ExpectEndsWithParent},
+     [](Stage& s) { return NegativeOnly(ctx_loop_fd(s.host.loop())); }, ExpectSourceEndsWithParent},
     {"Dispatch", On::kManual, kNothing, kMem | kDesc | kWat,
-     [](Stage& s) { return ctx_loop_dispatch(s.host.loop()); }, ExpectEndsWithParent},
+     [](Stage& s) { return ctx_loop_dispatch(s.host.loop()); }, ExpectSourceEndsWithParent},
     {"Advance", On::kVirtual, kNothing, kNothing,
-     [](Stage& s) { return ctx_loop_advance(s.host.loop(), kHour); }, ExpectEndsWithParent},
+     [](Stage& s) { return ctx_loop_advance(s.host.loop(), kHour); }, ExpectSourceEndsWithParent},
 };
 
 class RefusedSources : public ::testing::TestWithParam<Construction> {};
@@ -109,7 +112,7 @@ TEST_P(RefusedSources, Rule46_EachCallInTurn) { Refusals(GetParam()).EachInTurn(
 
 TEST_P(RefusedSources, Rule46_NothingLeaks) { Refusals(GetParam()).NothingLeaks(); }
 
-INSTANTIATE_TEST_SUITE_P(, RefusedSources, ::testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(, RefusedSources, ::testing::ValuesIn(kSourceCases),
                          [](const auto& each) { return NameOf(each.param); });
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 TEST(Kept, Rule30_EveryDropRunsThoughDeadlinesCrossTheParentsCancel) {
   constexpr int kRounds = kSanitized ? 40 : 300;
   constexpr int kFamilies = 100;
-  static const ctx_key_t kKey = {"kept"};
+  static const ctx_key_t kKept = {"kept"};
   Counter drops;
   const auto drop = [](void* counter) { static_cast<Counter*>(counter)->Add(); };
   Stagger stagger(5);
@@ -26,7 +26,7 @@ TEST(Kept, Rule30_EveryDropRunsThoughDeadlinesCrossTheParentsCancel) {
     std::vector<Scope> children;
     const int64_t deadline = ctx_now(parent) + 2 * kMillisecond;
     for (int i = 0; i < kFamilies; ++i) {
-      const Ctx value = WithValue(parent, &kKey, &drops, drop);
+      const Ctx value = WithValue(parent, &kKept, &drops, drop);
       const Scope timed = WithDeadline(value, deadline);
       children.push_back(WithCancel(timed));
     }

@@ -17,8 +17,6 @@ namespace ctxtest {
 
 using EntryPtr = std::shared_ptr<Entry>;
 
-inline constexpr ctx_key_t kKey = {"key"};
-
 // Makes a context by derive(entry), which answers as the library does.
 template <class Derive>
 EntryPtr Make(std::shared_ptr<Record> ends_with, bool cancelable, const Derive& derive) {

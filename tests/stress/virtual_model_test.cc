@@ -22,7 +22,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr ctx_key_t kKey = {"key"};
 constexpr int kEpisodes = kSanitized ? 60 : 400;
 constexpr int kSteps = 150;
 

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string>
 #include <utility>
 
 namespace ctxtest {
@@ -76,6 +77,16 @@ inline bool Readable(int fd, int limit_ms = 0) {
   pollfd polled = {fd, POLLIN, 0};
   return poll(&polled, 1, limit_ms) == 1 && (polled.revents & (POLLIN | POLLHUP)) != 0;
 }
+
+// What a descriptor is made of, as the kernel says it.
+inline std::string KindOf(int fd) {
+  char target[64] = {};
+  const ssize_t size =
+      readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target - 1);
+  return size < 0 ? "" : std::string(target, static_cast<size_t>(size));
+}
+
+inline bool IsPipe(int fd) { return KindOf(fd).rfind("pipe:", 0) == 0; }
 
 }  // namespace ctxtest
 

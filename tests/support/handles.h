@@ -15,6 +15,10 @@
 
 namespace ctxtest {
 
+inline constexpr ctx_key_t kKey = {"key"};  // of any test
+
+inline int64_t Now() { return ctx_now(ctx_background()); }
+
 template <class T, T* (*Unref)(T*)>
 class Handle {
  public:

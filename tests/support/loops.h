@@ -22,6 +22,10 @@
 
 namespace ctxtest {
 
+inline constexpr int kLoopKinds[] = {CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL};
+
+inline constexpr int64_t kPast = 20 * kMillisecond;  // by which a deadline is past for any loop
+
 struct VirtualLoop {
   Loop loop = NewLoop(CTX_LOOP_VIRTUAL);
   Ctx root = LoopBackground(loop);

@@ -31,6 +31,8 @@
 
 namespace ctxtest {
 
+inline constexpr int kExitStatus = 42;  // neither success nor what a crash gives
+
 inline constexpr bool kSanitized = CTX_TESTS_SANITIZED;
 
 // A sanitizer keeps its own frames on a thread's stack; valgrind and plain runs do not.

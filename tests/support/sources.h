@@ -62,6 +62,8 @@ inline Scope WithSignal(ctx_t* parent, const std::vector<int>& signals) {
   return made;
 }
 
+inline void Send(int signal) { ASSERT_EQ(kill(getpid(), signal), 0); }  // to this process
+
 // Blocks signals in this thread, and so in those it starts. At the end it takes what is pending of
 // them, so that no handler or default action comes with the old mask.
 class BlockSignals {

@@ -12,7 +12,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx::key<Tracked> kKey("tracked");
+const ctx::key<Tracked> kDropped("tracked");
 
 struct Callable {
   Tracked tracked;
@@ -23,7 +23,7 @@ struct Callable {
 TEST(Drop, OfAValueRunsOnTheThreadThatLetsGo) {
   Tracked::Log log;
   std::thread::id dropper;
-  ctx::context ctx = ctx::with_value(ctx::background(), kKey, Tracked(&log));
+  ctx::context ctx = ctx::with_value(ctx::background(), kDropped, Tracked(&log));
   std::thread thread([mine = std::move(ctx), &dropper]() mutable {
     dropper = std::this_thread::get_id();
     mine = {};
@@ -82,7 +82,7 @@ TEST(Drop, WhatIsRefusedIsDroppedOnce) {
   ctx::context empty = ctx::background();
   (void)empty.release();
   ExpectThrows(std::errc::invalid_argument,
-               [&] { (void)ctx::with_value(empty, kKey, Tracked(&log)); });
+               [&] { (void)ctx::with_value(empty, kDropped, Tracked(&log)); });
   ExpectThrows(std::errc::invalid_argument, [&] {
     ctx::after_func(empty, Callable{Tracked(&log), &runs});
   });
@@ -104,7 +104,7 @@ TEST(Drop, WhatThrowsWhileItIsCopiedLeavesNothing) {
   Tracked::Log log;
   const ThrowsWhenCopied value(&log);
   const auto [ctx, cancel] =
-      ctx::with_cancel(ctx::with_value(ctx::background(), kKey, Tracked(&log)));
+      ctx::with_cancel(ctx::with_value(ctx::background(), kDropped, Tracked(&log)));
   const long live = LiveNews();
   EXPECT_THROW((void)ctx::with_value(ctx, key, value), std::runtime_error);
   EXPECT_THROW(ctx::after_func(ctx, value), std::runtime_error);
@@ -119,10 +119,10 @@ TEST(Drop, OfACauseRunsWithTheLastHolder) {
   ctx::cause kept;
   {
     const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-    EXPECT_TRUE(cancel.cancel(ctx::cause(-EIO, "why", kKey, Tracked(&log, 7))));
+    EXPECT_TRUE(cancel.cancel(ctx::cause(-EIO, "why", kDropped, Tracked(&log, 7))));
     kept = ctx.cause();
   }
-  EXPECT_EQ(kept.data(kKey)->number, 7);
+  EXPECT_EQ(kept.data(kDropped)->number, 7);
   EXPECT_EQ(log.live, 1);
   kept = {};
   EXPECT_EQ(log.live, 0);

@@ -15,8 +15,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-constexpr int kRounds = kSanitized ? 300 : 2000;
+constexpr int kCancelRounds = kSanitized ? 300 : 2000;
 
 TEST(CancelRace, Rule04_ExactlyOneCallerGets1) {
   Scope scope;
@@ -24,7 +23,7 @@ TEST(CancelRace, Rule04_ExactlyOneCallerGets1) {
   int wrong = 0;
   Stagger stagger(4);
   Race(
-      kRounds, [&] { scope = WithCancel(ctx_background()); },
+      kCancelRounds, [&] { scope = WithCancel(ctx_background()); },
       {[&] {
          stagger.Pass();
          got[0] = scope.Cancel();
@@ -41,7 +40,7 @@ TEST(CancelRace, Rule04_TheCallThatGot1IsTheOneWhoseCauseIsSeen) {
   int parent_got = 0, child_got = 0, wrong = 0;
   Stagger stagger(5);
   Race(
-      kRounds,
+      kCancelRounds,
       [&] {
         parent = WithCancel(ctx_background());
         child = WithCancel(parent);
@@ -98,7 +97,7 @@ TEST(CancelRace, Rule05_ALoserReturnsWhenMarkingAndWakingAreComplete) {
     not_woken += !bush->Woken();
   };
   Race(
-      kRounds / 4, [&] { bush = std::make_unique<Bush>(); }, {cancel, cancel},
+      kCancelRounds / 4, [&] { bush = std::make_unique<Bush>(); }, {cancel, cancel},
       [&] { bush.reset(); });
   EXPECT_EQ(unmarked, 0);
   EXPECT_EQ(not_woken, 0);
@@ -111,7 +110,7 @@ TEST(CancelRace, Rule05_CancelsOfAncestorAndDescendantLeaveNothingUnmarked) {
   std::atomic<int> unmarked{0}, not_woken{0};
   Stagger stagger(6);
   Race(
-      kRounds / 4, [&] { bush = std::make_unique<Bush>(); },
+      kCancelRounds / 4, [&] { bush = std::make_unique<Bush>(); },
       {[&] {
          bush->root.Cancel();
          unmarked += !bush->Marked();
@@ -165,7 +164,7 @@ TEST(CancelRace, Rule08_DerivingWhileTheParentIsCanceledNeverMissesIt) {
   std::atomic<int> failed{0};
   Stagger stagger(8);
   Race(
-      kRounds,
+      kCancelRounds,
       [&] {
         root = WithCancel(ctx_background());
         middle = WithCancel(root);
@@ -220,7 +219,7 @@ TEST(CancelRace, Rule08_TwoThreadsDerivingWhileAThirdCancels) {
     }
   };
   Race(
-      kRounds / 2, [&] { root = WithCancel(ctx_background()); },
+      kCancelRounds / 2, [&] { root = WithCancel(ctx_background()); },
       {[&] {
          stagger.Pass(4096);
          root.Cancel();
@@ -239,7 +238,7 @@ TEST(CancelRace, Rule08_OnceTheParentIsSeenDoneADeriveIsDoneOnReturn) {
   Scope root;
   std::atomic<int> live{0};
   Race(
-      kRounds, [&] { root = WithCancel(ctx_background()); },
+      kCancelRounds, [&] { root = WithCancel(ctx_background()); },
       {[&] { root.Cancel(); },
        [&] {
          while (ctx_err(root) == 0) {
@@ -261,7 +260,7 @@ TEST(CancelRace, Rule09_ErrorAndCauseComeFromOneAndTheSameCancel) {
   const ctx_cause_t* seen_cause = nullptr;
   Stagger stagger(10);
   Race(
-      kRounds,
+      kCancelRounds,
       [&] {
         parent = WithCancel(ctx_background());
         child = WithCancel(parent);
@@ -292,7 +291,7 @@ TEST(CancelRace, Rule09_ErrorAndCauseComeFromOneAndTheSameCancel) {
 
 TEST(CancelRace, Rule10_CallbacksThatCancelEachOthersTreesDoNotDeadlock) {
   int wrong = 0;
-  for (int round = 0; round < kRounds / 4; ++round) {
+  for (int round = 0; round < kCancelRounds / 4; ++round) {
     const Scope left = WithCancel(ctx_background()), right = WithCancel(ctx_background());
     const Scope below_left = WithCancel(left), below_right = WithCancel(right);
     Callback on_left([&](ctx_t*) { right.Cancel(); });

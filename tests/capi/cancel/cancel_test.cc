@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // One of each kind of context that ends with its parent, in and below one scope.
 struct Tree {
   explicit Tree(ctx_t* parent)

@@ -10,7 +10,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"}, kSameName = {"key"};
+const ctx_key_t kSameName = {"key"};
 
 Cause DataCause(int code, const char* message, Drop* drop) {
   ctx_cause_t* made = nullptr;

@@ -17,14 +17,14 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1000;
+constexpr int kSignalRounds = kSanitized ? 200 : 1000;
 
 TEST(Signal, Rule06_NoDescriptorIsReadableBeforeTheErrorIsSet) {
   Scope parent, child;
   std::array<int, 2> fds{};
   std::atomic<int> early{0}, lost{0};
   Race(
-      kRounds,
+      kSignalRounds,
       [&] {
         parent = WithCancel(ctx_background());
         child = WithCancel(parent);
@@ -49,7 +49,7 @@ TEST(Signal, Rule06_AnErrorSeenIsFollowedByTheDescriptor) {
   int fd = -1;
   std::atomic<int> lost{0};
   Race(
-      kRounds,
+      kSignalRounds,
       [&] {
         scope = WithCancel(ctx_background());
         fd = ctx_done_fd(scope);
@@ -75,7 +75,7 @@ TEST(Signal, Rule06_WhoeverIsWokenSeesEveryDescendantDone) {
     for (const Scope& scope : family.below) live += ctx_err(scope) == 0;
   };
   Race(
-      kRounds / 2,
+      kSignalRounds / 2,
       [&] {
         family.top = WithCancel(ctx_background());
         family.below.clear();
@@ -261,7 +261,7 @@ TEST(Signal, Rule06_ADescriptorMadeDuringACancelBecomesReadable) {
   std::atomic<int> lost{0}, early{0};
   Stagger stagger(4);
   Race(
-      kRounds,
+      kSignalRounds,
       [&] {
         root = WithCancel(ctx_background());
         child = WithCancel(root);
@@ -291,7 +291,7 @@ TEST(Signal, Rule06_AWaitBegunDuringACancelEnds) {
   std::atomic<int> lost{0};
   Stagger stagger(14);
   Race(
-      kRounds,
+      kSignalRounds,
       [&] {
         root = WithCancel(ctx_background());
         child = WithCancel(root);

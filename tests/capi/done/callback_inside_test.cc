@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // Calls every function that takes a context, on one that is done with CTX_CANCELED.
 void UseDone(ctx_t* ctx) {
   Ctx held(ctx_ref(ctx));

@@ -11,8 +11,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // Callbacks that write down the order they run in.
 struct Recorder {
   std::vector<int> order;

@@ -14,8 +14,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-constexpr int kRounds = kSanitized ? 200 : 1000;
+constexpr int kStopRounds = kSanitized ? 200 : 1000;
 
 TEST(CallbackStop, Rule26_Returns1ToTheOneCallThatPreventedIt) {
   const Scope scope = WithCancel(ctx_background());
@@ -48,7 +47,7 @@ TEST(CallbackStop, Rule26_OfManyCallsAtOnceOneGets1) {
   std::array<int, 3> got{};
   int wrong = 0;
   Race(
-      kRounds,
+      kStopRounds,
       [&] {
         scope = WithCancel(ctx_background());
         callback = std::make_unique<Callback>();
@@ -71,7 +70,7 @@ TEST(CallbackStop, Rule26_StopsThatRaceWithACancel) {
   int wrong = 0, ran = 0;
   Stagger stagger(26);
   Race(
-      kRounds,
+      kStopRounds,
       [&] {
         scope = WithCancel(ctx_background());
         callback = std::make_unique<Callback>();
@@ -94,7 +93,7 @@ TEST(CallbackStop, Rule26_StopsThatRaceWithACancel) {
 TEST(CallbackStop, Rule26_StopsThatRaceWithADeadline) {
   int wrong = 0;
   Stagger stagger(27);
-  for (int round = 0; round < kRounds / 4; ++round) {
+  for (int round = 0; round < kStopRounds / 4; ++round) {
     const Scope timed = WithTimeout(ctx_background(), 100 * kMicrosecond);
     Callback callback;
     callback.Arm(timed, round % 2 == 0 ? 0 : CTX_DEFER);

@@ -16,8 +16,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Callback, Rule24_RunsOnceOnTheThreadThatCancels) {
   const Scope scope = WithCancel(ctx_background());
   ctx_t* seen = nullptr;

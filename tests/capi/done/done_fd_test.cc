@@ -19,8 +19,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 TEST(DoneFd, Rule06_BecomesReadableWithTheEndAndStaysSo) {

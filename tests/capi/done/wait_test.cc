@@ -18,8 +18,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Wait, Returns1WhenDoneAnd0WhenNot) {
   const Scope scope = WithCancel(ctx_background());
   EXPECT_EQ(ctx_wait(scope, 0), 0);

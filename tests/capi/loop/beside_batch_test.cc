@@ -15,15 +15,15 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kMany = kSanitized ? 10'000 : 200'000;
+constexpr int kBatchOfMany = kSanitized ? 10'000 : 200'000;
 constexpr int kTries = 20;
 
 // Many deadlines, so far apart, the last of them at this time.
 std::vector<Ctx> Many(ctx_t* root, int64_t due, int64_t apart) {
-  std::vector<Ctx> made(kMany);
-  for (int64_t i = 0; i < kMany; ++i) {
+  std::vector<Ctx> made(kBatchOfMany);
+  for (int64_t i = 0; i < kBatchOfMany; ++i) {
     Ctx& ctx = made[static_cast<size_t>(i)];
-    EXPECT_EQ(ctx_with_deadline(root, due - (kMany - 1 - i) * apart, ctx.out(), nullptr), 0);
+    EXPECT_EQ(ctx_with_deadline(root, due - (kBatchOfMany - 1 - i) * apart, ctx.out(), nullptr), 0);
   }
   return made;
 }
@@ -37,7 +37,7 @@ void BesideADispatch(
     const int64_t due = manual.Now() + lead;
     const std::vector<Ctx> elders = Many(manual.root, due, 1);
     if (before) before(manual, due);
-    if (manual.Now() >= due - kMany) continue;  // some were past when they were set
+    if (manual.Now() >= due - kBatchOfMany) continue;  // some were past when they were set
     SleepUntil(due + kMillisecond);
     std::thread host([&] { EXPECT_GE(manual.Dispatch(), 0); });
     while (ctx_err(elders.front()) == 0) {
@@ -110,8 +110,8 @@ TEST(BesideABatch, Rule17_ADerivationWaitsForEldersAndNotForAll) {
           EXPECT_EQ(ctx_err(first), CTX_DEADLINE_EXCEEDED);
         },
         [&](const ManualLoop& manual, int64_t due) {
-          first = WithDeadline(manual.root, due - kMany / 2 - 1);
-          parent = WithDeadline(manual.root, due - kMany / 2);
+          first = WithDeadline(manual.root, due - kBatchOfMany / 2 - 1);
+          parent = WithDeadline(manual.root, due - kBatchOfMany / 2);
         });
   }
   EXPECT_TRUE(in_time) << "each derivation came back when all was over";

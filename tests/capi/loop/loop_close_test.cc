@@ -16,9 +16,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-constexpr int kKinds[] = {CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL};
-
 // One context of each kind that can be canceled, and some that cannot.
 struct Family {
   explicit Family(ctx_t* of) : root(ctx_ref(of)) {}
@@ -46,7 +43,7 @@ void ExpectClosed(ctx_t* ctx) {
 }
 
 TEST(LoopClose, Rule39_EndsAllThatCanBeCanceled) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Family family(LoopBackground(loop));
     std::vector<int> fds;
@@ -60,7 +57,7 @@ TEST(LoopClose, Rule39_EndsAllThatCanBeCanceled) {
 }
 
 TEST(LoopClose, Rule39_WhatCouldBeCanceledIsBornDoneFromThenOn) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Family before(LoopBackground(loop));
     EXPECT_EQ(ctx_loop_close(loop), 0);
@@ -78,7 +75,7 @@ TEST(LoopClose, Rule39_WhatCouldBeCanceledIsBornDoneFromThenOn) {
 }
 
 TEST(LoopClose, Rule39_ClosingAgainDoesNothing) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Scope scope = WithCancel(LoopBackground(loop));
     for (int i = 0; i < 3; ++i) EXPECT_EQ(ctx_loop_close(loop), 0);
@@ -87,7 +84,7 @@ TEST(LoopClose, Rule39_ClosingAgainDoesNothing) {
 }
 
 TEST(LoopClose, Rule39_WhatWasDoneBeforeKeepsItsErrorAndCause) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Ctx root = LoopBackground(loop);
     const Cause cause = NewCause(39, "before");
@@ -113,7 +110,7 @@ TEST(LoopClose, Rule39_OtherLoopsGoOn) {
 }
 
 TEST(LoopClose, Rule24_CallbacksRunOnTheThreadThatCloses) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Ctx root = LoopBackground(loop);
     const Scope top = WithTimeout(root, kHour), below = WithCancel(top);
@@ -191,7 +188,7 @@ TEST(LoopClose, FromALoopsOwnThread) {
 }
 
 TEST(LoopClose, WakesWaiters) {
-  for (int kind : kKinds) {
+  for (int kind : kLoopKinds) {
     const Loop loop = NewLoop(kind);
     const Ctx root = LoopBackground(loop);
     std::deque<Scope> scopes;
@@ -238,7 +235,7 @@ TEST(LoopClose, Rule39_ACloseMissesNothingThatIsDerivedMeanwhile) {
   Race(
       kSanitized ? 150 : 600,
       [&] {
-        loop = NewLoop(kKinds[++round % 3]);
+        loop = NewLoop(kLoopKinds[++round % 3]);
         root = LoopBackground(loop);
         detached = WithoutCancel(root);
       },

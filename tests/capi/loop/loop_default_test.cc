@@ -16,9 +16,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-constexpr int kKinds[] = {CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL};
-
 void DriveTheDefaultLoop() {
   const size_t threads = Tasks("").size();
   const ManualLoop manual;
@@ -151,7 +148,7 @@ void CloseIt(int kind) {
 }
 
 TEST(DefaultLoop, Rule39_ClosingItEndsWhatIsBelowTheRoots) {
-  for (int kind : kKinds) CTX_IN_NEW_PROCESS(CloseIt(kind));
+  for (int kind : kLoopKinds) CTX_IN_NEW_PROCESS(CloseIt(kind));
 }
 
 // One of them wins; and what the other derives is on the one loop or the other, never on both.

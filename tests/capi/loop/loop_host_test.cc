@@ -24,10 +24,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
-constexpr int64_t kPast = 20 * kMillisecond;  // by which a deadline is past for any loop
-
 TEST(LoopHost, TheDescriptorIsOneAndTheLoops) {
   const ManualLoop manual;
   const int fd = manual.Fd();

@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-constexpr int64_t kPast = 20 * kMillisecond;  // by which a deadline is past for any loop
-
 TEST(Manual, TakesNothingWhenMade) {
   const size_t before = OpenDescriptors();
   const ManualLoop manual;

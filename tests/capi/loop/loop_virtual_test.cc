@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Virtual, Rule41_ItsClockStartsAt0AndMovesOnlyByAdvance) {
   const VirtualLoop time;
   const Scope scope = WithCancel(time.root);

@@ -16,8 +16,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // The three ways to wait: 1 when the context is done, 0 when the time is over.
 using WaitFn = std::function<int(ctx_t*, int64_t)>;
 const std::vector<WaitFn> kWaits = {

@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-void Send(int signal) { ASSERT_EQ(kill(getpid(), signal), 0); }
-
 TEST(SignalOnSeveralLoops, Rule35_ItEndsEveryContextOnAllOfThem) {
   const BlockSignals blocked{SIGUSR1, SIGUSR2};
   const Host hosts[] = {Host(On::kDefault), Host(On::kThread), Host(On::kManual),

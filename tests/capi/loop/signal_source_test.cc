@@ -17,8 +17,6 @@
 namespace ctxtest {
 namespace {
 
-void Send(int signal) { ASSERT_EQ(kill(getpid(), signal), 0); }
-
 class SignalSource : public ::testing::TestWithParam<On> {
  protected:
   // Whether a signal that is sent now is left to the program. It is taken from it.

@@ -19,8 +19,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // Everything but deadlines and deferred callbacks.
 void UseWithoutDeadlines() {
   const Scope scope = WithCancel(ctx_background());

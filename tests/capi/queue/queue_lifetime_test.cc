@@ -15,8 +15,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 using Tokens64 = std::vector<uint64_t>;
 
 TEST(QueueLifetime, Rule36_ReleasingAQueueDisarmsItsEntries) {

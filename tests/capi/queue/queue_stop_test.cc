@@ -16,7 +16,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1500;
+constexpr int kStopRounds = kSanitized ? 200 : 1500;
 
 using Tokens64 = std::vector<uint64_t>;
 
@@ -108,7 +108,7 @@ TEST(QueueStop, Rule26_AStopThatCrossesTheCancelAndTheDrain) {
   int stopped = 0, drained = 0, wrong = 0, withdrawn = 0;
   Stagger stagger(26), other(27);
   const int rounds = Race(
-      kRounds,
+      kStopRounds,
       [&] {
         scope = WithCancel(Watched(ctx_background(), &drop));
         watch = Add(queue, scope, 1);
@@ -146,7 +146,7 @@ TEST(QueueStop, Rule26_OfManyStopsOfAPostedEntryOneWins) {
   std::array<int, 2> stopped{};
   int drained = 0, wrong = 0;
   Race(
-      kRounds, [&] { watch = Add(queue, WithTimeout(ctx_background(), 0), 1); },
+      kStopRounds, [&] { watch = Add(queue, WithTimeout(ctx_background(), 0), 1); },
       {[&] { stopped[0] = ctx_watch_stop(watch); },
        [&] { stopped[1] = ctx_watch_stop_wait(watch); },
        [&] {
@@ -165,7 +165,7 @@ TEST(QueueStop, ManyThreadsAddAndStopOnOneContext) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < kRounds; ++i) {
+      for (int i = 0; i < kStopRounds; ++i) {
         Watch watch;
         wrong += ctx_queue_add(queue, scope, 1, watch.out()) != 0;
         wrong += ctx_watch_stop(watch) != 1;

@@ -18,8 +18,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 using Tokens64 = std::vector<uint64_t>;
 
 TEST(Queue, Rule36_EachAddGivesExactlyOneEvent) {

@@ -17,7 +17,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1500;
+constexpr int kThreadRounds = kSanitized ? 200 : 1500;
 
 // How often each of n tokens came.
 class Tally {
@@ -129,7 +129,7 @@ TEST(QueueThreads, Rule08_AnAddThatCrossesTheCancelGivesOneEvent) {
   std::atomic<int> failed{0};
   Stagger stagger(36);
   Race(
-      kRounds,
+      kThreadRounds,
       [&] {
         parent = WithCancel(ctx_background());
         child = WithCancel(parent);
@@ -153,7 +153,7 @@ TEST(QueueThreads, Rule06_WhoTakesAnEventSeesEveryDescendantDone) {
   std::vector<Scope> below;
   int live = 0, wrong = 0;
   Race(
-      kRounds / 2,
+      kThreadRounds / 2,
       [&] {
         top = WithCancel(ctx_background());
         below.clear();
@@ -186,7 +186,7 @@ TEST(QueueThreads, Rule06_AnEventPostedByAnAddComesAfterTheMarking) {
   std::vector<Scope> below;
   int live = 0, wrong = 0;
   Race(
-      kRounds / 10,
+      kThreadRounds / 10,
       [&] {
         top = WithCancel(ctx_background());
         below.clear();
@@ -214,7 +214,7 @@ TEST(QueueThreads, Rule36_AQueueThatGoesWhileItsContextsEnd) {
   int wrong = 0;
   Stagger stagger(37), other(38);
   const int rounds = Race(
-      kRounds / 2,
+      kThreadRounds / 2,
       [&] {
         queue = NewQueue();
         const Ctx watched = Watched(ctx_background(), &drop);
@@ -248,7 +248,6 @@ TEST(QueueThreads, AQueueThatGoesWhileDeadlinesFire) {
   Counter drops;
   int made = 0;
   Stagger stagger(39);
-  static const ctx_key_t kKey = {"key"};
   const auto dropped = [](void* counter) { static_cast<Counter*>(counter)->Add(); };
   for (int round = 0; round < (kSanitized ? 30 : 150); ++round) {
     Queue queue = NewQueue();
@@ -276,7 +275,7 @@ TEST(QueueThreads, ADescriptorThatIsMadeWhileEventsArePosted) {
   std::atomic<int> failed{0};
   Stagger stagger(40);
   Race(
-      kRounds / 2,
+      kThreadRounds / 2,
       [&] {
         queue = NewQueue();
         scope = WithCancel(ctx_background());
@@ -305,7 +304,7 @@ TEST(QueueThreads, OneContextInTwoQueues) {
   Scope scope;
   std::atomic<int> wrong{0};
   Race(
-      kRounds,
+      kThreadRounds,
       [&] {
         scope = WithCancel(ctx_background());
         wrong += ctx_queue_add(queues[0], scope, 0, nullptr) != 0;

@@ -12,8 +12,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 void Nothing(ctx_t*, void*) {}
 
 // Result pointers with something in them that a failing call must leave there.

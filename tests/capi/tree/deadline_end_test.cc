@@ -10,10 +10,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
-int64_t Now() { return ctx_now(ctx_background()); }
-
 TEST(DeadlineEnd, Rule14_CanceledBeforeExpiryItIsCanceledWithThatCancelsCause) {
   const Cause deadlines = NewCause(1, "the deadline's"), cancels = NewCause(2, "the cancel's");
   const Scope plain = CanceledInTime(ctx_background(), deadlines, nullptr);

@@ -21,10 +21,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
-int64_t Now() { return ctx_now(ctx_background()); }
-
 // The deadline that ctx_deadline reports, or CTX_FOREVER if it says that there is none.
 int64_t DeadlineOf(ctx_t* ctx) {
   int64_t deadline = CTX_FOREVER;

@@ -12,7 +12,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"}, kMissing = {"missing"};
+const ctx_key_t kMissing = {"missing"};
 
 // With a sanitizer's memory and time for each, a tenth is enough: its small stack would not take
 // that either.

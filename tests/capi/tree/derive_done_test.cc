@@ -11,8 +11,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 // One of each derivation below parent.
 struct Derived {
   explicit Derived(ctx_t* parent, const ctx_cause_t* own = nullptr)

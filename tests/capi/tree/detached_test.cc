@@ -9,8 +9,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Detached, Rule21_KeepsValues) {
   int value = 21;
   const Scope scope = WithCancel(ctx_background());

@@ -11,8 +11,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(GraceDeadline, Rule23_ItsDeadlineIsTheParentsPlusTheGrace) {
   const VirtualLoop time;
   const Cause cause = NewCause(23, "the deadline's");

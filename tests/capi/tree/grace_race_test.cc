@@ -15,7 +15,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1000;
+constexpr int kGraceRounds = kSanitized ? 200 : 1000;
 
 TEST(GraceRace, Rule23_MadeWhileTheParentEndsItNeverMissesThat) {
   const VirtualLoop time;
@@ -25,7 +25,7 @@ TEST(GraceRace, Rule23_MadeWhileTheParentEndsItNeverMissesThat) {
   std::atomic<int> failed{0};
   Stagger stagger(23);
   Race(
-      kRounds, [&] { parent = WithCancel(time.root); },
+      kGraceRounds, [&] { parent = WithCancel(time.root); },
       {[&] {
          stagger.Pass(8'000);
          failed += parent.Cancel() != 1;
@@ -59,7 +59,7 @@ TEST(GraceRace, Rule09_ItsOwnCancelAndTheEndOfItsGraceGiveErrorAndCauseTogether)
   int got = 0, fired = 0, wrong = 0;
   Stagger stagger(9);
   Race(
-      kRounds,
+      kGraceRounds,
       [&] {
         parent = WithCancel(time.root);
         graceful = WithGrace(parent, 5);
@@ -94,7 +94,7 @@ TEST(GraceRace, Rule11_AReleaseThatRacesWithTheParentsEnd) {
   int rounds = 0, wrong = 0;
   Stagger stagger(11);
   Race(
-      kRounds,
+      kGraceRounds,
       [&] {
         parent = WithCancel(time.root);
         for (size_t i = 0; i < graceful.size(); ++i) {

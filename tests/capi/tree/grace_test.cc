@@ -12,8 +12,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Grace, Rule23_EndsItsGraceAfterItsParentWithItsErrorAndCause) {
   for (int err : {CTX_CANCELED, CTX_DEADLINE_EXCEEDED}) {
     const VirtualLoop time;

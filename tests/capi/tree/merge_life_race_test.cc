@@ -13,7 +13,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1000;
+constexpr int kLifeRounds = kSanitized ? 200 : 1000;
 
 // Merges, and what is derived from them, are made while their parents end.
 TEST(MergeLifeRace, Rule08_MergingWhileTheParentsAreCanceledNeverMissesIt) {
@@ -23,7 +23,7 @@ TEST(MergeLifeRace, Rule08_MergingWhileTheParentsAreCanceledNeverMissesIt) {
   std::atomic<int> failed{0};
   std::array<Stagger, 2> staggers = {Stagger(5), Stagger(6)};
   Race(
-      kRounds,
+      kLifeRounds,
       [&] {
         one = WithCancel(ctx_background());
         above_two = WithCancel(ctx_background());
@@ -58,7 +58,7 @@ TEST(MergeLifeRace, Rule08_OnceAParentIsSeenDoneAMergeIsDoneOnReturn) {
   Scope one, two;
   std::atomic<int> live{0};
   Race(
-      kRounds,
+      kLifeRounds,
       [&] {
         one = WithCancel(ctx_background());
         two = WithCancel(ctx_background());
@@ -93,7 +93,7 @@ TEST(MergeLifeRace, Rule05_AnAncestorEndsWhileItsFirstAndLastMergesComeAndGo) {
     };
   };
   Race(
-      kRounds,
+      kLifeRounds,
       [&] {
         top = WithCancel(ctx_background());
         other = WithCancel(ctx_background());
@@ -121,7 +121,7 @@ TEST(MergeLifeRace, Rule11_AReleaseThatRacesWithTheParentsCancels) {
   int rounds = 0;
   std::array<Stagger, 2> staggers = {Stagger(7), Stagger(8)};
   Race(
-      kRounds,
+      kLifeRounds,
       [&] {
         one = WithCancel(ctx_background());
         two = WithCancel(ctx_background());

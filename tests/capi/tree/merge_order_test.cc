@@ -18,7 +18,7 @@ namespace ctxtest {
 namespace {
 
 constexpr unsigned kSeeds = kSanitized ? 20 : 60;
-constexpr int kMany = kSanitized ? 20'000 : 100'000;
+constexpr int kManyMerged = kSanitized ? 20'000 : 100'000;
 
 // Arms a callback on each, from the last to the first, so that no order of registration helps.
 void ArmAll(const Graph& graph, Recorder* recorder, uint32_t flags = 0) {
@@ -194,7 +194,7 @@ TEST(MergeOrder, Rule45_ADeepChainOfMergesIsCanceledAndReleased) {
       Scope side = WithCancel(Watched(ctx_background(), &side_drop));
       {
         Chain chain(top);
-        for (int i = 0; i < kMany; ++i) chain.Grow(grower(chain, side));
+        for (int i = 0; i < kManyMerged; ++i) chain.Grow(grower(chain, side));
         Callback callback;
         callback.Arm(chain.last);
         const Cause cause = NewCause(28, "from the top");
@@ -220,7 +220,7 @@ TEST(MergeOrder, Rule45_ADeepChainOfLiveMergesIsReleased) {
       const Scope side = WithCancel(ctx_background());
       {
         Chain chain(WithTimeout(Watched(ctx_background(), &drop), kHour));
-        for (int i = 0; i < kMany; ++i) chain.Grow(grower(chain, side));
+        for (int i = 0; i < kManyMerged; ++i) chain.Grow(grower(chain, side));
         EXPECT_EQ(ctx_err(chain.last), 0);
         EXPECT_EQ(drop.count(), 0);
       }
@@ -236,10 +236,10 @@ TEST(MergeOrder, Rule45_ADeepChainOfMergesIsReadAndDescribed) {
     int value = 0;
     const Scope side = WithCancel(ctx_background());
     Chain chain(WithTimeout(WithValue(ctx_background(), &key, &value), kHour));
-    for (int i = 0; i < kMany; ++i) chain.Grow({chain.last, side});
+    for (int i = 0; i < kManyMerged; ++i) chain.Grow({chain.last, side});
     EXPECT_EQ(ctx_value(chain.last, &key), &value);
     EXPECT_GT(ctx_remaining(chain.last), 0);
-    EXPECT_GT(ctx_describe(chain.last, nullptr, 0), kMany);
+    EXPECT_GT(ctx_describe(chain.last, nullptr, 0), kManyMerged);
   });
 }
 
@@ -249,7 +249,7 @@ TEST(MergeOrder, Rule45_AHundredThousandMergesOfTheSameTwo) {
     const Scope one = WithCancel(Watched(ctx_background(), &drop));
     const Scope two = WithCancel(ctx_background());
     std::vector<Scope> merged;
-    for (int i = 0; i < kMany; ++i) {
+    for (int i = 0; i < kManyMerged; ++i) {
       merged.push_back(i % 2 == 0 ? Merge({one, two}) : Merge({two, one}));
     }
     EXPECT_EQ(merged[7].Cancel(), 1);
@@ -267,8 +267,8 @@ TEST(MergeOrder, Rule45_AHundredThousandMergesOfTheSameTwo) {
 TEST(MergeOrder, Rule45_AHundredThousandMergesComeAndGoAtTheBottomOfADeepChain) {
   const Scope side = WithCancel(ctx_background()), top = WithCancel(ctx_background());
   Ctx bottom(ctx_ref(top));
-  for (int i = 0; i < kMany; ++i) bottom = WithCancel(bottom).ctx;
-  for (int i = 0; i < kMany; ++i) Merge({bottom, side});
+  for (int i = 0; i < kManyMerged; ++i) bottom = WithCancel(bottom).ctx;
+  for (int i = 0; i < kManyMerged; ++i) Merge({bottom, side});
   const Scope merged = Merge({bottom, side});
   EXPECT_EQ(ctx_err(merged), 0);
   EXPECT_EQ(top.Cancel(), 1);
@@ -280,19 +280,19 @@ TEST(MergeOrder, Rule45_OneMergeOfAHundredThousand) {
   {
     std::vector<Scope> scopes;
     std::vector<ctx_t*> parents;
-    for (int i = 0; i < kMany; ++i) {
+    for (int i = 0; i < kManyMerged; ++i) {
       scopes.push_back(WithCancel(Watched(ctx_background(), &drop)));
       parents.push_back(scopes.back());
     }
     Scope merged = Merge(parents);
-    scopes.resize(kMany / 2);
+    scopes.resize(kManyMerged / 2);
     EXPECT_EQ(drop.count(), 0);
-    EXPECT_EQ(scopes[kMany / 3].Cancel(), 1);
+    EXPECT_EQ(scopes[kManyMerged / 3].Cancel(), 1);
     EXPECT_EQ(ctx_err(merged), CTX_CANCELED);
     merged.reset();
-    EXPECT_EQ(drop.count(), kMany - kMany / 2);
+    EXPECT_EQ(drop.count(), kManyMerged - kManyMerged / 2);
   }
-  EXPECT_EQ(drop.count(), kMany);
+  EXPECT_EQ(drop.count(), kManyMerged);
 }
 
 }  // namespace

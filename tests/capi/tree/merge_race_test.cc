@@ -19,7 +19,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 200 : 1000;
+constexpr int kMergeRounds = kSanitized ? 200 : 1000;
 
 // A graph with a cause, a count of callbacks and some descriptors for each context.
 struct WatchedGraph {
@@ -88,7 +88,8 @@ TEST(MergeRace, Rule05_CancelsOfParentsWhoseFamiliesShareMerges) {
     unfinished += watched->Unfinished(top);
   };
   Race(
-      kRounds, [&] { watched = std::make_unique<WatchedGraph>(ctx_background(), 3, 80, ++seed); },
+      kMergeRounds,
+      [&] { watched = std::make_unique<WatchedGraph>(ctx_background(), 3, 80, ++seed); },
       {[&] { cancel(0); }, [&] { cancel(1); }, [&] { cancel(2); }},
       [&] {
         wrong += got[0] + got[1] + got[2] != 3;  // tops are independent
@@ -131,7 +132,7 @@ TEST(MergeRace, Rule10_CrosswiseInBothDirectionsNobodyWaitsForEver) {
     live += crossing->Live();  // all of them are below either
   };
   Race(
-      kRounds, [&] { crossing = std::make_unique<Crossing>(120); },
+      kMergeRounds, [&] { crossing = std::make_unique<Crossing>(120); },
       {[&] { cancel(0); }, [&] { cancel(1); }}, [] {});
   EXPECT_EQ(live, 0);
   EXPECT_EQ(failed, 0);
@@ -145,7 +146,8 @@ TEST(MergeRace, Rule05_WithCancelsOfTheMergesThemselves) {
   unsigned seed = 1000;
   Stagger stagger(12), other(13);
   Race(
-      kRounds, [&] { watched = std::make_unique<WatchedGraph>(ctx_background(), 2, 80, ++seed); },
+      kMergeRounds,
+      [&] { watched = std::make_unique<WatchedGraph>(ctx_background(), 2, 80, ++seed); },
       {[&] {
          stagger.Pass(8'000);
          watched->Cancel(0);
@@ -178,7 +180,7 @@ TEST(MergeRace, Rule04_OfACancelOfTheMergeAndOfEachParentOneWins) {
   int got = 0, wrong = 0;
   Stagger stagger(4);
   Race(
-      kRounds,
+      kMergeRounds,
       [&] {
         one = WithCancel(ctx_background());
         two = WithCancel(ctx_background());
@@ -233,7 +235,7 @@ TEST(MergeRace, Rule06_APollerOfAParentSeesEveryMergeDone) {
 
 TEST(MergeRace, Rule10_CallbacksThatCancelTheOtherParent) {
   int wrong = 0;
-  for (int round = 0; round < kRounds / 4; ++round) {
+  for (int round = 0; round < kMergeRounds / 4; ++round) {
     const Scope left = WithCancel(ctx_background()), right = WithCancel(ctx_background());
     const Scope merged = Merge({left, right}), turned = Merge({right, left});
     Callback on_left([&](ctx_t*) { right.Cancel(); });
@@ -260,7 +262,7 @@ TEST(MergeRace, Rule10_CallbacksThatCancelTheOtherParent) {
 TEST(MergeRace, Rule14_ADeadlineOfOneParentAndACancelOfTheOther) {
   int wrong = 0;
   Stagger stagger(14);
-  for (int round = 0; round < kRounds / 4; ++round) {
+  for (int round = 0; round < kMergeRounds / 4; ++round) {
     const Scope timed = WithTimeout(ctx_background(), 100 * kMicrosecond);
     const Scope plain = WithCancel(ctx_background());
     std::vector<Scope> merged;

@@ -12,7 +12,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"}, kOther = {"other"};
+const ctx_key_t kOther = {"other"};
 
 TEST(Merge, Rule22_IsDoneWithTheFirstParentThatIsDone) {
   const Cause causes[] = {NewCause(1, "one"), NewCause(2, "two"), NewCause(3, "three")};

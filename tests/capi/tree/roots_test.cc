@@ -14,8 +14,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 class Root : public testing::TestWithParam<ctx_t* (*)()> {
  protected:
   ctx_t* root() const { return GetParam()(); }

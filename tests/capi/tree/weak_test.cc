@@ -12,8 +12,6 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"};
-
 TEST(Weak, Rule11_AForgottenChildIsFreedWhileItsParentLives) {
   Drop drop;
   const Scope parent = WithCancel(ctx_background());

@@ -14,7 +14,7 @@
 namespace ctxtest {
 namespace {
 
-const ctx_key_t kKey = {"key"}, kSameName = {"key"}, kNoName = {nullptr};
+const ctx_key_t kSameName = {"key"}, kNoName = {nullptr};
 
 TEST(Value, Rule29_TheNearestWins) {
   int outer = 1, inner = 2;
