@@ -61,6 +61,13 @@ int64_t ctx_queue_drain(ctx_queue_t* queue, struct ctx_event* events, size_t n) 
   return static_cast<int64_t>(ctxcapi::from(queue)->drain(from(events), n));
 }
 
+int64_t ctx_queue_drain_ctxs(ctx_queue_t* queue, struct ctx_event* events, ctx_t** ctxs, size_t n) {
+  if ((events == nullptr || ctxs == nullptr) && n != 0) return -EINVAL;
+  if (const int result = check(queue); result < 0) return result;
+  auto** const contexts = reinterpret_cast<ctxcore::Context**>(ctxs);
+  return static_cast<int64_t>(ctxcapi::from(queue)->take_posted(from(events), n, contexts));
+}
+
 int64_t ctx_queue_wait(ctx_queue_t* queue, struct ctx_event* events, size_t n, int64_t timeout_ns) {
   if (events == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;

@@ -146,7 +146,9 @@ int Queue::add(Context* context, uint64_t token, Watch** ret) {
   return 0;
 }
 
-size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
+// At most kBatch of them.
+size_t Queue::take_some(Posted* events, size_t room, Context** contexts) {
+  room = std::min(room, kBatch);
   Guard guard(lock_);
   size_t count = 0;
   for (; count < room && !posted_.empty(); ++count) {
@@ -158,13 +160,23 @@ size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
   return count;
 }
 
+size_t Queue::take_posted(Posted* events, size_t room, Context** contexts) {
+  size_t total = 0;
+  while (total < room) {
+    const size_t count = take_some(events + total, room - total, contexts + total);
+    total += count;
+    if (count < kBatch) break;
+  }
+  return total;
+}
+
 size_t Queue::drain(Posted* events, size_t room) {
   Context* contexts[kBatch];
   size_t total = 0;
   ref();                  // a drop function may give back the last handle
   const Process process;  // or fork, and return in the child: then the rest is the parent's
   while (total < room && process.is_ours()) {
-    const size_t count = take_posted(events + total, std::min(room - total, kBatch), contexts);
+    const size_t count = take_some(events + total, room - total, contexts);
     for (size_t i = 0; i < count && process.is_ours(); ++i) release(contexts[i]);
     total += count;
     if (count < kBatch) break;

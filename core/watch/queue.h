@@ -69,6 +69,9 @@ class Queue {
   int add(Context* context, uint64_t token, Watch** ret);
   size_t drain(Posted* events, size_t room);
 
+  // As drain(), but the contexts, one for each event, are the caller's.
+  size_t take_posted(Posted* events, size_t room, Context** contexts);
+
   // As drain(), but waits until `until_ns` on CLOCK_MONOTONIC for the first event. -EINTR if a signal came.
   int64_t wait(Posted* events, size_t room, int64_t until_ns);
 
@@ -88,7 +91,7 @@ class Queue {
   void push(Entry* entry) CTX_REQUIRES(lock_);
   void end_entry(Entry* entry) CTX_REQUIRES(lock_);
   bool disarm(Entry* entry, Node* node);
-  size_t take_posted(Posted* events, size_t room, Context** contexts);
+  size_t take_some(Posted* events, size_t room, Context** contexts);
   int sleep(int64_t until_ns);
   void stop_all();
   void destroy();

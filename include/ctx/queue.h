@@ -76,6 +76,15 @@ CTX_API int ctx_queue_add(ctx_queue_t *queue, ctx_t *ctx, uint64_t token, ctx_wa
 CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, struct ctx_event *events, size_t n);
 
 /**
+ * As ctx_queue_drain(), and hands the contexts of the events over, in place of giving them back: for the
+ * cause of each end, or for values.
+ * @param ctxs receives a context for each event; the caller owns them. Room for n; may be NULL if n is 0.
+ * @return how many; 0 if none waits; -EINVAL for NULL events or ctxs with an n.
+ */
+CTX_API int64_t ctx_queue_drain_ctxs(ctx_queue_t *queue, struct ctx_event *events, ctx_t **ctxs,
+                                     size_t n);
+
+/**
  * As ctx_queue_drain(), but blocks until an event waits. It fires no deadlines: somebody else must
  * dispatch or advance the manual or virtual loops of its contexts.
  * @param n          at least 1, else -EINVAL.

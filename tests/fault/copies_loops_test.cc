@@ -74,6 +74,8 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignQueueIsEremote) {
   EXPECT_EQ(ctx_queue_fd(queue_), -EREMOTE);
   EXPECT_EQ(ctx_queue_add(queue_, own, 1, &watch), -EREMOTE);
   EXPECT_EQ(ctx_queue_drain(queue_, &event, 1), -EREMOTE);
+  ctx_t* taken = nullptr;
+  EXPECT_EQ(ctx_queue_drain_ctxs(queue_, &event, &taken, 1), -EREMOTE);
   EXPECT_EQ(ctx_queue_wait(queue_, &event, 1, 0), -EREMOTE);
   EXPECT_EQ(ctx_watch_stop(watch_), -EREMOTE);
   EXPECT_EQ(ctx_queue_unref(queue_), nullptr);

@@ -167,6 +167,8 @@ TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
     EXPECT_EQ(ctx_queue_fd(before.queue), -ECHILD);
     EXPECT_EQ(ctx_queue_add(before.queue, fresh, 1, &watch), -ECHILD);
     EXPECT_EQ(ctx_queue_drain(before.queue, &event, 1), -ECHILD);
+    ctx_t* taken = nullptr;
+    EXPECT_EQ(ctx_queue_drain_ctxs(before.queue, &event, &taken, 1), -ECHILD);
     EXPECT_EQ(ctx_queue_wait(before.queue, &event, 1, kLimit), -ECHILD);
     EXPECT_EQ(ctx_watch_stop(before.armed_watch), -ECHILD);
     EXPECT_EQ(ctx_watch_stop(before.posted_watch), -ECHILD);

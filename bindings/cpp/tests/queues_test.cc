@@ -64,6 +64,28 @@ TEST(Queues, AreWaitedFor) {
   EXPECT_EQ(queue.drain(events), 0u);
 }
 
+TEST(Queues, HandContextsOver) {
+  static const ctx::key<Tracked> key("tracked");
+  Tracked::Log log;
+  const ctx::queue queue;
+  for (int i = 0; i < 100; ++i) {
+    const auto [ctx, cancel] =
+        ctx::with_cancel(ctx::with_value(ctx::background(), key, Tracked(&log)));
+    queue.add(ctx, static_cast<std::uint64_t>(i));
+    cancel(ctx::cause(i + 1, "why"));
+  }
+  EXPECT_EQ(log.live, 100);
+  int all = 0;
+  for (const std::size_t n : {1u, 80u, 1000u, 1000u}) {
+    for (const auto& [event, ctx] : queue.drain_contexts(n)) {
+      EXPECT_EQ(event.token, static_cast<std::uint64_t>(all));
+      EXPECT_EQ(ctx.cause().code(), ++all);
+    }
+  }
+  EXPECT_EQ(all, 100);
+  EXPECT_EQ(log.live, 0);
+}
+
 TEST(Queues, KeepAContextUntilItsEventIsDrained) {
   static const ctx::key<Tracked> key("tracked");
   Tracked::Log log;

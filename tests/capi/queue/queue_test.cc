@@ -179,6 +179,39 @@ TEST(Queue, DrainsInBatches) {
   EXPECT_EQ(all, kMany);
 }
 
+TEST(Queue, Rule36_ADrainHandsContextsOverWithTheirCauses) {
+  constexpr uint64_t kMany = 200;
+  static const ctx_key_t key = {"number"};
+  const Queue queue = NewQueue();
+  Drop drop;
+  uint64_t numbers[kMany];
+  for (uint64_t i = 0; i < kMany; ++i) {
+    numbers[i] = i;
+    const Cause cause = NewCause(static_cast<int>(i) + 1, "why");
+    const Scope scope =
+        WithCancel(WithValue(Watched(ctx_background(), &drop), &key, &numbers[i], nullptr));
+    ASSERT_EQ(ctx_queue_add(queue, scope, i, nullptr), 0);
+    EXPECT_EQ(ctx_cancel_with(scope.canceler, CTX_CANCELED, cause), 1);
+  }
+  uint64_t all = 0;
+  for (const size_t n : {size_t{1}, size_t{64}, size_t{100}, size_t{1000}}) {
+    std::vector<ctx_event> events(n);
+    std::vector<ctx_t*> ctxs(n);
+    const int64_t taken = ctx_queue_drain_ctxs(queue, events.data(), ctxs.data(), n);
+    ASSERT_EQ(taken, static_cast<int64_t>(std::min<uint64_t>(n, kMany - all)));
+    for (int64_t i = 0; i < taken; ++i, ++all) {
+      const Ctx ctx(ctxs[i]);
+      EXPECT_EQ(events[i].token, all);
+      EXPECT_EQ(events[i].err, CTX_CANCELED);
+      EXPECT_EQ(ctx_cause_code(ctx_cause(ctx)), static_cast<int>(all) + 1);
+      EXPECT_EQ(ctx_value(ctx, &key), &numbers[all]);
+      EXPECT_EQ(drop.count(), static_cast<int>(all)) << "it is held";
+    }
+  }
+  EXPECT_EQ(drop.count(), static_cast<int>(kMany));
+  EXPECT_FALSE(Readable(ctx_queue_fd(queue)));
+}
+
 TEST(Queue, ADrainWithoutRoomTakesNothing) {
   const Queue queue = NewQueue();
   const Scope done = WithTimeout(ctx_background(), 0);
@@ -187,6 +220,7 @@ TEST(Queue, ADrainWithoutRoomTakesNothing) {
   ctx_event event = {};
   EXPECT_EQ(ctx_queue_drain(queue, nullptr, 0), 0);
   EXPECT_EQ(ctx_queue_drain(queue, &event, 0), 0);
+  EXPECT_EQ(ctx_queue_drain_ctxs(queue, nullptr, nullptr, 0), 0);
   EXPECT_TRUE(Readable(ctx_queue_fd(queue)));
   EXPECT_EQ(Tokens(queue), Tokens64{1});
 }

@@ -202,6 +202,11 @@ TEST(QueueBadInput, NullHandles) {
   EXPECT_EQ(ctx_queue_add(queue, nullptr, 1, nullptr), -EINVAL);
   EXPECT_EQ(ctx_queue_drain(nullptr, &event, 1), -EINVAL);
   EXPECT_EQ(ctx_queue_drain(queue, nullptr, 1), -EINVAL);
+  ctx_t* ctx = ctx_todo();
+  EXPECT_EQ(ctx_queue_drain_ctxs(nullptr, &event, &ctx, 1), -EINVAL);
+  EXPECT_EQ(ctx_queue_drain_ctxs(queue, nullptr, &ctx, 1), -EINVAL);
+  EXPECT_EQ(ctx_queue_drain_ctxs(queue, &event, nullptr, 1), -EINVAL);
+  EXPECT_EQ(ctx, ctx_todo());
   EXPECT_EQ(ctx_queue_wait(nullptr, &event, 1, 0), -EINVAL);
   EXPECT_EQ(ctx_queue_wait(queue, nullptr, 1, 0), -EINVAL);
   EXPECT_EQ(ctx_queue_wait(queue, &event, 0, 0), -EINVAL);
@@ -233,6 +238,8 @@ TEST(QueueBadInput, HandlesOfOtherObjectsAreRefused) {
   EXPECT_EQ(ctx_queue_fd(bad), -EINVAL);
   EXPECT_EQ(ctx_queue_add(bad, scope, 1, nullptr), -EINVAL);
   EXPECT_EQ(ctx_queue_drain(bad, &event, 1), -EINVAL);
+  ctx_t* ctx = ctx_todo();
+  EXPECT_EQ(ctx_queue_drain_ctxs(bad, &event, &ctx, 1), -EINVAL);
   EXPECT_EQ(ctx_queue_wait(bad, &event, 1, 0), -EINVAL);
   EXPECT_EQ(ctx_queue_ref(bad), nullptr);
   EXPECT_EQ(ctx_queue_unref(bad), nullptr);

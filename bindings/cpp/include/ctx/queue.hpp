@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <ctx/callback.hpp>
 #include <ctx/context.hpp>
+#include <utility>
+#include <vector>
 
 namespace ctx {
 
@@ -47,7 +49,26 @@ class queue {
     return static_cast<std::size_t>(
         detail::check(ctx_queue_drain(get(), events, n), "ctx_queue_drain"));
   }
-  /// The same, and waits for the first one.
+  /// Takes at most n events with their contexts: for the cause of each end, or for values. Never blocks.
+  std::vector<std::pair<event, context>> drain_contexts(std::size_t n) const {
+    std::vector<std::pair<event, context>> all;
+    all.reserve(n);  // so that nothing that was taken can be lost
+    while (n > 0) {
+      constexpr std::size_t kSome = 64;
+      event events[kSome];
+      ctx_t* contexts[kSome];
+      const std::int64_t taken =
+          ctx_queue_drain_ctxs(get(), events, contexts, n < kSome ? n : kSome);
+      const auto count = static_cast<std::size_t>(detail::check(taken, "ctx_queue_drain_ctxs"));
+      for (std::size_t i = 0; i < count; ++i) {
+        all.emplace_back(events[i], context::adopt(contexts[i]));
+      }
+      n -= count;
+      if (count < kSome) break;
+    }
+    return all;
+  }
+  /// The same as drain(), and waits for the first one.
   std::size_t wait(event* events, std::size_t n) const { return wait_ns(events, n, CTX_FOREVER); }
   /// The same with a limit in real time, after which it is 0.
   template <class Rep, class Period>

@@ -150,6 +150,12 @@ unsafe extern "C" {
         ret: *mut *mut ctx_watch_t,
     ) -> c_int;
     pub fn ctx_queue_drain(queue: *mut ctx_queue_t, events: *mut ctx_event, n: usize) -> i64;
+    pub fn ctx_queue_drain_ctxs(
+        queue: *mut ctx_queue_t,
+        events: *mut ctx_event,
+        ctxs: *mut *mut ctx_t,
+        n: usize,
+    ) -> i64;
     pub fn ctx_queue_wait(
         queue: *mut ctx_queue_t,
         events: *mut ctx_event,

@@ -91,6 +91,38 @@ impl Queue {
         taken(events, unsafe { sys::ctx_queue_drain(self.as_raw(), first, room) })
     }
 
+    /// Takes at most so many events with their contexts: for the error of each, with its cause, or for values.
+    /// Never blocks.
+    ///
+    /// ```
+    /// use libctx::{Context, Queue};
+    ///
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// let queue = Queue::new()?;
+    /// queue.add(&ctx, 7)?;
+    /// canceler.cancel_because("the client hung up");
+    /// for (event, ctx) in queue.drain_contexts(64)? {
+    ///     assert_eq!((event.token(), ctx.err().unwrap().to_string().as_str()),
+    ///                (7, "context canceled: the client hung up"));
+    /// }
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn drain_contexts(&self, most: usize) -> Result<Vec<(Event, Context)>> {
+        let mut events = vec![Event::default(); most];
+        let mut contexts = vec![ptr::null_mut(); most];
+        let first = events.as_mut_ptr().cast();
+        // SAFETY: self holds a reference; Event has the layout of a ctx_event, and there is room for both.
+        let n =
+            unsafe { sys::ctx_queue_drain_ctxs(self.as_raw(), first, contexts.as_mut_ptr(), most) };
+        let events = taken(&events, n)?;
+        // SAFETY: each is a reference that the call handed over.
+        Ok(events
+            .iter()
+            .zip(contexts)
+            .map(|(&event, ctx)| (event, unsafe { Context::own(ctx) }))
+            .collect())
+    }
+
     /// As [`drain`](Queue::drain), but blocks until there is an event. If the time passes, it returns none.
     pub fn wait<'a>(&self, events: &'a mut [Event], time: Option<Duration>) -> Result<&'a [Event]> {
         let (first, room) = (events.as_mut_ptr().cast(), events.len());
