@@ -55,7 +55,7 @@ fn c_type(rust: &str) -> String {
     match rust {
         "c_int" => "int",
         "c_char" => "char",
-        "c_void" => "void",
+        "c_void" | "()" => "void",
         "i64" => "int64_t",
         "u32" => "uint32_t",
         "u64" => "uint64_t",
@@ -66,6 +66,7 @@ fn c_type(rust: &str) -> String {
         "Option<ctx_fn>" => "ctx_fn",
         "Option<ctx_drop_fn>" => "ctx_drop_fn",
         "Option<ctx_post_fn>" => "ctx_post_fn",
+        "Option<ctx_string_fn>" => "ctx_string_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
         | "ctx_loop_t" | "ctx_key_t" => rust,
         other => panic!("no C type is known for {other}"),
