@@ -16,6 +16,9 @@
 // clang-format on
 
 #include "cases.h"
+#if defined(CTX_HAS_COROUTINES)
+#include "coroutine.h"
+#endif
 
 namespace ctxtest {
 namespace {
@@ -120,28 +123,6 @@ TEST(Asio, AQueueServesManyContexts) {
 }
 
 #if defined(CTX_HAS_COROUTINES)
-// A coroutine that begins at once, and is destroyed with this, wherever it waits.
-class Coroutine {
- public:
-  struct promise_type {
-    Coroutine get_return_object() {
-      return Coroutine(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_always final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { throw; }
-  };
-  explicit Coroutine(std::coroutine_handle<> handle) : handle_(handle) {}
-  Coroutine(const Coroutine&) = delete;
-  Coroutine& operator=(const Coroutine&) = delete;
-  ~Coroutine() { handle_.destroy(); }
-  bool done() const { return handle_.done(); }
-
- private:
-  std::coroutine_handle<> handle_;
-};
-
 template <class Executor>
 Coroutine AwaitOn(ctx::context ctx, Executor executor, std::thread::id* thread,
                   std::error_code* why, std::function<void()> then) {
