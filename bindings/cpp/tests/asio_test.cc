@@ -16,6 +16,7 @@
 // clang-format on
 
 #include "cases.h"
+#include "support/process.h"
 #if defined(CTX_HAS_COROUTINES)
 #include "coroutine.h"
 #endif
@@ -177,10 +178,13 @@ TEST(Asio, AnIoContextThatIsDestroyedLeavesTheCoroutineWaiting) {
 }
 #endif
 
-// A pool of Asio's runs the callbacks of a loop: one that blocks does not keep another from running.
-TEST(Asio, AThreadPoolIsTheExecutorOfALoop) {
+// A pool of Asio's runs the callbacks of a loop: one that blocks does not keep another from running. After the
+// shutdown nothing is posted any more, and the pool may go.
+void AThreadPoolRunsTheCallbacks() {
   asio::thread_pool pool(2);
-  auto executor = pool.get_executor();
+  const ctx::thread_loop loop;
+  loop.set_executor(pool.get_executor());
+  loop.set_default();
   std::promise<void> first, second, one_met, two_met;
   const auto meet = [](std::promise<void>& own, std::promise<void>& other,
                        std::promise<void>& met) {
@@ -188,18 +192,16 @@ TEST(Asio, AThreadPoolIsTheExecutorOfALoop) {
     EXPECT_EQ(other.get_future().wait_for(kWatchdog), std::future_status::ready);
     met.set_value();
   };
-  {
-    const ctx::thread_loop loop;
-    loop.set_executor(executor);
-    const auto [ctx, cancel] = ctx::with_cancel(loop.background());
-    ctx::after_func(ctx, ctx::deferred, [&] { meet(first, second, one_met); });
-    ctx::after_func(ctx, ctx::deferred, [&] { meet(second, first, two_met); });
-    cancel();
-  }
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  ctx::after_func(ctx, ctx::deferred, [&] { meet(first, second, one_met); });
+  ctx::after_func(ctx, ctx::deferred, [&] { meet(second, first, two_met); });
+  cancel();
   EXPECT_EQ(one_met.get_future().wait_for(kWatchdog), std::future_status::ready);
   EXPECT_EQ(two_met.get_future().wait_for(kWatchdog), std::future_status::ready);
+  EXPECT_TRUE(ctx::shutdown(kWatchdog));
   pool.join();
 }
+TEST(Asio, AThreadPoolIsTheExecutorOfALoop) { CTX_IN_NEW_PROCESS(AThreadPoolRunsTheCallbacks()); }
 
 // A manual loop inside an io_context: no thread of the library's.
 TEST(Asio, DrivesAManualLoop) {
