@@ -129,39 +129,6 @@ void post_to(Executor& executor, Work&& work) {
   }
 }
 
-// Work for an executor. It runs once: when it is called, or else when it is destroyed.
-class work {
- public:
-  work(void (*run)(void*), void* arg) noexcept : run_(run), arg_(arg) {}
-  work(const work&) = delete;
-  ~work() { (*this)(); }
-  void operator()() noexcept {
-    if (run_ != nullptr) std::exchange(run_, nullptr)(arg_);
-  }
-
-  // For ctx_post_fn.
-  template <class Executor>
-  static int hand(Executor& executor, void (*run)(void*), void* arg) noexcept {
-#if defined(__cpp_exceptions)
-    std::shared_ptr<work> made;
-    try {
-      made = std::make_shared<work>(run, arg);
-      post_to(executor, [made] { (*made)(); });
-    } catch (...) {
-      if (made) made->run_ = nullptr;
-      return -EAGAIN;
-    }
-#else
-    post_to(executor, [made = std::make_shared<work>(run, arg)] { (*made)(); });
-#endif
-    return 0;
-  }
-
- private:
-  void (*run_)(void*);
-  void* arg_;
-};
-
 template <class F>
 watch arm(const context& ctx, std::uint32_t flags, F&& f) {
   using Fn = std::decay_t<F>;
