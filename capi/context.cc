@@ -151,7 +151,7 @@ int ctx_remaining_ms(const ctx_t* ctx) {
   const int64_t ns = ctx_remaining(ctx);
   if (ns == kForever) return -1;
   constexpr int64_t kMs = 1'000'000;
-  const int64_t ms = ns <= 0 ? 0 : ns / kMs + (ns % kMs == 0 ? 0 : 1);
+  const int64_t ms = ns <= 0 ? 0 : (ns - 1) / kMs + 1;
   return static_cast<int>(std::min<int64_t>(ms, INT_MAX));
 }
 
