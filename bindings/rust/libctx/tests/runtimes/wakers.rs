@@ -73,7 +73,13 @@ fn it_is_never_behind_somebody_elses_callback() {
         let time = if by_deadline { Duration::from_millis(1) } else { crate::HOUR };
         let (ctx, canceler) = Context::background().with_timeout(time).unwrap();
         let ((wake, woken), (tell, told)) = (channel(), channel());
-        ctx.after_func(move |_| tell.send(woken.recv_timeout(crate::WATCHDOG)).unwrap()).unwrap();
+        let blocks = move |_: &_| tell.send(woken.recv_timeout(crate::WATCHDOG)).unwrap();
+        // After a deadline it runs on the library's thread; it must do so also if the millisecond is over now.
+        if by_deadline {
+            ctx.after_func_deferred(blocks).unwrap();
+        } else {
+            ctx.after_func(blocks).unwrap();
+        }
         let waker = Waker::from(Arc::new(Sends(wake.clone())));
         let mut done = ctx.done();
         if poll(&mut done, &waker).is_ready() {
