@@ -34,7 +34,7 @@ pub unsafe extern "C" fn futures_watch(
             Err(error) => return error.code(),
         };
         tokio.spawn(async move {
-            ctx.done().await;
+            ctx.done().await.expect("memory for a waker");
             seen_ns.store(ctx.clock().as_nanos() as i64, Ordering::Release);
         });
     }

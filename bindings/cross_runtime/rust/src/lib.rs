@@ -59,16 +59,15 @@ async fn serve(ctx: Context, canceler: Canceler, client: c_int) -> Result<[Sight
 async fn sight(ctx: Context, waiting: oneshot::Sender<()>) -> Sight {
     let trace_id = field(&ctx.string("trace-id").unwrap_or_default());
     let _ = waiting.send(());
-    let error = ctx.done().await;
+    let ended = ctx.done().await.expect("memory for a waker");
     let woken_ns = ctx.clock().as_nanos() as i64;
-    let message = error.cause().map(|cause| cause.message().into_owned());
     Sight {
         woken_ns,
         cancel_ns: 0,
-        err: error.code(),
+        err: ended.code(),
         // SAFETY: it is only a system call.
         thread: unsafe { libc::gettid() },
         trace_id,
-        cause: field(&message.unwrap_or_default()),
+        cause: field(&ended.cause().message()),
     }
 }

@@ -2,7 +2,7 @@
 //! The right to cancel a context, and a guard that cancels at the end of a scope.
 
 use crate::error::check;
-use crate::{Cause, Error, Result};
+use crate::{Cause, Ended, Error, Result};
 use libctx_sys as sys;
 use std::ffi::c_int;
 use std::fmt;
@@ -18,6 +18,10 @@ use std::ptr::{self, NonNull};
 /// waiter is woken, and the callbacks have run on this thread; inside a callback they run as soon as that
 /// one has returned. A cancel needs no memory and cannot fail. Only a context made before a fork the child
 /// cannot cancel: it returns `false` there.
+///
+/// Two are equal if they are the right to cancel the same context.
+#[must_use = "dropped, it cancels nothing: keep it, or make it a guard"]
+#[derive(PartialEq, Eq, Hash)]
 pub struct Canceler(NonNull<sys::ctx_canceler_t>);
 
 // SAFETY: the library allows cancels and references from any thread at any time. A cancel runs callbacks
@@ -39,21 +43,25 @@ impl Canceler {
         self.end(sys::CTX_CANCELED, Some(cause)) == 1
     }
 
-    /// Ends the context with a message.
+    /// Ends the context with a message; where there is no memory for that, without one.
     pub fn cancel_because(&self, message: &str) -> bool {
-        self.cancel_with(&Cause::new(sys::CTX_CANCELED, message))
+        self.end(sys::CTX_CANCELED, because(message).as_ref()) == 1
     }
 
-    /// Ends the context as another one ended: with its error and cause, as [`Context::err`] returned them.
-    /// Any other error cancels the context, with that error as the cause.
+    /// Ends the context as another one ended: with its error and its cause.
     ///
-    /// [`Context::err`]: crate::Context::err
-    pub fn cancel_as(&self, error: &Error) -> bool {
-        if error.is_canceled() || error.is_deadline_exceeded() {
-            self.end(error.code(), error.cause()) == 1
-        } else {
-            self.cancel_with(&Cause::new(error.code(), &error.to_string()))
-        }
+    /// ```
+    /// use libctx::Context;
+    /// use std::time::Duration;
+    ///
+    /// let (late, _canceler) = Context::background().with_timeout(Duration::ZERO)?;
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// canceler.cancel_as(&late.wait()?);
+    /// assert_eq!(ctx.ended(), late.ended());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn cancel_as(&self, ended: &Ended) -> bool {
+        self.end(ended.code(), Some(ended.cause())) == 1
     }
 
     fn end(&self, code: c_int, cause: Option<&Cause>) -> c_int {
@@ -74,7 +82,22 @@ impl Canceler {
 
     /// Cancels when it is dropped: at the end of a scope, or with the task that holds it.
     pub fn guard(self) -> CancelGuard {
-        CancelGuard(ManuallyDrop::new(self))
+        self.guarded(None)
+    }
+
+    /// As [`guard`](Canceler::guard), and the cancel has this message; where there is no memory for that now,
+    /// it has none.
+    pub fn guard_because(self, message: &str) -> CancelGuard {
+        self.guarded(because(message))
+    }
+
+    /// As [`guard`](Canceler::guard), and the cancel has this cause.
+    pub fn guard_with(self, cause: &Cause) -> CancelGuard {
+        self.guarded(Some(cause.clone()))
+    }
+
+    fn guarded(self, cause: Option<Cause>) -> CancelGuard {
+        CancelGuard { canceler: self, cause, armed: true }
     }
 
     /// The C handle, borrowed.
@@ -147,6 +170,11 @@ impl fmt::Debug for Canceler {
     }
 }
 
+/// The cause of a cancel with a message, if there is memory for it: a cancel needs none.
+fn because(message: &str) -> Option<Cause> {
+    Cause::new(sys::CTX_CANCELED, message).ok()
+}
+
 /// A canceler that cancels when it is dropped. In an async task it ends the context when the task ends, also
 /// by an abort. Make it outside the task and move it in: a task that is aborted before its first poll has
 /// run nothing of its body.
@@ -156,36 +184,39 @@ impl fmt::Debug for Canceler {
 ///
 /// let (ctx, canceler) = Context::background().with_cancel()?;
 /// {
-///     let _guard = canceler.guard();
+///     let _guard = canceler.guard_because("the request is over");
 ///     assert!(!ctx.is_done());
 /// }
-/// assert!(ctx.is_done());
+/// assert_eq!(ctx.cause().unwrap().message(), "the request is over");
 /// # Ok::<(), libctx::Error>(())
 /// ```
 #[must_use = "a guard that is not kept cancels at once"]
 #[derive(Debug)]
-pub struct CancelGuard(ManuallyDrop<Canceler>);
+pub struct CancelGuard {
+    canceler: Canceler,
+    cause: Option<Cause>,
+    armed: bool,
+}
 
 impl CancelGuard {
     /// Lets the context live, and returns the canceler.
-    pub fn disarm(self) -> Canceler {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped, so the canceler is taken once.
-        unsafe { ManuallyDrop::take(&mut this.0) }
+    pub fn disarm(mut self) -> Canceler {
+        self.armed = false;
+        self.canceler.clone()
     }
 }
 
 impl Deref for CancelGuard {
     type Target = Canceler;
     fn deref(&self) -> &Canceler {
-        &self.0
+        &self.canceler
     }
 }
 
 impl Drop for CancelGuard {
     fn drop(&mut self) {
-        self.cancel();
-        // SAFETY: dropped here and nowhere else; disarm() does not come here.
-        unsafe { ManuallyDrop::drop(&mut self.0) };
+        if self.armed {
+            self.end(sys::CTX_CANCELED, self.cause.as_ref());
+        }
     }
 }

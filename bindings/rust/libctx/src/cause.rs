@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Why a context was canceled: a code, a message and, if wanted, data such as a Rust error.
 
+use crate::error::check;
 use crate::guard::drop_box;
 use crate::text::{c_string, lossy};
-use crate::{Error, Key, Result};
+use crate::{Ended, Error, Key, Result};
 use libctx_sys as sys;
-use std::alloc::{Layout, handle_alloc_error};
 use std::borrow::Cow;
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -27,13 +27,17 @@ static ERROR: Key<BoxedError> = Key::new(c"rust error");
 ///
 /// let (ctx, canceler) = Context::background().with_cancel()?;
 /// let broken = "x".parse::<i32>().unwrap_err();
-/// canceler.cancel_with(&Cause::from_error(broken.clone()));
+/// canceler.cancel_with(&Cause::from_error(broken.clone())?);
 ///
 /// let cause = ctx.cause().unwrap();
 /// assert_eq!(cause.message(), "invalid digit found in string");
 /// assert_eq!(cause.get_ref().unwrap().downcast_ref(), Some(&broken));
 /// # Ok::<(), libctx::Error>(())
 /// ```
+///
+/// Two are equal if they are the same cause, not if they say the same. Without memory the functions that make
+/// one return an error.
+#[derive(PartialEq, Eq, Hash)]
 pub struct Cause(NonNull<sys::ctx_cause_t>);
 
 // SAFETY: a cause is immutable, its reference count is atomic, and the library allows every call from
@@ -46,21 +50,20 @@ unsafe impl Sync for Cause {}
 
 impl Cause {
     /// A cause with a code of the caller's (by custom a negative errno) and a message.
-    ///
-    /// Without memory this ends the program, as a Rust `Box` does.
-    pub fn new(code: i32, message: &str) -> Cause {
-        let message = c_string(message);
+    pub fn new(code: i32, message: &str) -> Result<Cause> {
+        let message = c_string(message)?;
         // SAFETY: the message is a C string that lives through the call, which copies it.
         Cause::made(|ret| unsafe { sys::ctx_cause_new(code, message.as_ptr(), ret) })
     }
 
     /// A cause that carries an error, which [`get_ref`](Cause::get_ref) returns. The message is the error's.
-    /// The code is that of an [`Error`], the negative errno of an [`io::Error`] from the system, and
+    /// The code is that of an [`Error`] or an [`Ended`], the negative errno of an [`io::Error`] from the system, and
     /// otherwise that of a cancel.
-    pub fn from_error(error: impl Into<BoxedError>) -> Cause {
+    pub fn from_error(error: impl Into<BoxedError>) -> Result<Cause> {
         let error = error.into();
+        let of_end = || error.downcast_ref().map(Ended::code);
         let of_system = || error.downcast_ref::<io::Error>()?.raw_os_error().map(i32::wrapping_neg);
-        let code = error.downcast_ref().map(Error::code).or_else(of_system);
+        let code = error.downcast_ref().map(Error::code).or_else(of_end).or_else(of_system);
         Cause::with_data(code.unwrap_or(sys::CTX_CANCELED), &error.to_string(), &ERROR, error)
     }
 
@@ -71,29 +74,27 @@ impl Cause {
         message: &str,
         key: &'static Key<T>,
         data: T,
-    ) -> Cause {
-        let message = c_string(message);
-        let data = Box::into_raw(Box::new(data)).cast::<c_void>();
+    ) -> Result<Cause> {
+        let message = c_string(message)?;
+        let data = Box::into_raw(Box::new(data));
         // SAFETY: the key is static, the message lives through the call, and drop_box::<T> is the
-        // destructor of what Box<T> gave out. If this fails the program ends, so nothing leaks.
-        Cause::made(|ret| unsafe {
-            sys::ctx_cause_new_data(
-                code,
-                message.as_ptr(),
-                key.raw(),
-                data,
-                Some(drop_box::<T>),
-                ret,
-            )
-        })
+        // destructor of what Box<T> gave out.
+        let made = Cause::made(|ret| unsafe {
+            let (message, data, drop) = (message.as_ptr(), data.cast::<c_void>(), drop_box::<T>);
+            sys::ctx_cause_new_data(code, message, key.raw(), data, Some(drop), ret)
+        });
+        if made.is_err() {
+            // SAFETY: a constructor that fails has taken nothing.
+            drop(unsafe { Box::from_raw(data) });
+        }
+        made
     }
 
-    fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Cause {
+    fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Result<Cause> {
         let mut cause = ptr::null_mut();
-        if make(&mut cause) < 0 {
-            handle_alloc_error(Layout::new::<[usize; 4]>()); // memory is all that can be wanting
-        }
-        Cause(NonNull::new(cause).expect("a cause that was made"))
+        check(make(&mut cause))?;
+        // SAFETY: the call succeeded, so this is a valid handle, and ours.
+        Ok(Cause(unsafe { NonNull::new_unchecked(cause) }))
     }
 
     /// The code: by custom a negative errno.
@@ -117,7 +118,7 @@ impl Cause {
     /// let (ctx, canceler) = Context::background().with_cancel()?;
     /// canceler.cancel();
     /// assert!(!ctx.cause().unwrap().is_given());
-    /// assert!(Cause::from_error("the client has gone").is_given());
+    /// assert!(Cause::from_error("the client has gone")?.is_given());
     /// # Ok::<(), libctx::Error>(())
     /// ```
     pub fn is_given(&self) -> bool {

@@ -2,7 +2,7 @@
 //! A context: its roots, its C handle, and reading it.
 
 use crate::time::{duration, to_instant};
-use crate::{Cause, Error, Result};
+use crate::{Cause, Ended, Result};
 use libctx_sys as sys;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -34,7 +34,10 @@ use std::time::{Duration, Instant};
 /// assert_eq!(work(&ctx)?, 1000);
 /// # Ok::<(), libctx::Error>(())
 /// ```
+///
+/// Two are equal if they are handles of the same context.
 #[repr(transparent)]
+#[derive(PartialEq, Eq, Hash)]
 pub struct Context(NonNull<sys::ctx_t>);
 
 // SAFETY: the library allows every function from any thread at any time, on shared handles too, and
@@ -62,20 +65,20 @@ impl Context {
 
     /// How the context ended; `None` while it is live. Once set, it never changes.
     #[inline]
-    pub fn err(&self) -> Option<Error> {
+    pub fn ended(&self) -> Option<Ended> {
         // SAFETY: self holds a reference.
         match unsafe { sys::ctx_err(self.as_raw()) } {
             0 => None,
-            code => Some(Error::ended(code, self.cause())),
+            code => Some(Ended::new(code, self.cause()?)), // which is there: it is set first
         }
     }
 
-    /// `Ok` while the context is live, else its error: `ctx.check()?` is the whole idiom.
+    /// `Ok` while the context is live, else how it ended: `ctx.check()?` is the whole idiom.
     #[inline]
-    pub fn check(&self) -> Result<()> {
-        match self.err() {
+    pub fn check(&self) -> std::result::Result<(), Ended> {
+        match self.ended() {
             None => Ok(()),
-            Some(error) => Err(error),
+            Some(ended) => Err(ended),
         }
     }
 
@@ -124,6 +127,13 @@ impl Context {
         }
     }
 
+    /// As [`remaining`](Context::remaining), in milliseconds rounded up, and -1 without a deadline: what
+    /// poll(2), libpq, curl and other C libraries take for a timeout.
+    pub fn remaining_ms(&self) -> i32 {
+        // SAFETY: self holds a reference.
+        unsafe { sys::ctx_remaining_ms(self.as_raw()) }
+    }
+
     /// Now, on the clock of this context's deadlines: the system's monotonic clock, or that of a virtual
     /// loop, which begins at zero.
     pub fn clock(&self) -> Duration {
@@ -149,11 +159,6 @@ impl Context {
         }
     }
 
-    /// True if both are handles of the same context.
-    pub fn same_as(&self, other: &Context) -> bool {
-        self.0 == other.0
-    }
-
     /// The C handle, borrowed: for a call into C, which takes its own reference if it keeps it.
     #[inline]
     pub fn as_raw(&self) -> *mut sys::ctx_t {
@@ -176,7 +181,7 @@ impl Context {
     /// let handle = ctx.clone().into_raw(); // to C, to Python, and back
     /// // SAFETY: the handle owns its reference, and is not used again.
     /// let back = unsafe { Context::from_raw(handle) }?;
-    /// assert!(back.same_as(&ctx));
+    /// assert_eq!(back, ctx);
     /// # Ok::<(), libctx::Error>(())
     /// ```
     ///

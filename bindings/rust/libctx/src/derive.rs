@@ -49,7 +49,7 @@ impl Context {
     /// use std::time::Duration;
     ///
     /// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_millis(5))?;
-    /// assert!(ctx.wait().is_deadline_exceeded());
+    /// assert!(ctx.wait()?.is_deadline_exceeded());
     /// # Ok::<(), libctx::Error>(())
     /// ```
     #[inline]

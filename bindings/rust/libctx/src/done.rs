@@ -3,8 +3,9 @@
 //! own, no runtime.
 
 use crate::guard::contain;
-use crate::{Context, Error, Result, Watch};
+use crate::{Context, Ended, Result, Watch};
 use libctx_sys as sys;
+use std::convert::identity;
 use std::ffi::c_void;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -59,8 +60,8 @@ impl Slot {
 }
 
 impl Context {
-    /// Waits, in async code on any executor, until the context is done; returns how it ended. If waiting is
-    /// impossible (no memory, or a context from before a fork), it returns that error at once. (A future
+    /// Waits, in async code on any executor, until the context is done; returns how it ended. Where waiting is
+    /// impossible (no memory, or a context from before a fork), it is an error at once. (A future
     /// that was polled before a fork stays pending in the child.)
     ///
     /// The task is woken before any callback of the same end runs: nobody's callback delays it.
@@ -71,8 +72,8 @@ impl Context {
     ///
     /// let (ctx, canceler) = Context::background().with_cancel()?;
     /// std::thread::spawn(move || canceler.cancel_because("from another thread"));
-    /// let why = smol::block_on(ctx.done());
-    /// assert_eq!(why.cause().unwrap().message(), "from another thread");
+    /// let ended = smol::block_on(ctx.done())?;
+    /// assert_eq!(ended.cause().message(), "from another thread");
     /// # Ok::<(), libctx::Error>(())
     /// ```
     pub fn done(&self) -> Done {
@@ -99,10 +100,10 @@ impl Context {
         async move {
             let mut done = self.done();
             // SAFETY: a capture of this block lives in it, is pinned with it, and nothing moves it. (`pin!`
-            // would move it.)
+            // would move it to a place of its own, and so double its size.)
             let mut future = unsafe { Pin::new_unchecked(&mut future) };
             poll_fn(move |cx| match Pin::new(&mut done).poll(cx) {
-                Poll::Ready(error) => Poll::Ready(Err(error)),
+                Poll::Ready(ended) => Poll::Ready(Err(ended.map_or_else(identity, Into::into))),
                 Poll::Pending => future.as_mut().poll(cx).map(Ok),
             })
             .await
@@ -129,22 +130,22 @@ impl Done {
 }
 
 impl Future for Done {
-    type Output = Error;
+    type Output = Result<Ended>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Error> {
-        if let Some(error) = self.ctx.err() {
-            return Poll::Ready(error);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<Ended>> {
+        if let Some(ended) = self.ctx.ended() {
+            return Poll::Ready(Ok(ended));
         }
         let waits = match &self.armed {
             Some(armed) => armed.slot.wait_with(cx.waker()),
             None => match self.arm(cx.waker()) {
                 Ok(()) => true,
-                Err(error) => return Poll::Ready(error),
+                Err(error) => return Poll::Ready(Err(error)),
             },
         };
         // The callback may have run in between: then the error is there, since it is set first.
-        match self.ctx.err() {
-            Some(error) => Poll::Ready(error),
+        match self.ctx.ended() {
+            Some(ended) => Poll::Ready(Ok(ended)),
             None => {
                 debug_assert!(waits, "a callback ran on a context that is live");
                 Poll::Pending

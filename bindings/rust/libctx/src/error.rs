@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! How a call failed, or how a context ended: one error type, made from the C library's negative errnos.
+//! What went wrong in a call: one error type, made from the C library's negative errnos.
 
-use crate::Cause;
+use crate::{Ended, Signal};
 use libctx_sys as sys;
 use std::ffi::{CStr, c_int};
 use std::{error, fmt, io};
@@ -9,29 +9,41 @@ use std::{error, fmt, io};
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a context is done, or why a function failed.
+/// Why a function failed.
 ///
-/// [`kind`](Error::kind) says which. An error from the end of a context carries its
-/// [`Cause`], which is also the [`source`](error::Error::source) if somebody gave one. It converts to
-/// [`io::Error`]; [`code`](Error::code) is the number that a C function would return.
+/// [`kind`](Error::kind) says which. Functions that a context ends, such as [`Context::run`], fail with how it
+/// [`ended`](Error::ended); by `?` an [`Ended`] becomes an error, too. It converts to [`io::Error`];
+/// [`code`](Error::code) is the number that a C function would return.
 ///
 /// ```
-/// use libctx::{Context, ErrorKind};
+/// use libctx::{Context, ErrorKind, Result};
 /// use std::{error::Error as _, io};
+///
+/// fn work(ctx: &Context) -> Result<()> {
+///     ctx.check()?; // the end of a context
+///     ctx.with_string("trace-id", "8f2c")?; // no memory, and so on
+///     Ok(())
+/// }
 ///
 /// let (ctx, canceler) = Context::background().with_cancel()?;
 /// canceler.cancel_because("the client has gone");
-/// let error = ctx.check().unwrap_err();
+/// let error = work(&ctx).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Canceled);
 /// assert_eq!(error.to_string(), "context canceled");
 /// assert_eq!(error.source().unwrap().to_string(), "the client has gone");
 /// assert_eq!(io::Error::from(error).to_string(), "context canceled");
 /// # Ok::<(), libctx::Error>(())
 /// ```
+///
+/// [`Context::run`]: crate::Context::run
 #[derive(Clone)]
-pub struct Error {
-    code: c_int,
-    cause: Option<Cause>,
+pub struct Error(What);
+
+#[derive(Clone)]
+enum What {
+    Ended(Ended),
+    Code(c_int),
+    Unblocked(Signal),
 }
 
 /// The kinds of [`Error`].
@@ -42,7 +54,7 @@ pub enum ErrorKind {
     Canceled,
     /// The context's deadline passed.
     DeadlineExceeded,
-    /// An argument that makes no sense, such as a NUL inside a name.
+    /// An argument that makes no sense, such as a NUL inside a name or a signal that is not blocked.
     InvalidInput,
     /// Contexts of different loops cannot be merged.
     OtherLoop,
@@ -62,18 +74,17 @@ impl Error {
     /// An error from a C function's negative result.
     #[cold]
     pub(crate) fn from_code(code: c_int) -> Error {
-        Error { code, cause: None }
+        Error(What::Code(code))
     }
 
-    /// How a context ended.
     #[cold]
-    pub(crate) fn ended(code: c_int, cause: Option<Cause>) -> Error {
-        Error { code, cause }
+    pub(crate) fn unblocked(signal: Signal) -> Error {
+        Error(What::Unblocked(signal))
     }
 
     /// Which kind of error it is.
     pub fn kind(&self) -> ErrorKind {
-        match self.code {
+        match self.code() {
             sys::CTX_CANCELED => ErrorKind::Canceled,
             sys::CTX_DEADLINE_EXCEEDED => ErrorKind::DeadlineExceeded,
             code => match -code {
@@ -90,38 +101,50 @@ impl Error {
 
     /// Its number in the C functions: a negative errno, to return across an FFI boundary.
     pub fn code(&self) -> i32 {
-        self.code
+        match &self.0 {
+            What::Ended(ended) => ended.code(),
+            What::Code(code) => *code,
+            What::Unblocked(_) => -libc::EINVAL,
+        }
     }
 
-    /// Why the context was ended; `None` for an error that is not the end of a context.
-    pub fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+    /// How the context ended, if that is the error.
+    pub fn ended(&self) -> Option<&Ended> {
+        match &self.0 {
+            What::Ended(ended) => Some(ended),
+            _ => None,
+        }
     }
 
-    /// True if it was a cancel.
+    /// True if the context was canceled.
     pub fn is_canceled(&self) -> bool {
         self.kind() == ErrorKind::Canceled
     }
 
-    /// True if a deadline passed.
+    /// True if the context's deadline passed.
     pub fn is_deadline_exceeded(&self) -> bool {
         self.kind() == ErrorKind::DeadlineExceeded
     }
+}
 
-    fn text(&self) -> &'static str {
-        // SAFETY: the text is static, never NULL, and ends with a NUL.
-        let text = unsafe { CStr::from_ptr(sys::ctx_strerror(self.code)) };
-        text.to_str().unwrap_or("unknown error")
-    }
+/// The text that C has for a code.
+pub(crate) fn text(code: c_int) -> &'static str {
+    // SAFETY: the text is static, never NULL, and ends with a NUL.
+    let text = unsafe { CStr::from_ptr(sys::ctx_strerror(code)) };
+    text.to_str().unwrap_or("unknown error")
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind() {
-            ErrorKind::Forked => f.write_str("the context was made before a fork"),
-            ErrorKind::Foreign => f.write_str("a handle of another copy of libctx"),
-            ErrorKind::OtherLoop => f.write_str("contexts of different loops"),
-            _ => f.write_str(self.text()),
+        match (&self.0, self.kind()) {
+            (What::Ended(ended), _) => ended.fmt(f),
+            (What::Unblocked(signal), _) => {
+                write!(f, "{signal} is not blocked, as it must be in every thread (Signal::block)")
+            }
+            (_, ErrorKind::Forked) => f.write_str("the context was made before a fork"),
+            (_, ErrorKind::Foreign) => f.write_str("a handle of another copy of libctx"),
+            (_, ErrorKind::OtherLoop) => f.write_str("contexts of different loops"),
+            (What::Code(code), _) => f.write_str(text(*code)),
         }
     }
 }
@@ -129,45 +152,37 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut s = f.debug_struct("Error");
-        s.field("kind", &self.kind()).field("code", &self.code);
-        if let Some(cause) = &self.cause {
-            s.field("cause", cause);
-        }
+        s.field("kind", &self.kind()).field("code", &self.code());
+        match &self.0 {
+            What::Ended(ended) => s.field("cause", ended.cause()),
+            What::Unblocked(signal) => s.field("unblocked", signal),
+            What::Code(_) => &mut s,
+        };
         s.finish()
     }
 }
 
 impl error::Error for Error {
-    /// The cause, if it says more than the error itself. A cause made of the same end of another context says
-    /// no more: then this is the cause's source, so that a chain says nothing twice.
+    /// That of the [`Ended`], if it is one.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        let mut error = self;
-        loop {
-            let cause = error.cause.as_ref()?;
-            match cause.get_ref().and_then(inside) {
-                Some(inner) if inner.code == self.code => error = inner,
-                _ if cause.text_is_of(self.code) => return None,
-                _ => return Some(cause),
-            }
-        }
+        self.ended().and_then(error::Error::source)
     }
 }
 
-/// The error of a context: this error, or the one inside this [`io::Error`].
-fn inside<'a>(error: &'a (dyn error::Error + Send + Sync + 'static)) -> Option<&'a Error> {
-    let io = || error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
-    error.downcast_ref().or_else(io)
+impl From<Ended> for Error {
+    fn from(ended: Ended) -> Error {
+        Error(What::Ended(ended))
+    }
 }
 
-/// The end of a context becomes an [`io::Error`] around this error (`get_ref()` and `downcast_ref()` get it
-/// back). Its kind is `TimedOut` for a deadline and `Other` for a cancel: on `Interrupted` readers and
-/// writers would try again. Any other error becomes the system's own.
+/// The end of a context becomes an [`io::Error`] as [`Ended`] does. Any other error becomes the system's own,
+/// and a signal that is not blocked one of the kind `InvalidInput` around this error.
 impl From<Error> for io::Error {
     fn from(error: Error) -> io::Error {
-        match error.kind() {
-            ErrorKind::Canceled => io::Error::other(error),
-            ErrorKind::DeadlineExceeded => io::Error::new(io::ErrorKind::TimedOut, error),
-            _ => io::Error::from_raw_os_error(-error.code),
+        match error.0 {
+            What::Ended(ended) => ended.into(),
+            What::Code(code) => io::Error::from_raw_os_error(-code),
+            What::Unblocked(_) => io::Error::new(io::ErrorKind::InvalidInput, error),
         }
     }
 }

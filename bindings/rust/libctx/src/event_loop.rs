@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! Loops, which run the clock, and descriptors and signals that end contexts.
+//! Loops, which run the clock, and descriptors that end contexts.
 
 use crate::derive::{pair, single};
 use crate::error::check;
 use crate::guard::{contain, drop_box};
 use crate::time::{duration, nanoseconds};
-use crate::{Canceler, Context, Descriptor, Result};
+use crate::{Canceler, Context, Descriptor, Events, Result};
 use libctx_sys as sys;
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
@@ -25,15 +25,17 @@ use std::time::Duration;
 /// assert_eq!(clock.advance(hour - Duration::from_nanos(1))?, 0);
 /// assert!(!ctx.is_done());
 /// assert_eq!(clock.advance(Duration::from_nanos(1))?, 1);
-/// assert!(ctx.err().unwrap().is_deadline_exceeded());
+/// assert!(ctx.ended().unwrap().is_deadline_exceeded());
 /// # Ok::<(), libctx::Error>(())
 /// ```
 ///
 /// A clone is the same loop. Dropping the last handle of a manual or virtual loop closes it: all its
 /// contexts end. Live contexts do not prevent that.
 ///
+/// Two are equal if they are handles of the same loop.
+///
 /// [`background`]: Loop::background
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Loop(NonNull<sys::ctx_loop_t>);
 
 // SAFETY: the library allows every function from any thread at any time; two dispatches at once are a
@@ -221,7 +223,7 @@ unsafe extern "C" fn hand<F: Fn(Work)>(
 ///
 /// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_secs(3600))?;
 /// assert!(libctx::shutdown(Duration::MAX)?);
-/// assert!(ctx.err().unwrap().is_canceled());
+/// assert!(ctx.ended().unwrap().is_canceled());
 /// # Ok::<(), libctx::Error>(())
 /// ```
 pub fn shutdown(limit: Duration) -> Result<bool> {
@@ -248,29 +250,28 @@ impl Drop for Loop {
 }
 
 impl Context {
-    /// Derives a context that also ends when poll(2) would report one of `events` (`libc::POLLRDHUP` and
-    /// its like) on a descriptor, or an error or a hang-up. Nothing is read. The cause's code is the
-    /// events that came.
+    /// Derives a context that also ends when poll(2) would report one of `events` on a descriptor, or an error
+    /// or a hang-up. Nothing is read. The cause's code is the events that came.
+    ///
+    /// ```
+    /// use libctx::{Context, Events};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (server, client) = UnixStream::pair().unwrap();
+    /// let (ctx, _canceler) = Context::background().with_fd(&server, Events::RDHUP)?;
+    /// drop(client);
+    /// assert!(ctx.wait()?.is_canceled());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
     ///
     /// Keep the descriptor open until the context is done or freed: once closed, it no longer ends the
     /// context.
-    pub fn with_fd(&self, fd: impl AsFd, events: i16) -> Result<(Context, Canceler)> {
-        let (fd, events) = (fd.as_fd(), u32::from(events as u16));
+    pub fn with_fd(&self, fd: impl AsFd, events: Events) -> Result<(Context, Canceler)> {
+        let (fd, events) = (fd.as_fd(), u32::from(events.as_raw() as u16));
         // SAFETY: self holds a reference; the descriptor is open during the call, and later the library is
         // ready for it to be closed, and its number to be another's.
         pair(|ctx, canceler| unsafe {
             sys::ctx_with_fd(self.as_raw(), fd.as_raw_fd(), events, ctx, canceler)
-        })
-    }
-
-    /// Derives a context that also ends when the process is sent one of these signals, which must be
-    /// blocked in every thread. The cause's code is the signal's number; its message names signal and
-    /// sender. No handler is changed. [`InvalidInput`](crate::ErrorKind::InvalidInput) for a signal that this
-    /// thread does not block.
-    pub fn with_signal(&self, signals: &[i32]) -> Result<(Context, Canceler)> {
-        // SAFETY: self holds a reference, and the signals live through the call.
-        pair(|ctx, canceler| unsafe {
-            sys::ctx_with_signal(self.as_raw(), signals.as_ptr(), signals.len(), ctx, canceler)
         })
     }
 }

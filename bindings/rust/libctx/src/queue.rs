@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Very many contexts on one descriptor.
 
-use crate::error::check;
+use crate::error::{check, text};
 use crate::wait::uninterrupted;
-use crate::{Context, Descriptor, Error, ErrorKind, Result, Watch};
+use crate::{Context, Descriptor, Error, Result, Watch};
 use libctx_sys as sys;
 use std::fmt;
 use std::ptr::{self, NonNull};
@@ -29,8 +29,8 @@ use std::time::Duration;
 /// # Ok::<(), libctx::Error>(())
 /// ```
 ///
-/// A clone is the same queue. Dropping the last handle disarms everything in it.
-#[derive(Debug)]
+/// A clone is the same queue, and equal. Dropping the last handle disarms everything in it.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Queue(NonNull<sys::ctx_queue_t>);
 
 // SAFETY: the library allows every function from any thread at any time. What a queue releases on the
@@ -50,16 +50,21 @@ impl Event {
         self.0.token
     }
 
-    /// How the context ended: [`Canceled`](ErrorKind::Canceled) or
-    /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded).
-    pub fn kind(&self) -> ErrorKind {
-        Error::from_code(self.0.err).kind()
+    /// True if the context was canceled. [`Queue::drain_contexts`] has more on how it ended.
+    pub fn is_canceled(&self) -> bool {
+        self.0.err == sys::CTX_CANCELED
+    }
+
+    /// True if the context's deadline passed.
+    pub fn is_deadline_exceeded(&self) -> bool {
+        self.0.err == sys::CTX_DEADLINE_EXCEEDED
     }
 }
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("token", &self.token()).field("kind", &self.kind()).finish()
+        let mut s = f.debug_struct("Event");
+        s.field("token", &self.token()).field("err", &text(self.0.err)).finish()
     }
 }
 

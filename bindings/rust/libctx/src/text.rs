@@ -5,10 +5,19 @@ use crate::{Error, Result};
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};
 
-/// A message for people: a NUL inside it, which C could not carry, becomes U+FFFD.
-pub(crate) fn c_string(text: &str) -> CString {
-    CString::new(text)
-        .unwrap_or_else(|_| CString::new(text.replace('\0', "\u{FFFD}")).expect("no NUL is left"))
+/// A message for people: a NUL inside it, which C could not carry, becomes U+FFFD. An error without memory.
+pub(crate) fn c_string(text: &str) -> Result<CString> {
+    const SHOWN: &str = "\u{FFFD}";
+    let nuls = text.bytes().filter(|byte| *byte == 0).count();
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(text.len() + nuls * (SHOWN.len() - 1) + 1)
+        .map_err(|_| Error::from_code(-libc::ENOMEM))?;
+    for (i, part) in text.split('\0').enumerate() {
+        bytes.extend_from_slice(if i == 0 { &[] } else { SHOWN.as_bytes() });
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    Ok(CString::new(bytes).expect("no NUL is left"))
 }
 
 /// A name or a value, which must arrive as it is.

@@ -78,7 +78,7 @@ impl Context {
     /// let token = CancellationToken::new();
     /// let ctx = Context::background().with_token(&token)?;
     /// token.cancel();
-    /// assert!(ctx.err().unwrap().is_canceled());
+    /// assert!(ctx.ended().unwrap().is_canceled());
     /// # Ok::<(), libctx::Error>(())
     /// ```
     pub fn with_token(&self, token: &CancellationToken) -> Result<Context> {

@@ -3,9 +3,10 @@
 
 use crate::error::check;
 use crate::time::limit;
-use crate::{Context, Error, Result};
+use crate::{Context, Ended, Events, Result};
 use libctx_sys as sys;
 use std::ffi::c_int;
+use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -29,25 +30,22 @@ pub(crate) fn uninterrupted<R: Copy + PartialEq + From<i32>>(
 }
 
 impl Context {
-    /// Blocks until the context is done, and returns how it ended. If waiting is impossible (a context from
-    /// before a fork), it returns that error at once.
-    pub fn wait(&self) -> Error {
+    /// Blocks until the context is done, and returns how it ended. Where waiting is impossible (a context from
+    /// before a fork), it is an error at once.
+    pub fn wait(&self) -> Result<Ended> {
         loop {
-            if let Some(error) = self.wait_timeout(Duration::MAX) {
-                return error;
+            if let Some(ended) = self.wait_timeout(Duration::MAX)? {
+                return Ok(ended);
             }
         }
     }
 
     /// As [`wait`](Context::wait), for a limited time: `None` if it passed. The limit is real time, also on a
     /// virtual loop.
-    pub fn wait_timeout(&self, time: Duration) -> Option<Error> {
+    pub fn wait_timeout(&self, time: Duration) -> Result<Option<Ended>> {
         // SAFETY: self holds a reference.
-        match uninterrupted(Some(time), |left| unsafe { sys::ctx_wait(self.as_raw(), left) }) {
-            0 => None,
-            1 => self.err(),
-            code => Some(Error::from_code(code)),
-        }
+        let wait = |left| unsafe { sys::ctx_wait(self.as_raw(), left) };
+        check(uninterrupted(Some(time), wait)).map(|_| self.ended())
     }
 
     /// Blocks until one of several contexts is done, and returns its index, the lowest if several are; `None`
@@ -65,19 +63,19 @@ impl Context {
         Ok((check(result)? == 1).then_some(index))
     }
 
-    /// poll(2) that the context ends: returns how many descriptors are ready, 0 if the time passed, or the
-    /// context's error, which wins.
+    /// poll(2) that the context ends: returns how many descriptors are ready, 0 if the time passed. The end of
+    /// the context is an error, and wins.
     ///
     /// ```
-    /// use libctx::{Context, PollFd};
+    /// use libctx::{Context, Events, PollFd};
     /// use std::{io::Write, os::unix::net::UnixStream};
     ///
     /// let (mut near, far) = UnixStream::pair().unwrap();
     /// let (ctx, canceler) = Context::background().with_cancel()?;
     /// near.write_all(b"x").unwrap();
-    /// let mut fds = [PollFd::new(&far, libc::POLLIN)];
+    /// let mut fds = [PollFd::new(&far, Events::IN)];
     /// assert_eq!(ctx.poll(&mut fds, None)?, 1);
-    /// assert_eq!(fds[0].ready(), libc::POLLIN);
+    /// assert_eq!(fds[0].ready(), Events::IN);
     /// canceler.cancel();
     /// assert!(ctx.poll(&mut fds, None).unwrap_err().is_canceled());
     /// # Ok::<(), libctx::Error>(())
@@ -89,16 +87,16 @@ impl Context {
             // borrowed, so they are open.
             unsafe { sys::ctx_poll(self.as_raw(), first, n, left) }
         });
-        match self.err() {
-            Some(error) if error.code() == result => Err(error),
+        match self.ended() {
+            Some(ended) if ended.code() == result => Err(ended.into()),
             _ => check(result),
         }
     }
 }
 
-/// A descriptor for [`Context::poll`], and the events to wait for: `libc::POLLIN` and its like.
+/// A descriptor for [`Context::poll`], and the events to wait for.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct PollFd<'fd> {
     raw: sys::pollfd,
     _fd: PhantomData<BorrowedFd<'fd>>,
@@ -106,13 +104,27 @@ pub struct PollFd<'fd> {
 
 impl<'fd> PollFd<'fd> {
     /// A descriptor and the events to wait for.
-    pub fn new(fd: &'fd impl AsFd, events: i16) -> PollFd<'fd> {
-        let fd: c_int = fd.as_fd().as_raw_fd();
+    pub fn new(fd: &'fd impl AsFd, events: Events) -> PollFd<'fd> {
+        let (fd, events): (c_int, _) = (fd.as_fd().as_raw_fd(), events.as_raw());
         PollFd { raw: sys::pollfd { fd, events, revents: 0 }, _fd: PhantomData }
     }
 
-    /// The events that came; `POLLERR`, `POLLHUP` and `POLLNVAL` come unasked.
-    pub fn ready(&self) -> i16 {
-        self.raw.revents
+    /// The events to wait for.
+    pub fn events(&self) -> Events {
+        Events::from_raw(self.raw.events)
+    }
+
+    /// The events that came; [`ERR`](Events::ERR), [`HUP`](Events::HUP) and [`NVAL`](Events::NVAL) come
+    /// unasked.
+    pub fn ready(&self) -> Events {
+        Events::from_raw(self.raw.revents)
+    }
+}
+
+impl fmt::Debug for PollFd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("PollFd");
+        s.field("fd", &self.raw.fd).field("events", &self.events());
+        s.field("ready", &self.ready()).finish()
     }
 }

@@ -3,9 +3,9 @@
 //! so these tests have their process to themselves, and no test harness, which has threads of its own.
 #![allow(missing_docs)]
 
-use libctx::{Context, ErrorKind, Event, Queue};
+use libctx::{Context, ErrorKind, Event, Queue, Signal};
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
+use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -54,13 +54,15 @@ fn a_handled_signal_ends_no_wait() {
                 assert!(begin.elapsed() >= limit);
             }
         };
-        lasts(&|| assert!(ctx.wait_timeout(limit).is_none()));
+        lasts(&|| assert!(ctx.wait_timeout(limit).unwrap().is_none()));
         lasts(&|| assert_eq!(Context::wait_any([&ctx], Some(limit)).unwrap(), None));
         lasts(&|| assert_eq!(ctx.poll(&mut [], Some(limit)).unwrap(), 0));
         let queue = Queue::new().unwrap();
         let nothing = || queue.wait(&mut [Event::default()], Some(limit)).unwrap().is_empty();
         lasts(&|| assert!(nothing()));
-        lasts(&|| assert!(ctx.with_timeout(limit).unwrap().0.wait().is_deadline_exceeded()));
+        lasts(&|| {
+            assert!(ctx.with_timeout(limit).unwrap().0.wait().unwrap().is_deadline_exceeded())
+        });
         over.store(true, SeqCst);
     });
     println!("test signal::a_handled_signal_ends_no_wait ... ok");
@@ -68,22 +70,29 @@ fn a_handled_signal_ends_no_wait() {
 
 fn a_signal_ends_a_context() {
     let root = Context::background();
-    let unblocked = root.with_signal(&[libc::SIGUSR1]).unwrap_err();
+    let signals = [Signal::USR1, Signal::from_raw(libc::SIGRTMIN() + 3), Signal::USR1];
+    Signal::block(&signals[..1]).unwrap();
+    let unblocked = root.with_signal(&signals).unwrap_err();
     assert_eq!(unblocked.kind(), ErrorKind::InvalidInput);
-
-    // SAFETY: the set is initialized by sigemptyset before it is read.
-    unsafe {
-        let mut set = MaybeUninit::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGUSR1);
-        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()), 0);
+    assert_eq!(
+        unblocked.to_string(),
+        "SIGRTMIN+3 is not blocked, as it must be in every thread (Signal::block)"
+    );
+    assert_eq!(io::Error::from(unblocked.clone()).to_string(), unblocked.to_string());
+    // What is no signal, or none that can be blocked, is said as any bad argument.
+    for signal in [Signal::from_raw(libc::SIGKILL), Signal::from_raw(0), Signal::from_raw(-1)] {
+        let error = root.with_signal(&[signal]).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidInput, -libc::EINVAL));
     }
-    let (ctx, _canceler) = root.with_signal(&[libc::SIGUSR1, libc::SIGUSR1]).unwrap();
+    assert_eq!(Signal::block(&[Signal::from_raw(0)]).unwrap_err().code(), -libc::EINVAL);
+
+    Signal::block(&signals).unwrap();
+    let (ctx, _canceler) = root.with_signal(&signals).unwrap();
     assert!(!ctx.is_done());
     // SAFETY: a signal to this very process.
-    assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) }, 0);
-    let error = ctx.wait_timeout(WATCHDOG).expect("the signal ends it");
-    assert!(error.is_canceled());
-    assert_eq!(error.cause().unwrap().code(), libc::SIGUSR1);
-    println!("test signal::a_signal_ends_a_context ... ok ({})", error.cause().unwrap());
+    assert_eq!(unsafe { libc::kill(libc::getpid(), Signal::USR1.as_raw()) }, 0);
+    let ended = ctx.wait_timeout(WATCHDOG).unwrap().expect("the signal ends it");
+    assert!(ended.is_canceled());
+    assert_eq!(Signal::from_raw(ended.cause().code()), Signal::USR1);
+    println!("test signal::a_signal_ends_a_context ... ok ({ended:#})");
 }

@@ -133,7 +133,7 @@ fn panics_are_caught_and_reported_wherever_they_come_from() {
     assert!(runs.try_recv().is_ok(), "later callbacks run all the same");
     assert!(ctx.is_done());
     drop(Context::background().with_value(&BOMB, Bomb).unwrap());
-    drop(Cause::with_data(0, "", &BOMB, Bomb));
+    drop(Cause::with_data(0, "", &BOMB, Bomb).unwrap());
 
     let place = "a callback of after_func";
     let expected = [

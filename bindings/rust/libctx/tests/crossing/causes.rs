@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The reason of a cancel, with what only Rust understands of it.
 
-use libctx::{Cause, Context, Key, sys};
+use libctx::{Cause, Context, Ended, Key, sys};
 use std::error::Error;
 use std::ffi::CStr;
 use std::io;
@@ -15,7 +15,7 @@ static OTHER: Key<&'static str> = Key::new(c"place");
 fn a_cause_goes_down_the_tree_and_out_to_c() {
     let (parent, canceler) = Context::background().with_cancel().unwrap();
     let (child, _own) = parent.with_cancel().unwrap();
-    canceler.cancel_with(&Cause::new(-libc::EPIPE, "the client has gone"));
+    canceler.cancel_with(&Cause::new(-libc::EPIPE, "the client has gone").unwrap());
     let cause = child.cause().unwrap();
     assert_eq!((cause.code(), &*cause.message()), (-libc::EPIPE, "the client has gone"));
     // SAFETY: `child` holds the context, and that its cause and its text.
@@ -38,24 +38,24 @@ fn an_error_comes_back_as_it_was() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     let io = io::Error::from_raw_os_error(libc::EIO);
     let text = io.to_string();
-    canceler.cancel_with(&Cause::from_error(io));
+    canceler.cancel_with(&Cause::from_error(io).unwrap());
     let cause = ctx.cause().unwrap();
     let original = cause.get_ref().unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(original.raw_os_error(), Some(libc::EIO));
     assert_eq!(cause.to_string(), text);
     assert!(cause.source().is_none());
-    assert_eq!(Cause::from_error("just text").message(), "just text");
+    assert_eq!(Cause::from_error("just text").unwrap().message(), "just text");
 }
 
 #[test]
 fn an_error_with_a_number_has_it_for_its_code() {
-    let of_io = |error: io::Error| Cause::from_error(error).code();
+    let of_io = |error: io::Error| Cause::from_error(error).unwrap().code();
     assert_eq!(of_io(io::Error::from_raw_os_error(libc::EIO)), -libc::EIO);
     assert_eq!(of_io(io::Error::from_raw_os_error(i32::MIN)), i32::MIN); // which has no other sign
     assert_eq!(of_io(io::Error::other("no number")), -libc::ECANCELED);
-    assert_eq!(Cause::from_error("just text").code(), -libc::ECANCELED);
+    assert_eq!(Cause::from_error("just text").unwrap().code(), -libc::ECANCELED);
     let (late, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
-    assert_eq!(Cause::from_error(late.err().unwrap()).code(), -libc::ETIMEDOUT);
+    assert_eq!(Cause::from_error(late.ended().unwrap()).unwrap().code(), -libc::ETIMEDOUT);
 }
 
 #[test]
@@ -63,16 +63,16 @@ fn a_chain_of_sources_tells_each_text_once() {
     let because = |why: &str| {
         let (ctx, canceler) = Context::background().with_cancel().unwrap();
         canceler.cancel_because(why);
-        ctx.err().unwrap()
+        ctx.ended().unwrap()
     };
     let plain = || {
         let (ctx, canceler) = Context::background().with_cancel().unwrap();
         canceler.cancel();
-        ctx.err().unwrap()
+        ctx.ended().unwrap()
     };
     let late = || {
         let (ctx, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
-        ctx.err().unwrap()
+        ctx.ended().unwrap()
     };
     let gone = ["context canceled", "the client has gone"];
     assert_eq!(chain(because("the client has gone")), gone);
@@ -88,13 +88,13 @@ fn a_chain_of_sources_tells_each_text_once() {
 }
 
 /// The error of a context that was canceled for another error.
-fn passed(error: impl Into<Box<dyn Error + Send + Sync>>) -> libctx::Error {
+fn passed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Ended {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    canceler.cancel_with(&Cause::from_error(error));
-    ctx.err().unwrap()
+    canceler.cancel_with(&Cause::from_error(error).unwrap());
+    ctx.ended().unwrap()
 }
 
-fn chain(error: libctx::Error) -> Vec<String> {
+fn chain(error: impl Error) -> Vec<String> {
     let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(error) = next {
@@ -109,8 +109,8 @@ fn a_cause_is_given_if_it_says_more_than_an_error() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     canceler.cancel();
     assert!(!ctx.cause().unwrap().is_given());
-    assert!(Cause::new(-libc::ECANCELED, "context canceled").is_given());
-    assert!(Cause::from_error("just text").is_given());
+    assert!(Cause::new(-libc::ECANCELED, "context canceled").unwrap().is_given());
+    assert!(Cause::from_error("just text").unwrap().is_given());
 }
 
 /// A cause that another language made without a message is no source of the error whose number it has.
@@ -137,7 +137,7 @@ fn a_bare_cause_is_a_source_of_another_error_alone() {
     let ended_by = |cause| {
         let (ctx, canceler) = Context::background().with_cancel().unwrap();
         canceler.cancel_with(&cause);
-        ctx.err().unwrap()
+        ctx.ended().unwrap()
     };
     let ended = |code| ended_by(bare(code));
     assert_eq!(chain(ended(sys::CTX_CANCELED)), ["context canceled"]);
@@ -149,7 +149,7 @@ fn a_bare_cause_is_a_source_of_another_error_alone() {
 
 #[test]
 fn data_is_seen_through_its_key_alone() {
-    let cause = Cause::with_data(3, "with data", &PLACE, "here");
+    let cause = Cause::with_data(3, "with data", &PLACE, "here").unwrap();
     assert_eq!(cause.data(&PLACE), Some(&"here"));
     assert_eq!(cause.data(&OTHER), None);
     assert_eq!(cause.clone().data(&PLACE), Some(&"here"));
@@ -157,14 +157,14 @@ fn data_is_seen_through_its_key_alone() {
 
 #[test]
 fn the_cause_of_a_deadline_is_there_when_it_fires() {
-    let late = Cause::new(42, "too slow");
+    let late = Cause::new(42, "too slow").unwrap();
     let (ctx, _canceler) =
         Context::background().with_timeout_cause(Duration::from_millis(1), &late).unwrap();
-    let error = ctx.wait();
-    assert!(error.is_deadline_exceeded());
+    let ended = ctx.wait().unwrap();
+    assert!(ended.is_deadline_exceeded());
     assert_eq!(
-        (error.cause().unwrap().code(), error.source().unwrap().to_string()),
-        (42, "too slow".to_string())
+        (ended.cause().code(), ended.source().unwrap().to_string().as_str()),
+        (42, "too slow")
     );
     let hour = Duration::from_secs(3600);
     let (ctx, canceler) = Context::background().with_timeout_cause(hour, &late).unwrap();
@@ -174,5 +174,5 @@ fn the_cause_of_a_deadline_is_there_when_it_fires() {
 
 #[test]
 fn a_nul_in_a_message_is_shown() {
-    assert_eq!(Cause::new(1, "a\0b").message(), "a\u{FFFD}b");
+    assert_eq!(Cause::new(1, "a\0b").unwrap().message(), "a\u{FFFD}b");
 }

@@ -50,7 +50,7 @@ fn a_value_is_dropped_on_the_thread_that_lets_go_last() {
 #[test]
 fn a_causes_data_is_dropped_with_the_last_reference() {
     let drops = Drops::default();
-    let cause = Cause::with_data(1, "with data", &VALUE, drops.counted());
+    let cause = Cause::with_data(1, "with data", &VALUE, drops.counted()).unwrap();
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     canceler.cancel_with(&cause);
     let same = cause.clone();
@@ -107,7 +107,7 @@ fn a_callback_of_a_loop_that_goes_runs_and_is_dropped() {
 #[test]
 fn a_panic_in_a_destructor_stays_there() {
     drop(Context::background().with_value(&TOUCHY, PanicsInDrop).unwrap());
-    drop(Cause::with_data(1, "touchy", &TOUCHY, PanicsInDrop));
+    drop(Cause::with_data(1, "touchy", &TOUCHY, PanicsInDrop).unwrap());
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     let touchy = PanicsInDrop;
     let watch = ctx.after_func(move |_| drop(touchy)).unwrap();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Errors of C as errors of Rust's, and as those of std::io.
 
-use libctx::{Canceler, Cause, Context, Error, ErrorKind, Loop, sys};
+use libctx::{Canceler, Cause, Context, Ended, Error, ErrorKind, Events, Loop, sys};
 use std::error::Error as _;
 use std::ffi::{CStr, CString, c_int};
 use std::mem::transmute;
@@ -10,35 +10,40 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{io, ptr};
 
-fn expired() -> Error {
+fn expired() -> Ended {
     let (ctx, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
     ctx.check().unwrap_err()
 }
 
-fn canceled(message: &str) -> Error {
+fn canceled(message: &str) -> Ended {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    assert!(ctx.check().is_ok() && ctx.err().is_none() && ctx.cause().is_none());
+    assert!(ctx.check().is_ok() && ctx.ended().is_none() && ctx.cause().is_none());
     assert!(canceler.cancel_because(message));
     ctx.check().unwrap_err()
 }
 
 #[test]
 fn the_two_ends_have_their_names_and_codes() {
-    let error = canceled("why");
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Canceled, -libc::ECANCELED));
-    assert_eq!(error.to_string(), "context canceled");
-    assert!(error.is_canceled() && !error.is_deadline_exceeded());
-    let error = expired();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::DeadlineExceeded, -libc::ETIMEDOUT));
-    assert_eq!(error.to_string(), "context deadline exceeded");
-    assert!(error.is_deadline_exceeded() && !error.is_canceled());
+    let ended = canceled("why");
+    assert!(matches!(&ended, Ended::Canceled(cause) if cause.message() == "why"));
+    assert_eq!((ended.code(), &*ended.to_string()), (-libc::ECANCELED, "context canceled"));
+    assert!(ended.is_canceled() && !ended.is_deadline_exceeded());
+    assert_eq!(Error::from(ended).kind(), ErrorKind::Canceled);
+    let ended = expired();
+    assert!(matches!(&ended, Ended::DeadlineExceeded(cause) if !cause.is_given()));
+    assert_eq!(
+        (ended.code(), &*ended.to_string()),
+        (-libc::ETIMEDOUT, "context deadline exceeded")
+    );
+    assert!(ended.is_deadline_exceeded() && !ended.is_canceled());
+    assert_eq!(Error::from(ended).kind(), ErrorKind::DeadlineExceeded);
 }
 
 #[test]
 fn the_source_is_the_cause_if_it_says_more() {
     assert_eq!(canceled("why").source().unwrap().to_string(), "why");
     assert!(expired().source().is_none());
-    assert_eq!(expired().cause().unwrap().message(), "context deadline exceeded");
+    assert_eq!(expired().cause().message(), "context deadline exceeded");
 }
 
 #[test]
@@ -47,8 +52,8 @@ fn the_end_of_a_context_becomes_an_io_error_and_back() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     let error = io::Error::from(canceled("why"));
     assert_eq!(error.kind(), io::ErrorKind::Other);
-    let inner = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
-    assert_eq!(inner.cause().unwrap().message(), "why");
+    assert_eq!(Ended::find(&error).unwrap().cause().message(), "why");
+    assert_eq!(io::Error::from(Error::from(expired())).kind(), io::ErrorKind::TimedOut);
 
     fn reads(ctx: &Context) -> io::Result<()> {
         ctx.check()?;
@@ -60,9 +65,9 @@ fn the_end_of_a_context_becomes_an_io_error_and_back() {
 #[test]
 fn an_error_of_the_system_is_the_systems_in_io() {
     let regular = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
-    let error = Context::background().with_fd(&regular, libc::POLLIN).unwrap_err();
+    let error = Context::background().with_fd(&regular, Events::IN).unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::System, -libc::EPERM));
-    assert!(error.cause().is_none() && error.source().is_none());
+    assert!(error.ended().is_none() && error.source().is_none());
     assert_eq!(io::Error::from(error).raw_os_error(), Some(libc::EPERM));
 }
 
@@ -83,17 +88,47 @@ fn every_kind_comes_from_where_it_should() {
     assert_eq!(kind(manual.set_default().err()), ErrorKind::Busy);
 }
 
+/// Whatever `?` made of an end: it is found again, and shows itself with its cause.
+#[test]
+fn an_end_is_found_in_whatever_it_became() {
+    fn boxed(ctx: &Context) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(ctx.check()?)
+    }
+    fn own(ctx: &Context) -> libctx::Result<()> {
+        ctx.check()?;
+        ctx.with_cancel().map(drop)
+    }
+    fn io_of_own(ctx: &Context) -> io::Result<()> {
+        Ok(own(ctx)?)
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    assert!(own(&ctx).is_ok());
+    canceler.cancel_because("why");
+    let ended = ctx.ended().unwrap();
+    assert_eq!(Ended::find(&*boxed(&ctx).unwrap_err()), Some(&ended));
+    assert_eq!(Ended::find(&own(&ctx).unwrap_err()), Some(&ended));
+    assert_eq!(own(&ctx).unwrap_err().ended(), Some(&ended));
+    assert_eq!(Ended::find(&io_of_own(&ctx).unwrap_err()), Some(&ended));
+    assert_eq!(Ended::find(&io::Error::other(io_of_own(&ctx).unwrap_err())), Some(&ended));
+    assert_eq!(Ended::find(&io::Error::other("why")), None);
+    assert_eq!(Ended::find(&Context::merge([]).unwrap_err()), None);
+    assert_eq!(format!("{ended:#}"), "context canceled: why");
+    assert_eq!(format!("{:#}", own(&ctx).unwrap_err()), "context canceled: why");
+    assert_eq!(format!("{:#}", expired()), "context deadline exceeded");
+}
+
 #[test]
 fn an_error_can_be_passed_on_to_another_context() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     assert!(canceler.cancel_as(&expired()));
-    assert!(ctx.err().unwrap().is_deadline_exceeded());
+    assert!(ctx.ended().unwrap().is_deadline_exceeded());
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
     assert!(canceler.cancel_as(&canceled("of another")));
     assert_eq!(ctx.cause().unwrap().message(), "of another");
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    assert!(canceler.cancel_as(&Context::merge([]).unwrap_err()));
-    assert!(ctx.err().unwrap().is_canceled());
+    let error = Context::merge([]).unwrap_err();
+    assert!(canceler.cancel_with(&Cause::from_error(error).unwrap()));
+    assert!(ctx.ended().unwrap().is_canceled());
     assert_eq!(ctx.cause().unwrap().code(), -libc::EINVAL);
 }
 
@@ -103,7 +138,7 @@ fn times_go_there_and_back() {
     let (ctx, _canceler) = Context::background().with_deadline(deadline).unwrap();
     assert_eq!(ctx.deadline(), Some(deadline));
     assert!(ctx.remaining().unwrap() <= Duration::from_secs(7200));
-    let cause = Cause::new(1, "too late");
+    let cause = Cause::new(1, "too late").unwrap();
     let earlier = Instant::now() - Duration::from_secs(60); // before any clock of this process was read
     let (past, _canceler) = ctx.with_deadline_cause(earlier, &cause).unwrap();
     assert_eq!(past.cause().unwrap().message(), "too late");
@@ -116,17 +151,17 @@ fn times_go_there_and_back() {
 fn an_instant_is_never_early() {
     let deadline = Instant::now() + Duration::from_millis(20);
     let (ctx, _canceler) = Context::background().with_deadline(deadline).unwrap();
-    assert!(ctx.wait().is_deadline_exceeded());
+    assert!(ctx.wait().unwrap().is_deadline_exceeded());
     assert!(Instant::now() >= deadline);
 }
 
 #[test]
 fn a_wait_that_times_out_is_no_error() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    assert!(ctx.wait_timeout(Duration::ZERO).is_none());
+    assert!(ctx.wait_timeout(Duration::ZERO).unwrap().is_none());
     assert_eq!(Context::wait_any([&ctx], Some(Duration::from_millis(1))).unwrap(), None);
     canceler.cancel();
-    assert!(ctx.wait_timeout(Duration::ZERO).unwrap().is_canceled());
+    assert!(ctx.wait_timeout(Duration::ZERO).unwrap().unwrap().is_canceled());
     let root = Context::background();
     assert_eq!(Context::wait_any([&root, &ctx], None).unwrap(), Some(1));
 }

@@ -2,7 +2,8 @@
 //! Handles: who holds what, across from_raw and into_raw, and what a bad handle is.
 
 use super::Drops;
-use libctx::{Canceler, Cause, Context, ErrorKind, Key, Queue, sys};
+use libctx::{CancelGuard, Canceler, Cause, Context, ErrorKind, Key, Loop, Queue, sys};
+use std::collections::HashSet;
 use std::ptr;
 
 static HELD: Key<super::Counted> = Key::new(c"held");
@@ -12,7 +13,7 @@ fn a_clone_is_the_same_context_and_keeps_it() {
     let drops = Drops::default();
     let ctx = Context::background().with_value(&HELD, drops.counted()).unwrap();
     let again = ctx.clone();
-    assert!(again.same_as(&ctx));
+    assert_eq!(again, ctx);
     drop(ctx);
     assert_eq!(drops.count(), 0);
     drop(again);
@@ -102,7 +103,7 @@ fn raw_handles_take_their_reference_along() {
     drop(canceler);
     assert_eq!(drops.count(), 1);
 
-    let cause = Cause::with_data(1, "with data", &HELD, drops.counted()).into_raw();
+    let cause = Cause::with_data(1, "with data", &HELD, drops.counted()).unwrap().into_raw();
     // SAFETY: the handle owns a reference, and is not used again but for what it still owns.
     let (again, cause) = unsafe { (Cause::clone_from_raw(cause), Cause::from_raw(cause)) };
     assert_eq!(cause.unwrap().message(), "with data");
@@ -162,5 +163,60 @@ fn a_guard_cancels_when_it_is_dropped_unless_disarmed() {
 #[test]
 #[ignore = "leaks, to show that valgrind would see a leak"]
 fn a_leak() {
-    let _ = Cause::new(0, "let go of, but not given back").into_raw();
+    let _ = Cause::new(0, "let go of, but not given back").unwrap().into_raw();
+}
+
+/// Sets and maps of handles: the same handle is found again, and no other.
+#[test]
+fn handles_are_equal_if_they_are_of_the_same_object() {
+    fn check<T: Clone + Eq + std::hash::Hash>(one: T, other: T) {
+        assert!(one == one.clone() && one != other);
+        let set: HashSet<T> = [one.clone(), one.clone(), other].into();
+        assert!(set.len() == 2 && set.contains(&one));
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (other, its_canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel_because("why");
+    its_canceler.cancel_because("why");
+    check(ctx.ended().unwrap(), other.ended().unwrap());
+    check(ctx.cause().unwrap(), other.cause().unwrap());
+    check(canceler, its_canceler);
+    check(ctx.clone(), other);
+    check(Context::background(), Context::todo());
+    check(Queue::new().unwrap(), Queue::new().unwrap());
+    check(Loop::manual().unwrap(), Loop::manual().unwrap());
+    let below = ctx.with_string("a", "b").unwrap();
+    assert!(below != ctx, "another context, though it ends with that one");
+    assert_eq!(below.ended(), ctx.ended());
+}
+
+#[test]
+fn a_guard_cancels_when_it_is_dropped_and_says_why() {
+    let guarded = |guard: fn(Canceler) -> CancelGuard| {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        let guard = guard(canceler);
+        assert!(!ctx.is_done());
+        drop(guard);
+        ctx.ended().unwrap()
+    };
+    assert!(!guarded(Canceler::guard).cause().is_given());
+    let because = guarded(|canceler| canceler.guard_because("the request is over"));
+    assert_eq!(because.cause().message(), "the request is over");
+    let cause = |canceler: Canceler| canceler.guard_with(&Cause::new(7, "of a caller").unwrap());
+    assert_eq!(guarded(cause).cause().code(), 7);
+
+    // What was canceled before keeps its cause; what is disarmed lives on.
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let guard = canceler.guard_because("too late");
+    guard.cancel_because("first");
+    drop(guard);
+    assert_eq!(ctx.cause().unwrap().message(), "first");
+    let drops = Drops::default();
+    let root = Context::background().with_value(&HELD, drops.counted()).unwrap();
+    let (ctx, canceler) = root.with_cancel().unwrap();
+    let canceler = canceler.guard_because("never").disarm();
+    assert!(!ctx.is_done());
+    assert!(canceler.cancel());
+    drop((root, ctx, canceler));
+    assert_eq!(drops.count(), 1, "the guard keeps nothing");
 }

@@ -2,7 +2,7 @@
 //! Contexts go to other threads, and are shared between them.
 
 use super::next;
-use libctx::{CancelGuard, Canceler, Cause, Context, Done, Error, Key, Loop, Queue, Watch};
+use libctx::{CancelGuard, Canceler, Cause, Context, Done, Ended, Error, Key, Loop, Queue, Watch};
 use std::cell::RefCell;
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
@@ -15,6 +15,7 @@ fn everything_may_be_sent_and_shared() {
     both::<Canceler>();
     both::<CancelGuard>();
     both::<Cause>();
+    both::<Ended>();
     both::<Error>();
     both::<Key<*mut u8>>();
     both::<Watch>();
@@ -35,7 +36,7 @@ fn a_wait_in_one_thread_ends_by_a_cancel_in_another() {
         });
         next(&begun);
         canceler.cancel_because("across");
-        assert_eq!(waiter.join().unwrap().cause().unwrap().message(), "across");
+        assert_eq!(waiter.join().unwrap().unwrap().cause().message(), "across");
     });
 }
 

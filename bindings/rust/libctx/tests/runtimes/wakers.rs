@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `Done` and `run` under wakers that count, change, panic, and drop the future they wake.
 
-use libctx::{Canceler, Context, Done, Key};
+use libctx::{Canceler, Context, Done, Ended, Key};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ fn woken(counts: &Counts) -> usize {
     counts.0.load(Ordering::SeqCst)
 }
 
-fn poll(done: &mut Done, waker: &Waker) -> Poll<libctx::Error> {
+fn poll(done: &mut Done, waker: &Waker) -> Poll<libctx::Result<Ended>> {
     Pin::new(done).poll(&mut task::Context::from_waker(waker))
 }
 
@@ -43,8 +43,8 @@ fn it_is_pending_until_the_context_is_done_and_ready_for_ever_after() {
     canceler.cancel_because("enough");
     assert_eq!(woken(&counts), 1);
     for _ in 0..2 {
-        let Poll::Ready(error) = poll(&mut done, &waker) else { panic!("not ready") };
-        assert_eq!(error.cause().unwrap().message(), "enough");
+        let Poll::Ready(ended) = poll(&mut done, &waker) else { panic!("not ready") };
+        assert_eq!(ended.unwrap().cause().message(), "enough");
     }
     assert_eq!(woken(&counts), 1);
 }
@@ -228,7 +228,7 @@ fn no_wake_up_is_lost() {
             let _ = poll(&mut done, &early);
             let (counts, waker) = counting();
             if poll(&mut done, &waker).is_pending() {
-                ctx.wait();
+                ctx.wait().unwrap();
                 let begin = Instant::now();
                 while woken(&counts) == 0 {
                     thread::yield_now(); // the callback comes after the waiters: it does come
