@@ -4,10 +4,10 @@
 
 - cmake/libctx.map, the version script,
 - the README's table "The API at a glance", in the row of their header,
-- bindings/rust/libctx-sys/src/functions.rs,
-- the table of bindings/README.md, with the name that each binding has for them, or the reason why it has none.
+- bindings/rust/libctx-sys/src/functions.rs.
 
-Whatever else these list, or any page calls ctx_..., is a function or a type of the headers as well.
+Whatever else these list, or any page calls ctx_..., is a function or a type of the headers as well. The tables of
+bindings/README.md have a script of their own, check_bindings.py.
 """
 
 import pathlib
@@ -15,11 +15,6 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-# Where the names of a binding are, in the order of the columns in bindings/README.md.
-BINDINGS = {"C++": ("bindings/cpp/include/ctx", ["*.hpp"], ["*.hpp"]),
-            "Python": ("bindings/python/src", ["libctx/*.py", "libctx/*.pyi"], ["ext/*.c"]),
-            "Rust": ("bindings/rust/libctx/src", ["*.rs"], ["*.rs"])}
 
 
 def read(path):
@@ -91,25 +86,6 @@ def at_a_glance(functions):
             yield f"README.md: no row for {header}"
 
 
-def bindings(functions):
-    """Of the table in bindings/README.md: a name in `…` is looked up in the binding; a cell that begins with –
-    says why the binding does not use the function, and then it must not."""
-    page, table = "bindings/README.md", rows("bindings/README.md", "Every function")
-    yield from compare(page, [cells[0].strip("`") for cells in table], functions)
-    for column, (language, (folder, shown, calling)) in enumerate(BINDINGS.items(), start=1):
-        public, calls = read_all(folder, shown), read_all(folder, calling)
-        for cells in table:
-            function = cells[0].strip("`")
-            if len(cells) != 1 + len(BINDINGS) or len(cells[column]) < 3:
-                yield f"{page}: {function}: a name or a reason for {language}"
-                continue
-            for name in re.findall(r"`[^`]*?(\w+)(?:\(.*\))?`", cells[column]):
-                if not re.search(rf"\b{name}\b", public):
-                    yield f"{page}: {function}: {language} has no {name}"
-            if cells[column].startswith("–") and re.search(rf"\b{function}\s*\(", calls):
-                yield f"{page}: {function}: {language} does use it"
-
-
 def pages(functions):
     """Names that no header has, in any text for people."""
     known = set(functions) | types()
@@ -127,9 +103,10 @@ def main():
     functions = headers()
     errors = [*compare("cmake/libctx.map", version_script(), functions),
               *compare("bindings/rust/libctx-sys/src/functions.rs", rust_declarations(), functions),
-              *at_a_glance(functions), *bindings(functions), *pages(functions)]
+              *at_a_glance(functions), *pages(functions)]
     print("\n".join(errors) or f"{len(functions)} functions, each where it belongs")
     return bool(errors)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

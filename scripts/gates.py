@@ -44,6 +44,10 @@ def check(name, step, planted, edits, says):
     return Gate(name, planted, edits, says, "check", step)
 
 
+def in_tables(name, planted, edit, says):
+    return check(f"names: {name}", "names in C++, Python and Rust", planted, [edit], says)
+
+
 def release(name, planted, edits, says, build, tests):
     return Gate(name, planted, edits, says, "test", "build release\ntest release", build, tests)
 
@@ -62,11 +66,28 @@ GATES = [
           [("tests/capi/value/value_test.cc", "", "TEST(Value, Rule999_Planted) {}\n")], r"there is no rule 999"),
     check("rules: a heading's", "rules and targets against what cites them", "a rule without a test",
           [("docs/rules.md", "", f"\n### Rule {RULES + 1}: Planted\n\nNobody tests it.\n")], r"rule \d+ has no test"),
-    check("names: Rust", "names of the public functions", "ctx_todo is not declared for Rust",
+    check("names: declarations", "names of the public functions", "ctx_todo is not declared for Rust",
           [("bindings/rust/libctx-sys/src/functions.rs", "pub fn ctx_todo(", "pub fn todo(")],
           r"functions\.rs: ctx_todo is missing"),
-    check("names: the table", "names of the public functions", "ctx_todo has no row in bindings/README.md",
-          [("bindings/README.md", "| `ctx_todo` |", "| `todo` |")], r"bindings/README\.md: ctx_todo is missing"),
+    in_tables("C", "ctx_todo has no row in bindings/README.md",
+              ("bindings/README.md", "| `ctx_todo` |", "| `todo` |"), r"Every function: ctx_todo is missing"),
+    in_tables("a type of C", "a struct of a header has no row",
+              ("include/ctx/queue.h", "struct ctx_event {", "struct ctx_planted {\n  int x;\n};\nstruct ctx_event {"),
+              r"Every type and constant: ctx_planted is missing"),
+    in_tables("C++", "a public member of a class is in no row",
+              ("bindings/cpp/include/ctx/callback.hpp", "  bool stop() const {",
+               "  int planted() const { return 0; }\n  bool stop() const {"),
+              r"C\+\+: planted of watch is in no row"),
+    in_tables("Python", "a name of __all__ is in no row",
+              ("bindings/python/src/libctx/__init__.py", "__all__ = [\n", '__all__ = [\n    "planted",\n'),
+              r"Python: planted is in no row"),
+    in_tables("Rust", "a public function is in no row",
+              ("bindings/rust/libctx/src/done.rs", "impl Context {\n",
+               "impl Context {\n    pub fn planted(&self) {}\n"),
+              r"Rust: planted of Context is in no row"),
+    in_tables("a row", "a row has a name that Rust does not have",
+              ("bindings/README.md", "`Context::todo` |", "`Context::to_do` |"),
+              r"ctx_todo: Rust has no Context::to_do"),
     check("warnings of gcc", "gcc, warnings as errors", "a local variable that is not used",
           [(ALLOC, ALLOC_END, "int planted() {\n  int unused;\n  return 0;\n}\n" + ALLOC_END)],
           r"error: unused variable .unused."),
