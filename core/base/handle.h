@@ -21,6 +21,7 @@ constexpr uint32_t kCause = 0xC5000000;
 constexpr uint32_t kWatch = 0xC3000000;
 constexpr uint32_t kQueue = 0xC1000000;
 constexpr uint32_t kLoop = 0xBF000000;
+constexpr uint32_t kGroup = 0xBD000000;
 
 constexpr uint32_t kTypeBits = 0xFF000000;
 constexpr uint32_t kCopyBits = 0x00FFF000;

@@ -47,6 +47,7 @@
 #include <ctx/context.h>
 #include <ctx/done.h>
 #include <ctx/error.h>
+#include <ctx/group.h>
 #include <ctx/loop.h>
 #include <ctx/poll.h>
 #include <ctx/queue.h>

@@ -46,6 +46,9 @@ typedef struct ctx_watch ctx_watch_t;
 /** Many contexts on one descriptor; see ctx/queue.h. */
 typedef struct ctx_queue ctx_queue_t;
 
+/** Work that is waited for together; see ctx/group.h. */
+typedef struct ctx_group ctx_group_t;
+
 /** A clock, its timers and the descriptors it watches; see ctx/loop.h. */
 typedef struct ctx_loop ctx_loop_t;
 

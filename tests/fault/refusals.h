@@ -46,13 +46,14 @@ struct Stage {
     ctx_canceler_unref(ret_canceler);
     ctx_unref(ret);
     ctx_queue_unref(ret_queue);
+    ctx_group_unref(ret_group);
     ctx_loop_unref(ret_loop);
     if (fd >= 0) close(fd);
   }
 
   bool Untouched() const {
     return ret == nullptr && ret_canceler == nullptr && ret_watch == nullptr &&
-           ret_queue == nullptr && ret_loop == nullptr;
+           ret_queue == nullptr && ret_group == nullptr && ret_loop == nullptr;
   }
 
   const BlockSignals blocked{SIGUSR1};
@@ -67,6 +68,7 @@ struct Stage {
   ctx_canceler_t* ret_canceler = nullptr;
   ctx_watch_t* ret_watch = nullptr;
   ctx_queue_t* ret_queue = nullptr;
+  ctx_group_t* ret_group = nullptr;
   ctx_loop_t* ret_loop = nullptr;
   int fd = -1;  // to be closed
 };

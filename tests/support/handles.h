@@ -54,6 +54,7 @@ using Cause = Handle<const ctx_cause_t, ctx_cause_unref>;
 using Watch = Handle<ctx_watch_t, ctx_watch_unref>;
 using Loop = Handle<ctx_loop_t, ctx_loop_unref>;
 using Queue = Handle<ctx_queue_t, ctx_queue_unref>;
+using Group = Handle<ctx_group_t, ctx_group_unref>;
 
 // A context with the right to cancel it.
 struct Scope {
@@ -115,6 +116,18 @@ inline Loop NewLoop(int kind) {
 inline Queue NewQueue() {
   Queue made;
   EXPECT_EQ(ctx_queue_new(made.out()), 0);
+  return made;
+}
+
+inline Group NewGroup(ctx_t* parent) {
+  Group made;
+  EXPECT_EQ(ctx_group_new(parent, made.out()), 0);
+  return made;
+}
+
+inline Group NewGroupBelow(ctx_group_t* outer) {
+  Group made;
+  EXPECT_EQ(ctx_group_new_below(outer, made.out()), 0);
   return made;
 }
 

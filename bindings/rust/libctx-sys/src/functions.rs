@@ -163,6 +163,20 @@ unsafe extern "C" {
         timeout_ns: i64,
     ) -> i64;
 
+    // ctx/group.h
+    pub fn ctx_group_new(parent: *mut ctx_t, ret: *mut *mut ctx_group_t) -> c_int;
+    pub fn ctx_group_new_below(outer: *mut ctx_group_t, ret: *mut *mut ctx_group_t) -> c_int;
+    pub fn ctx_group_ref(group: *mut ctx_group_t) -> *mut ctx_group_t;
+    pub fn ctx_group_unref(group: *mut ctx_group_t) -> *mut ctx_group_t;
+    pub fn ctx_group_unrefp(group: *mut *mut ctx_group_t);
+    pub fn ctx_group_context(group: *mut ctx_group_t) -> *mut ctx_t;
+    pub fn ctx_group_canceler(group: *mut ctx_group_t) -> *mut ctx_canceler_t;
+    pub fn ctx_group_begin(group: *mut ctx_group_t) -> c_int;
+    pub fn ctx_group_end(group: *mut ctx_group_t, cause: *const ctx_cause_t) -> c_int;
+    pub fn ctx_group_cause(group: *mut ctx_group_t) -> *const ctx_cause_t;
+    pub fn ctx_group_wait(group: *mut ctx_group_t, timeout_ns: i64) -> c_int;
+    pub fn ctx_group_fd(group: *mut ctx_group_t) -> c_int;
+
     // ctx/loop.h
     pub fn ctx_loop_new(kind: c_int, ret: *mut *mut ctx_loop_t) -> c_int;
     pub fn ctx_loop_ref(r#loop: *mut ctx_loop_t) -> *mut ctx_loop_t;

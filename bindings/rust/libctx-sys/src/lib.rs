@@ -53,6 +53,8 @@ opaque! {
     ctx_watch_t;
     /// Many contexts on one descriptor.
     ctx_queue_t;
+    /// Work that is waited for together.
+    ctx_group_t;
     /// A clock, its timers and the descriptors it watches.
     ctx_loop_t;
 }
