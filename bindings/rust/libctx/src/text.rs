@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString, c_char};
 /// A message for people: a NUL inside it, which C could not carry, becomes U+FFFD. An error without memory.
 pub(crate) fn c_string(text: &str) -> Result<CString> {
     const SHOWN: &str = "\u{FFFD}";
-    let nuls = text.bytes().filter(|byte| *byte == 0).count();
+    let nuls = text.matches('\0').count();
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(text.len() + nuls * (SHOWN.len() - 1) + 1)

@@ -7,7 +7,7 @@ use libctx::{Cause, Context, Key};
 use std::sync::Arc;
 
 static HELD: Key<Arc<()>> = Key::new(c"held");
-const SIZE: usize = 64 << 20;
+const SIZE: usize = 64 << 20; // malloc() maps as much as that, and gives it back
 
 #[test]
 fn a_cause_needs_memory_and_a_cancel_does_not() {

@@ -73,7 +73,7 @@ fn a_description_names_keys_but_no_values() {
     let ctx = Context::background().with_value(&NUMBER, 77).unwrap();
     let (ctx, _canceler) = ctx.with_cancel().unwrap();
     assert_eq!(ctx.describe(), "context.Background.WithValue(number).WithCancel");
-    assert_eq!(format!("{ctx:?}"), ctx.describe());
+    assert_eq!([format!("{ctx:?}"), ctx.to_string()], [ctx.describe(), ctx.describe()]);
     let mut deep = ctx;
     for _ in 0..100 {
         deep = deep.with_value(&NUMBER, 77).unwrap();
