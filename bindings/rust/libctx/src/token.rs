@@ -48,7 +48,8 @@ impl Drop for LinkedToken {
 }
 
 impl Context {
-    /// A token that is canceled when this context is done. Needs the feature `tokio-util`.
+    /// A token that is canceled when this context is done. Tasks that wait for it are woken before any callback
+    /// of the same end runs. Needs the feature `tokio-util`.
     ///
     /// ```
     /// use libctx::Context;
@@ -63,13 +64,14 @@ impl Context {
     pub fn to_token(&self) -> Result<LinkedToken> {
         let token = CancellationToken::new();
         let canceled = token.clone();
-        // What a token wakes is somebody's code, and never behind a callback of another's.
-        let watch = Some(self.arm(move |_| canceled.cancel(), sys::CTX_BLOCKING)?);
+        // A token only wakes, as a future does, and so is behind no callback.
+        let watch = Some(self.arm(move |_| canceled.cancel(), sys::CTX_WAKER)?);
         Ok(LinkedToken { token, watch })
     }
 
-    /// Derives a context that also ends when a token is canceled, with the cause "token canceled". Needs
-    /// the feature `tokio-util`.
+    /// Derives a context that also ends when a token is canceled, with the cause "token canceled". If the token
+    /// is one of [`to_token`](Context::to_token), and so ends with another context, callbacks of this one run on
+    /// the library's thread. Needs the feature `tokio-util`.
     ///
     /// ```
     /// use libctx::Context;

@@ -5,6 +5,8 @@
 
 use libctx::{Context, Key};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,35 @@ fn a_context_cancels_its_token() {
     canceler.cancel();
     assert!(token.is_cancelled() && child.is_cancelled());
     assert!(ctx.to_token().unwrap().is_cancelled());
+}
+
+/// Somebody else's callback, first in line on the same context, blocks until the token is canceled.
+#[test]
+fn a_token_is_never_behind_somebody_elses_callback() {
+    const WATCHDOG: Duration = Duration::from_secs(60);
+    for by_deadline in [true, false] {
+        let time = if by_deadline { Duration::from_millis(1) } else { 60 * WATCHDOG };
+        let (ctx, canceler) = Context::background().with_timeout(time).unwrap();
+        let ((wake, woken), (tell, told)) = (channel(), channel());
+        let blocks = move |_: &_| tell.send(woken.recv_timeout(WATCHDOG)).unwrap();
+        // After a deadline it runs on the library's thread; it must do so also if the millisecond is over now.
+        if by_deadline {
+            ctx.after_func_deferred(blocks).unwrap();
+        } else {
+            ctx.after_func(blocks).unwrap();
+        }
+        let token = ctx.to_token().unwrap();
+        let waiter = token.child_token();
+        let waiting = thread::spawn(move || {
+            smol::block_on(waiter.cancelled());
+            wake.send(()).unwrap();
+        });
+        if !by_deadline {
+            canceler.cancel();
+        }
+        assert!(told.recv_timeout(2 * WATCHDOG).unwrap().is_ok());
+        waiting.join().unwrap();
+    }
 }
 
 #[test]
@@ -112,7 +143,7 @@ fn there_and_back_again() {
     let second = Context::background().with_token(&token).unwrap();
     let third = second.to_token().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    std::thread::spawn(move || canceler.cancel());
+    thread::spawn(move || canceler.cancel());
     let all = async { (third.cancelled().await, second.done().await) };
     let limited = async { tokio::time::timeout(Duration::from_secs(60), all).await };
     let (_, ended) = runtime.block_on(limited).unwrap();
