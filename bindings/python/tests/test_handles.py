@@ -7,6 +7,8 @@ import gc
 import os
 import select
 import selectors
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -157,3 +159,13 @@ def test_the_descriptor_polls_readable_once_done() -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(ctx, selectors.EVENT_READ)
         assert len(selector.select(WATCHDOG)) == 1
+
+
+def test_a_descriptor_that_cancels() -> None:
+    ctx, cancel = with_cancel(background())
+    fd = cancel.cancel_fd()
+    program = "import os, sys; os.eventfd_write(int(sys.argv[1]), 1)"
+    subprocess.run([sys.executable, "-c", program, str(fd)], pass_fds=[fd], check=True)
+    assert ctx.wait(WATCHDOG) and isinstance(ctx.err(), libctx.Canceled)
+    os.eventfd_write(fd, 1)  # later ones do nothing
+    os.close(fd)

@@ -100,6 +100,11 @@ static void unref_capsule(PyObject *capsule) {
   ctx_canceler_unref(PyCapsule_GetPointer(capsule, canceler_capsule));
 }
 
+static PyObject *canceler_cancel_fd(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int fd = ctx_cancel_fd(((Canceler *)self)->canceler);
+  return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
+}
+
 static PyObject *canceler_capsule_of(PyObject *self, PyObject *Py_UNUSED(unused)) {
   ctx_canceler_t *canceler = ctx_canceler_ref(((Canceler *)self)->canceler);
   if (!canceler) return raise_result(-EINVAL);
@@ -135,6 +140,13 @@ static PyMethodDef canceler_methods[] = {
     {"__enter__", canceler_enter, METH_NOARGS, NULL},
     {"__exit__", exit_with, METH_VARARGS,
      "Cancels; an exception that leaves the body is the cause."},
+    {"cancel_fd", canceler_cancel_fd, METH_NOARGS,
+     "cancel_fd($self, /)\n--\n\n"
+     "A descriptor that cancels the context soon after os.eventfd_write(fd, 1), or a write of "
+     "those\n"
+     "eight bytes: for other processes that get it by pass_fds, and for signal handlers in C. It "
+     "is the\n"
+     "caller's, who closes it by os.close(), and does not keep the context alive."},
     {"capsule", canceler_capsule_of, METH_NOARGS,
      "capsule($self, /)\n--\n\n"
      "A PyCapsule named 'libctx.ctx_canceler_t', which holds a reference of its own."},
