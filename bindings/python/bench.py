@@ -114,7 +114,7 @@ def tasks_on_contexts(n: int) -> float:
     """From the first derivation to the last task's end, each on a context of its own."""
 
     async def wait(parent: libctx.Context) -> None:
-        await libctx.with_cancel(parent).ctx.done()
+        await libctx.with_cancel(parent).ctx
 
     async def run() -> float:
         begin = clock()

@@ -20,12 +20,12 @@ from libctx import _asyncio, _hub, background, with_cancel, with_timeout
 def test_done_after_a_cancel_of_this_thread(run: Run) -> None:
     async def main() -> None:
         ctx, cancel = with_cancel(background())
-        task = asyncio.create_task(ctx.done())
+        task = asyncio.create_task(ctx.wait_done())
         await asyncio.sleep(0)
         assert not task.done()
         cancel()
         await asyncio.wait_for(task, WATCHDOG)
-        await ctx.done()  # once done it stays so
+        await ctx  # once done it stays so
 
     run(main())
 
@@ -33,7 +33,7 @@ def test_done_after_a_cancel_of_this_thread(run: Run) -> None:
 def test_done_after_a_cancel_of_another_thread(run: Run) -> None:
     async def main() -> None:
         ctx, cancel = with_cancel(background())
-        task = asyncio.create_task(ctx.done())
+        task = asyncio.create_task(ctx.wait_done())
         await asyncio.sleep(0)
         thread = in_thread(cancel)
         await asyncio.wait_for(task, WATCHDOG)
@@ -46,7 +46,7 @@ def test_done_after_a_cancel_of_another_thread(run: Run) -> None:
 def test_done_after_a_deadline(run: Run) -> None:
     async def main() -> None:
         ctx = with_timeout(background(), 0.01).ctx
-        await asyncio.wait_for(ctx.done(), WATCHDOG)
+        await asyncio.wait_for(ctx, WATCHDOG)
         assert isinstance(ctx.err(), TimeoutError)
 
     run(main())
@@ -58,7 +58,7 @@ def test_one_descriptor_for_all(run: Run) -> None:
         gc.collect()  # loops of other tests
         before = descriptors()
         parent, cancel = with_cancel(background())
-        tasks = [asyncio.create_task(with_cancel(parent).ctx.done()) for _ in range(10_000)]
+        tasks = [asyncio.create_task(with_cancel(parent).ctx.wait_done()) for _ in range(10_000)]
         await asyncio.sleep(0)
         assert descriptors() == before + 1
         cancel()
@@ -99,7 +99,7 @@ def test_a_loop_keeps_no_context_variables_of_its_first_task(run: Run) -> None:
     async def request() -> "weakref.ref[Thing]":
         thing = Thing()
         variable.set(thing)
-        await with_timeout(background(), 0).ctx.done()
+        await with_timeout(background(), 0).ctx
         return weakref.ref(thing)
 
     async def main() -> None:
@@ -120,7 +120,7 @@ def test_a_wait_that_is_canceled_leaves_nothing(run: Run) -> None:
         key = libctx.Key[Thing]("thing")
         thing = Thing()
         gone = weakref.ref(thing)
-        task = asyncio.create_task(with_cancel(libctx.with_value(background(), key, thing)).ctx.done())
+        task = asyncio.create_task(with_cancel(libctx.with_value(background(), key, thing)).ctx.wait_done())
         await asyncio.sleep(0)
         del thing
         assert gone() is not None  # the wait holds it
@@ -140,7 +140,7 @@ def test_loops_of_several_threads(run: Run) -> None:
     barrier, ended = threading.Barrier(4), []
 
     async def main() -> None:
-        task = asyncio.create_task(parent.done())
+        task = asyncio.create_task(parent.wait_done())
         await asyncio.sleep(0)
         barrier.wait(WATCHDOG)
         await asyncio.wait_for(task, WATCHDOG)
@@ -170,7 +170,7 @@ def test_loops_begin_in_several_threads_at_once() -> None:
     for loop in loops:
         loop.close()
     others += (more := [asyncio.new_event_loop() for _ in range(3)])
-    asyncio.run(with_timeout(background(), 0).ctx.done())
+    asyncio.run(with_timeout(background(), 0).ctx.wait_done())
     assert not set(loops) & set(_asyncio._hubs)
     for loop in more:
         loop.close()
@@ -178,7 +178,7 @@ def test_loops_begin_in_several_threads_at_once() -> None:
 
 def test_a_loop_that_is_closed_is_let_go(run: Run) -> None:
     async def main() -> "weakref.ref[asyncio.AbstractEventLoop]":
-        task = asyncio.create_task(with_cancel(background()).ctx.done())
+        task = asyncio.create_task(with_cancel(background()).ctx.wait_done())
         await asyncio.sleep(0)
         task.cancel()
         return weakref.ref(asyncio.get_running_loop())
@@ -199,7 +199,7 @@ def test_a_loop_that_was_closed_while_something_waited() -> None:
     _asyncio._hub(loop).add(ctx, loop.create_future().cancel)  # which refers to the loop
     loop.close()
     del loop
-    asyncio.run(with_timeout(background(), 0).ctx.done())
+    asyncio.run(with_timeout(background(), 0).ctx.wait_done())
     gc.collect()
     assert gone() is None
     cancel()
@@ -207,7 +207,7 @@ def test_a_loop_that_was_closed_while_something_waited() -> None:
 
 def test_while_another_thread_imports_trio(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))  # which has nothing in it yet
-    run(with_timeout(background(), 0).ctx.done())
+    run(with_timeout(background(), 0).ctx.wait_done())
 
 
 def test_what_cannot_be_added_leaves_nothing_in_a_hub() -> None:

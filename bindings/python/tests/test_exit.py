@@ -64,7 +64,7 @@ entered.wait()
 IN_ASYNCIO = """
 import asyncio, libctx
 async def main():
-    task = asyncio.create_task(libctx.with_timeout(libctx.background(), 3600).ctx.done())
+    task = asyncio.create_task(libctx.with_timeout(libctx.background(), 3600).ctx.wait_done())
     await asyncio.sleep(0)
     return task
 kept = asyncio.run(main())
@@ -139,7 +139,7 @@ def callback():
 ctx.after(callback, defer=True)
 cancel()
 entered.wait()
-print(libctx.shutdown(0.05), libctx.shutdown(-1))
+print(libctx.shutdown(0.05), libctx.shutdown(0))
 leave.set()
 print(libctx.shutdown(), libctx.shutdown(timeout=1))
 born = libctx.with_cancel(libctx.background())

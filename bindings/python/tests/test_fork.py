@@ -99,7 +99,7 @@ def test_asyncio_in_the_child() -> None:
 
     async def wait() -> str:
         ctx = with_timeout(background(), 0.01, cause="late").ctx
-        await ctx.done()
+        await ctx
         return str(ctx.cause())
 
     assert asyncio.run(wait()) == "late"

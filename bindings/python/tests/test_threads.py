@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import libctx
+import pytest
 from conftest import WATCHDOG, in_thread, python, until
 from libctx import background, with_cancel, with_timeout
 
@@ -47,13 +50,44 @@ def test_wait_times_out() -> None:
     begin = time.monotonic()
     assert ctx.wait(0.02) is False
     assert time.monotonic() - begin >= 0.02
-    assert ctx.wait(0) is False and ctx.wait(timeout=-1) is False
+    assert ctx.wait(0) is False and ctx.wait(timeout=0) is False
 
 
 def test_wait_ends_by_the_deadline() -> None:
     ctx = with_timeout(background(), 0.02).ctx
     assert ctx.wait() is True
     assert isinstance(ctx.err(), libctx.DeadlineExceeded)
+
+
+def test_a_limit_is_not_negative() -> None:
+    """It would be a subtraction that went wrong; 0 looks and does not wait."""
+    ctx = with_cancel(background()).ctx
+    for wait in (ctx.wait, partial(libctx.wait_any, ctx), libctx.shutdown):
+        for negative in (-1, timedelta(days=-1), -1e300):
+            with pytest.raises(ValueError, match="cannot last"):
+                wait(timeout=negative)
+        for wrong in ("1", True):
+            with pytest.raises(TypeError, match="seconds"):
+                wait(timeout=wrong)  # type: ignore[arg-type]
+    assert not ctx.is_done
+
+
+def test_the_first_of_several() -> None:
+    (one, end_one), (two, end_two), (three, end_three) = (with_cancel(background()) for _ in range(3))
+    assert libctx.wait_any(one, two, three, timeout=0) is None
+    assert libctx.wait_any(one, two, timeout=timedelta(milliseconds=5)) is None
+    found: list[libctx.Context | None] = []
+    thread = in_thread(lambda: found.append(libctx.wait_any(background(), one, two, three)))
+    end_two()
+    thread.join(WATCHDOG)
+    assert found == [two] and found[0] is two
+    end_one()
+    assert libctx.wait_any(three, two, one) is two and libctx.wait_any(one) is one
+    for wrong in (None, with_cancel(background())):
+        with pytest.raises(TypeError, match="Context"):
+            libctx.wait_any(one, wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="at least one"):
+        libctx.wait_any(timeout=1)
 
 
 def test_only_one_of_many_cancels_wins() -> None:
@@ -75,7 +109,8 @@ import libctx, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)   # ignored, where the tests run in the background
 print("ready", flush=True)
 try:
-    libctx.with_cancel(libctx.background()).ctx.wait({timeout})
+    ctx = libctx.with_cancel(libctx.background()).ctx
+    {wait}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -97,8 +132,8 @@ def interrupt(program: str) -> str:
 
 
 def test_ctrl_c_ends_a_wait() -> None:
-    assert interrupt(CTRL_C.format(timeout="")) == "interrupted\n"
-    assert interrupt(CTRL_C.format(timeout="3600")) == "interrupted\n"
+    for wait in ("ctx.wait()", "ctx.wait(3600)", "libctx.wait_any(ctx, ctx)"):
+        assert interrupt(CTRL_C.format(wait=wait)) == "interrupted\n"
 
 
 SIGNAL_HANDLER = """

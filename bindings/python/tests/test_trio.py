@@ -23,11 +23,11 @@ def test_done() -> None:
         ctx, cancel = with_cancel(background())
         with trio.fail_after(WATCHDOG):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(ctx.done)
+                nursery.start_soon(ctx.wait_done)
                 await trio.testing.wait_all_tasks_blocked()
                 in_thread(cancel).join()
-            await ctx.done()
-            await with_timeout(background(), 0.01).ctx.done()
+            await ctx
+            await with_timeout(background(), 0.01).ctx
 
     trio.run(main)
 
@@ -40,7 +40,7 @@ def test_one_descriptor_for_all() -> None:
         with trio.fail_after(WATCHDOG):
             async with trio.open_nursery() as nursery:
                 for _ in range(1000):
-                    nursery.start_soon(with_cancel(parent).ctx.done)
+                    nursery.start_soon(with_cancel(parent).ctx.wait_done)
                 await trio.testing.wait_all_tasks_blocked()
                 assert descriptors() == before + 1
                 cancel()
@@ -152,7 +152,7 @@ def test_a_run_that_ends_starts_no_hub() -> None:
             for _ in range(2):
                 try:
                     with trio.CancelScope(shield=True):
-                        await with_timeout(background(), 0).ctx.done()
+                        await with_timeout(background(), 0).ctx
                 except RuntimeError as error:
                     refused.append(str(error))
 
@@ -197,7 +197,7 @@ def test_as_a_guest_of_asyncio() -> None:
             in_trio, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=over.set_result
         )
         ended.append((await over).unwrap())
-        await asyncio.wait_for(with_timeout(background(), 0.01).ctx.done(), WATCHDOG)
+        await asyncio.wait_for(with_timeout(background(), 0.01).ctx, WATCHDOG)
 
     asyncio.run(main())
     assert ended == [None]

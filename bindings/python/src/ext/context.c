@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * context.c - libctx.Context: read it, wait for it, hand it over.
+ * context.c - libctx.Context: read it, hand it over.
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "ext.h"
 
@@ -45,8 +44,12 @@ static PyObject *context_cause(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return PyObject_CallFunctionObjArgs(hook_cause, self, NULL);
 }
 
-static PyObject *context_done(PyObject *self, PyObject *Py_UNUSED(unused)) {
-  return PyObject_CallFunctionObjArgs(hook_done, self, NULL);
+static PyObject *context_is_done(PyObject *self, void *Py_UNUSED(closure)) {
+  return PyBool_FromLong(ctx_err(((Context *)self)->ctx) != 0);
+}
+
+static PyObject *context_cancelable(PyObject *self, void *Py_UNUSED(closure)) {
+  return PyBool_FromLong(ctx_cancelable(((Context *)self)->ctx) == 1);
 }
 
 static PyObject *context_deadline(PyObject *self, PyObject *Py_UNUSED(unused)) {
@@ -61,6 +64,16 @@ static PyObject *context_remaining(PyObject *self, PyObject *Py_UNUSED(unused)) 
   return from_ns(ns);
 }
 
+static PyObject *context_remaining_ms(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int ms = ctx_remaining_ms(((Context *)self)->ctx);
+  if (ms == -1) Py_RETURN_NONE;
+  return ms < 0 ? raise_result(ms) : PyLong_FromLong(ms);
+}
+
+static PyObject *context_now(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  return from_ns(ctx_now(((Context *)self)->ctx));
+}
+
 static PyObject *context_done_fd(PyObject *self, PyObject *Py_UNUSED(unused)) {
   int fd = ctx_done_fd(((Context *)self)->ctx);
   return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
@@ -69,35 +82,6 @@ static PyObject *context_done_fd(PyObject *self, PyObject *Py_UNUSED(unused)) {
 static PyObject *context_done_fd_dup(PyObject *self, PyObject *Py_UNUSED(unused)) {
   int fd = ctx_done_fd_dup(((Context *)self)->ctx);
   return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
-}
-
-static int64_t monotonic_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* A signal interrupts the wait: Python's handlers then run, and if none raises the wait goes on. */
-static PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"timeout", NULL};
-  PyObject *timeout = Py_None;
-  int64_t left, end, now = monotonic_ns();
-  int result;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:wait", names, &timeout)) return NULL;
-  if (to_ns(timeout, &left) < 0) return NULL;
-  if (left < 0) left = 0;
-  end = left > CTX_FOREVER - now ? CTX_FOREVER : now + left;
-  for (;;) {
-    Py_BEGIN_ALLOW_THREADS;
-    result = ctx_wait(((Context *)self)->ctx, left);
-    Py_END_ALLOW_THREADS;
-    if (result != -EINTR) break;
-    if (PyErr_CheckSignals() < 0) return NULL;
-    if (end == CTX_FOREVER) continue;
-    left = end - monotonic_ns();
-    if (left < 0) left = 0;
-  }
-  return result < 0 ? raise_result(result) : PyBool_FromLong(result);
 }
 
 static PyObject *context_value(PyObject *self, PyObject *args) {
@@ -207,6 +191,14 @@ static PyMethodDef methods[] = {
      "never."},
     {"remaining", context_remaining, METH_NOARGS,
      "remaining($self, /)\n--\n\nSeconds until the deadline, negative after it; None without one."},
+    {"remaining_ms", context_remaining_ms, METH_NOARGS,
+     "remaining_ms($self, /)\n--\n\n"
+     "Milliseconds until the deadline, rounded up, 0 after it, as select.poll().poll() and C "
+     "libraries\n"
+     "take them; None without one."},
+    {"now", context_now, METH_NOARGS,
+     "now($self, /)\n--\n\n"
+     "Now, on the clock of deadline(): time.monotonic(), but for contexts of a VirtualLoop."},
     {"value", context_value, METH_VARARGS,
      "value($self, key, default=None, /)\n--\n\nThe nearest value of a Key."},
     {"string", context_string, METH_VARARGS,
@@ -228,10 +220,9 @@ static PyMethodDef methods[] = {
      "As done_fd(), but a descriptor of the caller's own, which the caller closes by os.close()."},
     {"fileno", context_done_fd, METH_NOARGS,
      "fileno($self, /)\n--\n\nThe same as done_fd(), so that select and selectors take a context."},
-    {"done", context_done, METH_NOARGS,
-     "done($self, /)\n--\n\n"
-     "Awaits the end of the context, in asyncio or trio. All contexts of one event loop share one "
-     "descriptor."},
+    {"wait_done", context_wait_done, METH_NOARGS,
+     "wait_done($self, /)\n--\n\n"
+     "What `await ctx` awaits, as a coroutine: for create_task() and the like."},
     {"wait", (PyCFunction)(void (*)(void))context_wait, METH_VARARGS | METH_KEYWORDS,
      "wait($self, /, timeout=None)\n--\n\n"
      "Blocks until the context is done, without the GIL; Ctrl-C ends it.\n\n"
@@ -259,11 +250,14 @@ static PyMethodDef methods[] = {
     {"_errno", context_errno, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
-static PyGetSetDef properties[] = {{"handle", context_handle, NULL,
-                                    "The ctx_t* as an integer, for ctypes and the like. Borrowed: "
-                                    "valid while this context is held.",
-                                    NULL},
-                                   {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef properties[] = {
+    {"is_done", context_is_done, NULL, "Whether the context has ended.", NULL},
+    {"cancelable", context_cancelable, NULL, "Whether the context can ever end.", NULL},
+    {"handle", context_handle, NULL,
+     "The ctx_t* as an integer, for ctypes and the like. Borrowed: "
+     "valid while this context is held.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMemberDef members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Context, weak), READONLY, NULL},
@@ -271,6 +265,7 @@ static PyMemberDef members[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_dealloc, (void *)context_dealloc},
+    {Py_am_await, (void *)context_await},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
     {Py_tp_getset, properties},

@@ -34,11 +34,41 @@ int check_context(PyObject *object) {
   return 0;
 }
 
+static int is_timedelta(PyObject *object) {
+  PyObject *module = PyImport_ImportModule("datetime");
+  PyObject *type = module ? PyObject_GetAttrString(module, "timedelta") : NULL;
+  int is = type ? PyObject_IsInstance(object, type) : -1;
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  return is;
+}
+
+/* A negative part of a timedelta is in its days alone; so -1 with no exception is a number of days. */
+static int64_t part_of(PyObject *delta, const char *name) {
+  PyObject *part = PyObject_GetAttrString(delta, name);
+  int64_t number = part ? PyLong_AsLongLong(part) : -1;
+  Py_XDECREF(part);
+  return number;
+}
+
+static int from_timedelta(PyObject *delta, int64_t *ret_ns) {
+  int64_t seconds = part_of(delta, "days") * 86400 + part_of(delta, "seconds");
+  int64_t us = part_of(delta, "microseconds"), most = INT64_MAX / 1000000000 - 1;
+  if (PyErr_Occurred()) return -1;
+  *ret_ns = seconds > most    ? CTX_FOREVER
+            : seconds < -most ? INT64_MIN
+                              : seconds * 1000000000 + us * 1000;
+  return 0;
+}
+
 /* Rounds up: no deadline is early. A time that does not fit is for ever, or long ago. */
-int to_ns(PyObject *seconds, int64_t *ret_ns) {
-  if (seconds == Py_None) return *ret_ns = CTX_FOREVER, 0;
-  double ns = PyFloat_AsDouble(seconds);
-  if (ns == -1.0 && PyErr_Occurred()) return -1;
+static int from_number(PyObject *number, const char *wants, int64_t *ret_ns) {
+  double ns = PyBool_Check(number) ? -1.0 : PyFloat_AsDouble(number);
+  if (ns == -1.0 && (PyBool_Check(number) || PyErr_Occurred())) {
+    if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_TypeError))
+      PyErr_Format(PyExc_TypeError, "%s, not %R", wants, number);
+    return -1;
+  }
   if (isnan(ns)) {
     PyErr_SetString(PyExc_ValueError, "a time that is not a number");
     return -1;
@@ -46,6 +76,26 @@ int to_ns(PyObject *seconds, int64_t *ret_ns) {
   ns = ceil(ns * 1e9);
   *ret_ns = ns >= 0x1p63 ? CTX_FOREVER : ns <= -0x1p63 ? INT64_MIN : (int64_t)ns;
   return 0;
+}
+
+int to_ns(PyObject *seconds, int64_t *ret_ns) {
+  if (seconds == Py_None) return *ret_ns = CTX_FOREVER, 0;
+  int delta = PyFloat_Check(seconds) || PyLong_Check(seconds) ? 0 : is_timedelta(seconds);
+  if (delta < 0) return -1;
+  if (delta) return from_timedelta(seconds, ret_ns);
+  return from_number(seconds, "a time is a number of seconds, or a timedelta", ret_ns);
+}
+
+int to_when(PyObject *when, int64_t *ret_ns) {
+  if (when == Py_None) return *ret_ns = CTX_FOREVER, 0;
+  return from_number(when, "when is a number of seconds on the clock of time.monotonic()", ret_ns);
+}
+
+int to_limit(PyObject *timeout, int64_t *ret_ns) {
+  if (to_ns(timeout, ret_ns) < 0) return -1;
+  if (*ret_ns >= 0) return 0;
+  PyErr_Format(PyExc_ValueError, "a wait cannot last %S seconds", timeout);
+  return -1;
 }
 
 PyObject *from_ns(int64_t ns) { return PyFloat_FromDouble((double)ns / 1e9); }

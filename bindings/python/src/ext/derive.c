@@ -30,6 +30,7 @@ static PyObject *with_cancel(PyObject *Py_UNUSED(module), PyObject *parent) {
 }
 
 static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format, char **names,
+                           int (*to)(PyObject *, int64_t *),
                            int (*derive)(ctx_t *, int64_t, const ctx_cause_t *, ctx_t **,
                                          ctx_canceler_t **)) {
   PyObject *parent, *seconds, *reason = Py_None;
@@ -40,7 +41,7 @@ static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format,
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, format, names, &parent, &seconds, &reason))
     return NULL;
   from = parent_of(parent);
-  if (!from || to_ns(seconds, &ns) < 0 || to_cause(reason, CTX_DEADLINE_EXCEEDED, &cause) < 0)
+  if (!from || to(seconds, &ns) < 0 || to_cause(reason, CTX_DEADLINE_EXCEEDED, &cause) < 0)
     return NULL;
   int result = derive(from, ns, cause, &ctx, &canceler);
   ctx_cause_unref(cause);
@@ -49,12 +50,12 @@ static PyObject *with_time(PyObject *args, PyObject *kwargs, const char *format,
 
 static PyObject *with_timeout(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
   static char *names[] = {"", "seconds", "cause", NULL};
-  return with_time(args, kwargs, "OO|$O:with_timeout", names, ctx_with_timeout_cause);
+  return with_time(args, kwargs, "OO|$O:with_timeout", names, to_ns, ctx_with_timeout_cause);
 }
 
 static PyObject *with_deadline(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
   static char *names[] = {"", "when", "cause", NULL};
-  return with_time(args, kwargs, "OO|$O:with_deadline", names, ctx_with_deadline_cause);
+  return with_time(args, kwargs, "OO|$O:with_deadline", names, to_when, ctx_with_deadline_cause);
 }
 
 static PyObject *with_grace(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
@@ -78,24 +79,29 @@ static PyObject *without_cancel(PyObject *Py_UNUSED(module), PyObject *parent) {
   return result < 0 ? raise_result(result) : steal_context(ctx);
 }
 
-static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
-  size_t n = (size_t)PyTuple_Size(parents);
+ctx_t **contexts_of(PyObject *tuple, const char *wants, size_t *ret_n) {
+  size_t n = (size_t)PyTuple_Size(tuple), i = 0;
   if (n == 0) {
-    PyErr_SetString(PyExc_TypeError, "merge() wants at least one context");
+    PyErr_SetString(PyExc_TypeError, wants);
     return NULL;
   }
-  ctx_t **from = PyMem_Calloc(n, sizeof *from), *ctx;
-  if (!from) return PyErr_NoMemory();
+  ctx_t **ctxs = PyMem_Calloc(n, sizeof *ctxs);
+  if (!ctxs) return (ctx_t **)PyErr_NoMemory();
+  while (i < n && (ctxs[i] = parent_of(PyTuple_GetItem(tuple, (Py_ssize_t)i)))) ++i;
+  *ret_n = n;
+  if (i == n) return ctxs;
+  PyMem_Free(ctxs);
+  return NULL;
+}
+
+static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
+  size_t n;
+  ctx_t **from = contexts_of(parents, "merge() wants at least one context", &n), *ctx;
+  if (!from) return NULL;
   ctx_canceler_t *canceler;
-  PyObject *made = NULL;
-  size_t i = 0;
-  while (i < n && (from[i] = parent_of(PyTuple_GetItem(parents, (Py_ssize_t)i)))) ++i;
-  if (i == n) {
-    int result = ctx_merge(from, n, &ctx, &canceler);
-    made = result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
-  }
+  int result = ctx_merge(from, n, &ctx, &canceler);
   PyMem_Free(from);
-  return made;
+  return result < 0 ? raise_result(result) : steal_derived(ctx, canceler);
 }
 
 static PyObject *with_fd(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
@@ -252,6 +258,7 @@ PyMethodDef derive_functions[] = {
      "with_timeout(parent, /, seconds, *, cause=None)\n--\n\n"
      "Derives a context that also ends that many seconds from now, with DeadlineExceeded; None for "
      "never.\n"
+     "Here as everywhere, seconds are a number or a datetime.timedelta.\n"
      "If this deadline fires, cause (an exception or a text) is the context's cause."},
     {"with_deadline", KEYWORDS(with_deadline),
      "with_deadline(parent, /, when, *, cause=None)\n--\n\n"

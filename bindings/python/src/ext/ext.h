@@ -42,9 +42,10 @@ typedef struct {
 } Queue;
 
 extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *watch_type,
-    *queue_type;
-extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec;
-extern PyMethodDef derive_functions[];
+    *queue_type, *loop_type;
+extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec,
+    loop_spec, thread_loop_spec, manual_loop_spec, virtual_loop_spec;
+extern PyMethodDef derive_functions[], wait_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
 extern PyObject *hook_err, *hook_cause, *hook_done, *hook_pack, *hook_variables;
@@ -74,12 +75,17 @@ int interrupt_end(PyObject *outer);        /* 0; or -1, and the exception that l
 void interrupt_report(PyObject *callback); /* what it raised: kept for the call, or reported */
 
 /* convert.c */
-PyObject *raise_result(int64_t result);        /* a negative result as an exception; NULL */
-int check_context(PyObject *object);           /* 1, or 0 and TypeError */
-int to_ns(PyObject *seconds, int64_t *ret_ns); /* 0, or -1 and an exception; None: CTX_FOREVER */
-PyObject *from_ns(int64_t ns);                 /* seconds, a float */
-int to_cause(PyObject *reason, int err,        /* of a context that ends with err; None: NULL */
-             const ctx_cause_t **ret);         /* 0 or -1; the caller owns it */
+PyObject *raise_result(int64_t result); /* a negative result as an exception; NULL */
+int check_context(PyObject *object);    /* 1, or 0 and TypeError */
+/* The handles of a tuple, borrowed, in memory for PyMem_Free(); or NULL and an exception. In derive.c. */
+ctx_t **contexts_of(PyObject *tuple, const char *wants, size_t *ret_n);
+/* A time in seconds: 0, or -1 and an exception; None: CTX_FOREVER. */
+int to_ns(PyObject *seconds, int64_t *ret_ns);    /* from now; a number or a timedelta */
+int to_when(PyObject *when, int64_t *ret_ns);     /* on a clock; a number */
+int to_limit(PyObject *timeout, int64_t *ret_ns); /* as to_ns(), not negative */
+PyObject *from_ns(int64_t ns);                    /* seconds, a float */
+int to_cause(PyObject *reason, int err,           /* of a context that ends with err; None: NULL */
+             const ctx_cause_t **ret);            /* 0 or -1; the caller owns it */
 void *to_pointer(PyObject *handle,
                  const char *capsule_name); /* from an int or a capsule, or NULL */
 
@@ -90,7 +96,10 @@ PyObject *steal_watch(ctx_watch_t *watch, struct armed *armed);
 
 extern const char context_capsule[], canceler_capsule[];
 
-/* Methods of Context that stand with what they are about: in convert.c and watch.c. */
+/* Methods of Context that stand with what they are about: in convert.c, wait.c and watch.c. */
+PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *context_wait_done(PyObject *self, PyObject *unused);
+PyObject *context_await(PyObject *self);
 PyObject *cause_parts(PyObject *self, PyObject *unused);
 PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs);
 int watch_ready(void); /* 0, or -1 and an exception */

@@ -40,8 +40,7 @@ static PyObject *shutdown_loop(PyObject *Py_UNUSED(module), PyObject *args, PyOb
   int64_t left;
   int result;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:shutdown", names, &timeout)) return NULL;
-  if (to_ns(timeout, &left) < 0) return NULL;
-  if (left < 0) left = 0;
+  if (to_limit(timeout, &left) < 0) return NULL;
   do {
     int64_t part = left < 100000000 ? left : 100000000;
     if (left != CTX_FOREVER) left -= part;
@@ -101,6 +100,7 @@ PyMODINIT_FUNC PyInit__core(void) {
   if (!module) return NULL;
   gil_opened();
   if (PyModule_AddFunctions(module, derive_functions) < 0 ||
+      PyModule_AddFunctions(module, wait_functions) < 0 ||
       add_type(module, "Context", &context_spec, NULL, &context_type) < 0 ||
       add_type(module, "Canceler", &canceler_spec, NULL, &canceler_type) < 0 ||
       add_type(module, "Derived", &derived_spec, &PyTuple_Type, &derived_type) < 0 ||

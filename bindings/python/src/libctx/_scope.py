@@ -24,7 +24,7 @@ def _in_trio() -> bool:
 
 
 def done(ctx: Context) -> Coroutine[Any, Any, None]:
-    """The result of Context.done()."""
+    """The result of Context.wait_done()."""
     if _in_trio():
         from . import _trio
 
