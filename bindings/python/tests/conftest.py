@@ -9,10 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import libctx
 import pytest
 import uvloop
 
@@ -54,6 +57,7 @@ def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+AnyRun = Callable[[Callable[[], Awaitable[Any]]], Any]
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -66,6 +70,21 @@ def run(request: pytest.FixtureRequest) -> Run:
             return runner.run(main)
 
     return run_in_loop
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+def anyrun(request: pytest.FixtureRequest) -> AnyRun:
+    """Runs a main function, which uses anyio, on each event loop."""
+    if request.param == "trio":
+        return partial(anyio.run, backend="trio")
+    return partial(anyio.run, backend_options={"use_uvloop": request.param == "uvloop"})
+
+
+@pytest.fixture
+def clock() -> Iterator[libctx.VirtualLoop]:
+    """Time that a test moves: current() is on it."""
+    with libctx.VirtualLoop() as loop, libctx.use(loop.background()):
+        yield loop
 
 
 @pytest.fixture

@@ -5,11 +5,16 @@ import ctypes
 import errno
 import math
 import shutil
+import time
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import libctx
 import pytest
-from libctx import Canceled, Context, DeadlineExceeded, background, with_cancel, with_timeout
+from conftest import WATCHDOG
+from libctx import Canceled, Context, DeadlineExceeded, background, current, with_cancel, with_timeout
 
 
 def test_live_is_none() -> None:
@@ -73,6 +78,40 @@ def test_times() -> None:
     for past in (0, -1, -math.inf):
         assert with_timeout(background(), past).ctx.err() is not None
     assert background().remaining() is None
+
+
+def test_a_time_may_be_a_timedelta(clock: libctx.VirtualLoop) -> None:
+    for delta in (timedelta(hours=1), timedelta(microseconds=1), timedelta(days=40_000, microseconds=7)):
+        ctx = with_timeout(current(), delta, cause="why").ctx
+        assert ctx.deadline() == delta.total_seconds() and not ctx.is_done
+        assert libctx.with_grace(ctx, delta).ctx.deadline() == 2 * delta.total_seconds()
+    for past in (timedelta(), timedelta(microseconds=-1), timedelta(hours=-1), timedelta.min):
+        assert with_timeout(current(), past).ctx.is_done
+    assert with_timeout(current(), timedelta.max).ctx.deadline() is None
+    with pytest.raises(TypeError, match="clock"):
+        libctx.with_deadline(current(), timedelta(hours=1))  # type: ignore[arg-type]
+
+
+def test_what_is_no_time() -> None:
+    for derive in (with_timeout, libctx.with_grace, libctx.with_deadline):
+        wrong: Any
+        for wrong in ("1", b"1", True, False, [], datetime.now()):
+            with pytest.raises(TypeError, match="seconds") as caught:
+                derive(background(), wrong)
+            assert repr(wrong) in str(caught.value)
+        with pytest.raises(OverflowError):
+            derive(background(), 10**400)
+    assert with_timeout(background(), Decimal("0")).ctx.is_done  # type: ignore[arg-type]
+
+
+def test_what_a_context_tells_of_itself(clock: libctx.VirtualLoop) -> None:
+    ctx, cancel = with_timeout(current(), 1.0001)
+    assert ctx.is_done is False and ctx.cancelable and not current().cancelable
+    assert ctx.now() == 0 and ctx.remaining() == 1.0001 and ctx.remaining_ms() == 1001
+    assert current().remaining_ms() is None
+    clock.advance(2)
+    assert ctx.is_done is True and ctx.now() == 2 and ctx.remaining() == 1.0001 - 2 and ctx.remaining_ms() == 0
+    assert abs(background().now() - time.monotonic()) < WATCHDOG
 
 
 def test_a_time_is_never_early() -> None:
@@ -141,8 +180,6 @@ def test_merge_and_grace_and_detached() -> None:
 
 
 def test_deadlines_are_on_the_clock_of_time_monotonic() -> None:
-    import time
-
     when = time.monotonic() + 3600
     ctx = libctx.with_deadline(background(), when).ctx
     deadline, remaining = ctx.deadline(), ctx.remaining()

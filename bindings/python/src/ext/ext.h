@@ -41,6 +41,11 @@ typedef struct {
   ctx_queue_t *queue; /* one reference */
 } Queue;
 
+typedef struct {
+  PyObject ob_base;
+  ctx_loop_t *loop; /* one reference */
+} Loop;
+
 extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *watch_type,
     *queue_type, *loop_type;
 extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec,

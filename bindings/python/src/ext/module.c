@@ -86,6 +86,8 @@ static PyMethodDef functions[] = {
      "shares."},
     {NULL, NULL, 0, NULL}};
 
+static PyTypeObject *thread_loop_type, *manual_loop_type, *virtual_loop_type;
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_core", "The C side of libctx.", -1, functions, NULL, NULL, NULL, NULL};
 
@@ -106,7 +108,11 @@ PyMODINIT_FUNC PyInit__core(void) {
       add_type(module, "Derived", &derived_spec, &PyTuple_Type, &derived_type) < 0 ||
       add_type(module, "Key", &key_spec, NULL, &key_type) < 0 ||
       add_type(module, "Watch", &watch_spec, NULL, &watch_type) < 0 ||
-      add_type(module, "Queue", &queue_spec, NULL, &queue_type) < 0)
+      add_type(module, "Queue", &queue_spec, NULL, &queue_type) < 0 ||
+      add_type(module, "Loop", &loop_spec, NULL, &loop_type) < 0 ||
+      add_type(module, "ThreadLoop", &thread_loop_spec, loop_type, &thread_loop_type) < 0 ||
+      add_type(module, "ManualLoop", &manual_loop_spec, loop_type, &manual_loop_type) < 0 ||
+      add_type(module, "VirtualLoop", &virtual_loop_spec, loop_type, &virtual_loop_type) < 0)
     Py_CLEAR(module);
   return module;
 }
