@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 """One tree of cancellation, deadlines and request values for a whole process.
 
-    with libctx.with_timeout(libctx.background(), 2.0) as ctx:
-        work(ctx)          # ctx.check() raises once the two seconds are over
+    async with libctx.timeout(2) as ctx:  # in asyncio and trio; elsewhere `with`
+        await work(ctx)                   # is canceled once the two seconds are over
 
 The same context goes to C, C++ and Rust code of the process, by ctx.handle or ctx.capsule(), and ends
-there, too. In asyncio and trio, `await ctx.done()` waits for its end and `async with scope(ctx):` ends the
-body with it.
+there, too. `await ctx` waits for its end, and ctx.check() raises once it has come.
 """
 
 import atexit as _atexit
@@ -44,7 +43,7 @@ from ._core import (
 )
 from ._current import current, use
 from ._errors import Canceled, Cause, DeadlineExceeded, Error
-from ._scope import scope
+from ._scope import deadline, scope, timeout
 
 __all__ = [
     "Canceled",
@@ -62,10 +61,12 @@ __all__ = [
     "Watch",
     "background",
     "current",
+    "deadline",
     "library_path",
     "merge",
     "scope",
     "shutdown",
+    "timeout",
     "todo",
     "use",
     "version",

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""`await ctx.done()` and `async with scope(ctx):`, in whichever of asyncio and trio is running."""
+"""`await ctx`, `async with scope(ctx):` and `async with timeout(2):`, in whichever of asyncio and trio is running."""
 
+import inspect
 import sys
 from collections.abc import Coroutine
+from datetime import timedelta
 from types import ModuleType, TracebackType
 from typing import Any
 
 from . import _asyncio
-from ._core import Context, Derived, with_cancel
-from ._current import Entered, enter, leave
+from ._core import Context, Derived, with_cancel, with_deadline, with_timeout
+from ._current import Entered, current, enter, leave
+from ._errors import Canceled, DeadlineExceeded, Error
 
 
 def _in_trio() -> bool:
@@ -44,33 +47,106 @@ class scope:
     """
 
     def __init__(self, ctx: Context) -> None:
-        self._parent = ctx
-        self._derived: Derived | None = None
+        self._start(with_cancel(ctx))
+
+    def _start(self, derived: Derived) -> None:
+        self._derived = derived
+        self._entered: Entered | None = None
+
+    def _enter(self) -> Context:
+        ctx = self._derived.ctx
+        self._entered = enter(ctx)
+        return ctx
+
+    def _once(self) -> None:
+        if self._entered is not None:
+            raise RuntimeError(f"a libctx.{type(self).__name__}() is entered once")
 
     async def __aenter__(self) -> Context:
-        if self._derived is not None:
-            raise RuntimeError("a libctx.scope() is entered once")
+        self._once()
         guard: ModuleType = _asyncio
         if _in_trio():
             from . import _trio as guard
-        self._derived = derived = with_cancel(self._parent)
-        self._guard = guard.Guard(derived.ctx)
+        self._guard = guard.Guard(self._derived.ctx)
         await self._guard.enter()
-        self._entered: Entered = enter(derived.ctx)
-        return derived.ctx
+        return self._enter()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._derived is not None
-        ctx, cancel = self._derived
         try:
             ended = self._guard.leave(kind, value, traceback)
-            error = ctx.err()
+            error = self._derived.ctx.err()
         finally:
-            try:
-                cancel.__exit__(kind, value, traceback)
-            finally:
-                leave(self._entered)
+            self._leave(kind, value, traceback)
         if ended and error is not None:
-            raise error
+            raise self._end(error)
+
+    def _leave(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._entered is not None
+        try:
+            self._derived.cancel.__exit__(kind, value, traceback)
+        finally:
+            leave(self._entered)
+
+    def _end(self, error: Error) -> Error:
+        """What the body raises that was ended by this error of its context."""
+        return error
+
+
+class timeout(scope):
+    """A scope of its own context, which ends after that many seconds: a number, a timedelta, or None for never.
+
+        async with libctx.timeout(2, cause="the query took too long") as ctx: ...
+
+    If the time is over before the body is, the body is canceled where it awaits, and DeadlineExceeded, a
+    TimeoutError, is raised. Whatever else ends the body raises no TimeoutError: if the parent ends, Canceled is
+    raised, from the parent's error. The parent is current() unless it is named.
+
+    In code that does not await, `with libctx.timeout(2) as ctx:` ends the context in time, for those who look:
+    ctx.check(), waits, code of other languages. It raises nothing itself.
+    """
+
+    def __init__(
+        self,
+        seconds: float | timedelta | None,
+        *,
+        cause: BaseException | str | None = None,
+        parent: Context | None = None,
+    ) -> None:
+        self._parent = current() if parent is None else parent
+        self._start(with_timeout(self._parent, seconds, cause=cause))
+
+    def __enter__(self) -> Context:
+        self._once()
+        if sys._getframe(1).f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            raise RuntimeError(f"in an async function write `async with libctx.{type(self).__name__}(...)`")
+        return self._enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave(kind, value, traceback)
+
+    def _end(self, error: Error) -> Error:
+        above = self._parent.err()
+        if above is None or not isinstance(above, DeadlineExceeded) or not isinstance(error, DeadlineExceeded):
+            return error
+        mine, parents = self._derived.ctx.deadline(), self._parent.deadline()
+        if mine is not None and (parents is None or mine < parents):
+            return error
+        canceled = Canceled()
+        canceled.__cause__ = error
+        return canceled
+
+
+class deadline(timeout):
+    """As timeout(), at a time on the clock of time.monotonic(), loop.time() and ctx.now()."""
+
+    def __init__(
+        self, when: float | None, *, cause: BaseException | str | None = None, parent: Context | None = None
+    ) -> None:
+        self._parent = current() if parent is None else parent
+        self._start(with_deadline(self._parent, when, cause=cause))
