@@ -3,17 +3,20 @@
 
 import asyncio
 import contextvars
+import functools
 import gc
 import logging
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import libctx
 import pytest
 import trio
 import uvloop
-from conftest import Run, in_thread
+from conftest import WATCHDOG, Run, in_thread
 from libctx import background, current, scope, use, with_cancel
 
 
@@ -58,6 +61,58 @@ def test_tasks_and_to_thread_inherit_it(run: Run) -> None:
         assert current() == background()
 
     run(main())
+
+
+def test_wrap_takes_it_along() -> None:
+    """Into executors and threads, and with it every other context variable."""
+    variable = contextvars.ContextVar[str]("variable")
+    barrier = threading.Barrier(2)
+
+    def work(number: int, *, text: str = "") -> tuple[int, str, str, libctx.Context]:
+        barrier.wait(WATCHDOG)  # two calls at once
+        variable.set(f"{variable.get()} {number}")  # each on its own copy
+        return number, text, variable.get(), current()
+
+    with ThreadPoolExecutor() as pool, use(with_cancel(background()).ctx) as ctx:
+        variable.set("here")
+        wrapped = libctx.wrap(work)
+        variable.set("later")
+        calls = [pool.submit(wrapped, 1, text="a"), pool.submit(wrapped, 2)]
+        assert [call.result() for call in calls] == [(1, "a", "here 1", ctx), (2, "", "here 2", ctx)]
+        assert pool.submit(current).result() == background()
+        assert wrapped.__name__ == "work" and current() is ctx and variable.get() == "later"
+
+
+def test_what_is_wrapped_ends_with_the_scope(run: Run) -> None:
+    found: list[BaseException | None] = []
+
+    def work() -> None:
+        current().wait(WATCHDOG)
+        found.append(current().cause())
+
+    async def main() -> None:
+        with ThreadPoolExecutor() as pool:
+            async with libctx.timeout(0.01, cause="too slow"):
+                await asyncio.get_running_loop().run_in_executor(pool, libctx.wrap(work))
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    assert str(found) == "[Cause('too slow', -110)]"
+
+
+def test_what_wrap_refuses() -> None:
+    async def task() -> None: ...
+
+    for wrong in (task, None, 1):
+        with pytest.raises(TypeError, match="async"):
+            libctx.wrap(wrong)  # type: ignore[arg-type]
+
+    def fail() -> None:
+        raise KeyError("its own")
+
+    with pytest.raises(KeyError, match="its own"):
+        libctx.wrap(fail)()
+    assert libctx.wrap(functools.partial(int, "7"))() == 7  # which has no name
 
 
 def test_scope_sets_it(run: Run) -> None:

@@ -41,7 +41,7 @@ from ._core import (
     without_cancel,
     without_value,
 )
-from ._current import current, use
+from ._current import current, use, wrap
 from ._errors import Canceled, Cause, DeadlineExceeded, Error
 from ._scope import deadline, scope, timeout
 
@@ -81,6 +81,7 @@ __all__ = [
     "with_value",
     "without_cancel",
     "without_value",
+    "wrap",
 ]
 
 _core.setup(

@@ -6,11 +6,13 @@ yields inside `with use(ctx)`. Code whose innermost body that still is then skip
 the context of a body that has ended.
 """
 
+import functools
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from typing import TypeAlias
+from contextvars import ContextVar, Token, copy_context
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from ._core import Context, background
 
@@ -73,6 +75,26 @@ def use(ctx: Context) -> Iterator[Context]:
         yield ctx
     finally:
         leave(entered)
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def wrap(fn: Callable[_P, _R], /) -> Callable[_P, _R]:
+    """fn, to be called on another thread, with the current() of here: for executors and threading.Thread.
+
+    Each call has a copy of all context variables of here, as with asyncio.to_thread().
+    """
+    if not callable(fn) or inspect.iscoroutinefunction(fn):
+        raise TypeError(f"wrap() wants a function that is not async, not {fn!r}: tasks inherit current() themselves")
+    variables = copy_context()
+
+    @functools.wraps(fn)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return variables.copy().run(fn, *args, **kwargs)
+
+    return call
 
 
 def _in_child() -> None:
