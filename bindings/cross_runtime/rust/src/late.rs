@@ -35,7 +35,7 @@ pub unsafe extern "C" fn futures_watch(
         };
         tokio.spawn(async move {
             ctx.done().await.expect("memory for a waker");
-            seen_ns.store(ctx.clock().as_nanos() as i64, Ordering::Release);
+            seen_ns.store(ctx.now().as_nanos() as i64, Ordering::Release);
         });
     }
     0

@@ -60,7 +60,7 @@ async fn sight(ctx: Context, waiting: oneshot::Sender<()>) -> Sight {
     let trace_id = field(&ctx.string("trace-id").unwrap_or_default());
     let _ = waiting.send(());
     let ended = ctx.done().await.expect("memory for a waker");
-    let woken_ns = ctx.clock().as_nanos() as i64;
+    let woken_ns = ctx.now().as_nanos() as i64;
     Sight {
         woken_ns,
         cancel_ns: 0,

@@ -107,7 +107,7 @@ impl Context {
         self.deadline_nanoseconds().map(to_instant)
     }
 
-    /// The deadline as a reading of [`clock`](Context::clock).
+    /// The deadline as a reading of [`now`](Context::now).
     pub fn deadline_on_clock(&self) -> Option<Duration> {
         self.deadline_nanoseconds().map(duration)
     }
@@ -136,7 +136,7 @@ impl Context {
 
     /// Now, on the clock of this context's deadlines: the system's monotonic clock, or that of a virtual
     /// loop, which begins at zero.
-    pub fn clock(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         // SAFETY: self holds a reference.
         duration(unsafe { sys::ctx_now(self.as_raw()) })
     }

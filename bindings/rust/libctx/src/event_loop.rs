@@ -155,7 +155,7 @@ impl Loop {
     }
 
     /// Now, on the loop's clock.
-    pub fn clock(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         // SAFETY: self holds a reference.
         duration(unsafe { sys::ctx_loop_now(self.as_raw()) })
     }

@@ -41,13 +41,13 @@ fn a_manual_loop_fires_in_dispatch() {
 fn a_virtual_loop_has_a_time_of_its_own() {
     let clock = Loop::virtual_time().unwrap();
     let (ctx, _canceler) = clock.background().unwrap().with_timeout(3 * SECOND).unwrap();
-    assert_eq!((clock.clock(), clock.next()), (Duration::ZERO, Some(3 * SECOND)));
+    assert_eq!((clock.now(), clock.next()), (Duration::ZERO, Some(3 * SECOND)));
     assert_eq!(clock.advance(SECOND).unwrap(), 0);
-    assert_eq!((ctx.clock(), ctx.remaining()), (SECOND, Some(2 * SECOND)));
+    assert_eq!((ctx.now(), ctx.remaining()), (SECOND, Some(2 * SECOND)));
     assert_eq!(ctx.deadline_on_clock(), Some(3 * SECOND));
     assert_eq!(clock.advance(5 * SECOND).unwrap(), 1);
     assert!(ctx.is_done());
-    assert_eq!((clock.clock(), clock.next()), (6 * SECOND, None));
+    assert_eq!((clock.now(), clock.next()), (6 * SECOND, None));
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_callback_of_a_virtual_deadline_runs_in_advance() {
     for seconds in [3, 1, 2] {
         let (ctx, _) = root.with_timeout(Duration::from_secs(seconds)).unwrap();
         let tell: Sender<_> = tell.clone();
-        ctx.after_func(move |ctx| tell.send(ctx.clock().as_secs()).unwrap()).unwrap();
+        ctx.after_func(move |ctx| tell.send(ctx.now().as_secs()).unwrap()).unwrap();
     }
     assert_eq!(clock.advance(Duration::from_secs(10)).unwrap(), 3);
     assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
