@@ -8,6 +8,27 @@
 
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 
+static_assert(ctxcore::kByCancel == CTX_ORIGIN_CANCELED &&
+              ctxcore::kByDeadline == CTX_ORIGIN_DEADLINE &&
+              ctxcore::kBySignalSent == CTX_ORIGIN_SIGNAL &&
+              ctxcore::kByEvents == CTX_ORIGIN_DESCRIPTOR &&
+              ctxcore::kByShutdown == CTX_ORIGIN_SHUTDOWN);
+
+namespace {
+
+int hand_out(Cause* made, ctx_cause_t** ret) {
+  if (made == nullptr) return -ENOMEM;
+  *ret = reinterpret_cast<ctx_cause_t*>(made);
+  return 0;
+}
+
+// nullptr for a bad handle, and for a cause without a place.
+const ctxcore::Place* place_of(const ctx_cause_t* cause) {
+  return check_readable(cause) < 0 ? nullptr : ctxcore::place_of(from(cause));
+}
+
+}  // namespace
+
 int ctx_cancel(ctx_canceler_t* canceler) {
   if (const int result = check(canceler); result < 0) return result;
   return ctxcore::cancel(from(canceler), ctxcore::kCanceled, nullptr, ctxcore::Callbacks::here);
@@ -18,6 +39,7 @@ int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause)
   if (const int result = check(canceler); result < 0) return result;
   if (cause != nullptr) {
     if (const int result = check_readable(cause); result < 0) return result;
+    if (err == ctxcore::kDeadlineExceeded) ctxcore::give_to_deadline(from(cause));
   }
   return ctxcore::cancel(from(canceler), err, from(cause), ctxcore::Callbacks::here);
 }
@@ -41,19 +63,23 @@ void ctx_canceler_unrefp(ctx_canceler_t** canceler) {
 
 int ctx_cause_new(int code, const char* message, ctx_cause_t** ret) {
   if (ret == nullptr) return -EINVAL;
-  Cause* cause = ctxcore::make_cause(code, message, nullptr, nullptr, nullptr);
-  if (cause == nullptr) return -ENOMEM;
-  *ret = reinterpret_cast<ctx_cause_t*>(cause);
-  return 0;
+  return hand_out(ctxcore::make_cause(code, message, {}), ret);
 }
 
 int ctx_cause_new_data(int code, const char* message, const ctx_key_t* key, void* data,
                        ctx_drop_fn drop, ctx_cause_t** ret) {
   if (key == nullptr || ret == nullptr) return -EINVAL;
-  Cause* cause = ctxcore::make_cause(code, message, key, data, drop);
-  if (cause == nullptr) return -ENOMEM;
-  *ret = reinterpret_cast<ctx_cause_t*>(cause);
-  return 0;
+  return hand_out(ctxcore::make_cause(code, message, {key, data, drop}), ret);
+}
+
+int ctx_cause_new_at(int code, const char* message, int origin, const char* file, int line,
+                     const char* function, const ctx_key_t* key, void* data, ctx_drop_fn drop,
+                     ctx_cause_t** ret) {
+  if (ret == nullptr || origin < 0 || origin > UINT8_MAX || line < 0) return -EINVAL;
+  if (key == nullptr && (data != nullptr || drop != nullptr)) return -EINVAL;
+  return hand_out(ctxcore::make_cause(code, message, {key, data, drop},
+                                      static_cast<uint8_t>(origin), {file, function, line}),
+                  ret);
 }
 
 const ctx_cause_t* ctx_cause(const ctx_t* ctx) {
@@ -78,6 +104,28 @@ void* ctx_cause_data(const ctx_cause_t* cause, const ctx_key_t* key) {
 int ctx_cause_given(const ctx_cause_t* cause) {
   const int result = check_readable(cause);
   return result < 0 ? result : ctxcore::is_given(from(cause));
+}
+
+int ctx_cause_origin(const ctx_cause_t* cause) {
+  const int result = check_readable(cause);
+  return result < 0 ? result : ctxcore::origin_of(from(cause));
+}
+
+const char* ctx_cause_file(const ctx_cause_t* cause) {
+  const ctxcore::Place* const place = place_of(cause);
+  return place == nullptr ? nullptr : place->file;
+}
+
+int ctx_cause_line(const ctx_cause_t* cause) {
+  const int result = check_readable(cause);
+  if (result < 0) return result;
+  const ctxcore::Place* const place = place_of(cause);
+  return place == nullptr ? 0 : place->line;
+}
+
+const char* ctx_cause_function(const ctx_cause_t* cause) {
+  const ctxcore::Place* const place = place_of(cause);
+  return place == nullptr ? nullptr : place->function;
 }
 
 const ctx_cause_t* ctx_cause_ref(const ctx_cause_t* cause) {

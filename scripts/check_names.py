@@ -6,7 +6,7 @@
 - the README's table "The API at a glance", in the row of their header,
 - bindings/rust/libctx-sys/src/functions.rs.
 
-Whatever else these list, or any page calls ctx_..., is a function or a type of the headers as well. The tables of
+Whatever else these list, or any page calls ctx_..., is a function, a macro or a type of the headers as well. The tables of
 bindings/README.md have a script of their own, check_bindings.py.
 """
 
@@ -39,7 +39,8 @@ def headers():
 
 
 def types():
-    return set(re.findall(r"\b(?:struct|typedef|\(\*)[^;(]*?\b(ctx_\w+)", read_all("include/ctx", ["*.h"]))) | set(
+    """And the macros that look like functions."""
+    return set(re.findall(r"^#define (ctx_\w+)\(", read_all("include/ctx", ["*.h"]), flags=re.M)) | set(re.findall(r"\b(?:struct|typedef|\(\*)[^;(]*?\b(ctx_\w+)", read_all("include/ctx", ["*.h"]))) | set(
         re.findall(r"\b(ctx_\w+)\s*[;)]", read_all("include/ctx", ["types.h"])))
 
 

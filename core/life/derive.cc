@@ -84,6 +84,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
     unref(cause);
     return result;
   }
+  give_to_deadline(cause);
   if (timed) {
     loop->arm(node, now);
     loop->catch_up();

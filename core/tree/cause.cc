@@ -8,37 +8,56 @@
 
 namespace ctxcore {
 
+namespace {
+
+size_t size_of(const char* text) { return text == nullptr ? 0 : std::strlen(text) + 1; }
+
+// Copies a text to *at and moves that behind it; nullptr stays nullptr.
+const char* copy(const char* text, char** at) {
+  if (text == nullptr) return nullptr;
+  const size_t size = size_of(text);
+  const auto* const copied = static_cast<const char*>(std::memcpy(*at, text, size));
+  *at += size;
+  return copied;
+}
+
+}  // namespace
+
 constinit Cause plain_causes[3] = {
-    {0, 1, kCanceled, kCanceledText, nullptr, nullptr, nullptr},
-    {0, 1, kDeadlineExceeded, kDeadlineExceededText, nullptr, nullptr, nullptr},
-    {0, 1, kCanceled, "loop closed", nullptr, nullptr, nullptr}};
+    {0, 1, kCanceled, kByCancel, false, kCanceledText, nullptr, nullptr, nullptr},
+    {0, 1, kDeadlineExceeded, kByDeadline, false, kDeadlineExceededText, nullptr, nullptr, nullptr},
+    {0, 1, kCanceled, kByShutdown, false, "loop closed", nullptr, nullptr, nullptr}};
 
 void stamp_plain_causes() {
   for (Cause& cause : plain_causes) cause.stamp = stamp::make(stamp::kCause);
 }
 
-Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*)) {
-  const size_t length = message == nullptr ? 0 : std::strlen(message) + 1;
-  auto* cause = static_cast<Cause*>(allocate(sizeof(Cause) + length));
-  if (cause == nullptr) return nullptr;
-  char* text = reinterpret_cast<char*>(cause + 1);
-  if (message != nullptr) std::memcpy(text, message, length);
-  return ::new (cause) Cause{stamp::make(stamp::kCause),
-                             1,
-                             code,
-                             message != nullptr ? text : error_text(code),
-                             key,
-                             data,
-                             drop};
+Cause* make_cause(int code, const char* message, const CauseData& data, uint8_t origin,
+                  const Place& place) {
+  const bool placed = place.file != nullptr;
+  const char* const function = placed ? place.function : nullptr;
+  const size_t room = size_of(message) + size_of(place.file) + size_of(function);
+  auto* const memory =
+      static_cast<char*>(allocate(sizeof(Cause) + (placed ? sizeof(Place) : 0) + room));
+  if (memory == nullptr) return nullptr;
+  char* at = memory + sizeof(Cause);
+  if (placed) {
+    auto* const kept = ::new (at) Place{};
+    at += sizeof(Place);
+    *kept = {copy(place.file, &at), copy(function, &at), place.line};
+  }
+  const char* const text = message != nullptr ? copy(message, &at) : error_text(code);
+  return ::new (memory) Cause{
+      stamp::make(stamp::kCause), 1, code, origin, placed, text, data.key, data.data, data.drop};
 }
 
-Cause* make_blank_cause(size_t room) {
+Cause* make_blank_cause(size_t room, uint8_t origin) {
   void* memory = allocate(sizeof(Cause) + room);
   if (memory == nullptr) return nullptr;
   char* text = static_cast<char*>(memory) + sizeof(Cause);
   text[0] = '\0';
-  return ::new (memory)
-      Cause{stamp::make(stamp::kCause), 1, kCanceled, text, nullptr, nullptr, nullptr};
+  return ::new (memory) Cause{
+      stamp::make(stamp::kCause), 1, kCanceled, origin, false, text, nullptr, nullptr, nullptr};
 }
 
 void unref_counted(const Cause* cause) {

@@ -2,8 +2,9 @@
 // Why a context was canceled: an immutable, counted object.
 //
 // Invariants
-//  1. Once a context has it, only the count changes.
-//  2. The plain causes are static and are not counted.
+//  1. Once a context has it, only the count changes, and an origin that nobody stated may become a deadline's.
+//  2. The plain causes are static, have stated origins and are not counted.
+//  3. A cause that is placed has its Place right behind it; its texts follow.
 #ifndef CTX_CORE_TREE_CAUSE_H
 #define CTX_CORE_TREE_CAUSE_H
 
@@ -17,28 +18,72 @@
 
 namespace ctxcore {
 
+// Who ended the context: the numbers of CTX_ORIGIN_..., or any other up to 255 that a caller has stated.
+constexpr uint8_t kNotStated = 0;
+constexpr uint8_t kByCancel = 1;
+constexpr uint8_t kByDeadline = 2;
+constexpr uint8_t kBySignalSent = 3;
+constexpr uint8_t kByEvents = 4;
+constexpr uint8_t kByShutdown = 5;
+
+// Where a cause was made. Its maker gave the texts; function may be nullptr.
+struct Place {
+  const char* file;
+  const char* function;
+  int line;
+};
+
 struct Cause {
   uint32_t stamp;
   mutable std::atomic<uint32_t> refs;
   int code;
+  mutable std::atomic<uint8_t> origin;
+  bool placed;
   const char* message;  // the code's own text, another static text, or the one behind this
   const void* key;      // who may see the data; nullptr: there is none
   void* data;
   void (*drop)(void*);
 };
 
-// nullptr if there is no memory. A null message is the text of the code.
-Cause* make_cause(int code, const char* message, const void* key, void* data, void (*drop)(void*));
+// What only those see who have the key; a null key is no data.
+struct CauseData {
+  const void* key = nullptr;
+  void* data = nullptr;
+  void (*drop)(void*) = nullptr;
+};
+
+// nullptr if there is no memory. A null message is the text of the code. All texts are copied; a place without a
+// file is none.
+Cause* make_cause(int code, const char* message, const CauseData& data, uint8_t origin = kNotStated,
+                  const Place& place = {});
 
 // A cause whose code and text, of at most `room` bytes, are written later, before a context gets it. A source
 // makes its cause in advance, since ending a context must not fail.
-Cause* make_blank_cause(size_t room);
+Cause* make_blank_cause(size_t room, uint8_t origin);
 inline char* blank_text(Cause* cause) { return reinterpret_cast<char*>(cause + 1); }
+
+// nullptr if its maker gave none.
+inline const Place* place_of(const Cause* cause) {
+  return cause->placed ? reinterpret_cast<const Place*>(cause + 1) : nullptr;
+}
+
+inline uint8_t origin_of(const Cause* cause) {
+  const uint8_t stated = cause->origin.load(std::memory_order_relaxed);
+  if (stated != kNotStated) return stated;
+  return cause->code == kDeadlineExceeded ? kByDeadline : kByCancel;
+}
+
+// Before a context can end with it, by a deadline. It orders nothing: who sees the context's error sees this.
+inline void give_to_deadline(const Cause* cause) {
+  if (cause == nullptr || cause->origin.load(std::memory_order_relaxed) != kNotStated) return;
+  cause->origin.store(kByDeadline, std::memory_order_relaxed);
+}
 
 // Whether it says more than one of the two errors. Without a given text, the message is the code's own static
 // text, so comparing addresses suffices.
 inline bool is_given(const Cause* cause) {
   return (cause->code != kCanceled && cause->code != kDeadlineExceeded) || cause->key != nullptr ||
+         cause->placed || origin_of(cause) > kByDeadline ||
          cause->message != error_text(cause->code);
 }
 

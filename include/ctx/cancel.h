@@ -17,6 +17,21 @@
 
 #include <ctx/types.h>
 
+/** The origin of a cause: a caller of the library canceled. For those that no other number describes. */
+#define CTX_ORIGIN_CANCELED 1
+/** A deadline passed, here or elsewhere. */
+#define CTX_ORIGIN_DEADLINE 2
+/** A signal came; see ctx_with_signal(). */
+#define CTX_ORIGIN_SIGNAL 3
+/** Something came on a descriptor; see ctx_with_fd(). */
+#define CTX_ORIGIN_DESCRIPTOR 4
+/** The loop was closed or shut down, and everything on it ended. */
+#define CTX_ORIGIN_SHUTDOWN 5
+/** The other side of a connection said so, or is gone. The library never makes such a cause; callers may. */
+#define CTX_ORIGIN_PEER 6
+/** The process that started this one is gone, or said so. The library never makes such a cause; callers may. */
+#define CTX_ORIGIN_PARENT_PROCESS 7
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -74,6 +89,24 @@ CTX_API int ctx_cause_new_data(int code, const char *message, const ctx_key_t *k
                                ctx_drop_fn drop, ctx_cause_t **ret);
 
 /**
+ * Makes a cause that also tells its origin and its place. For bindings, for those who pass on an end that came
+ * from elsewhere, and for ctx_cause_here().
+ * @param origin   CTX_ORIGIN_... or any other number from 1 to 255; 0 to state none, see ctx_cause_origin().
+ * @param file     copied; NULL for no place: then line and function are ignored.
+ * @param line     not negative; 0 if unknown.
+ * @param function copied; NULL if unknown.
+ * @param key      as in ctx_cause_new_data(); NULL for no data: then data and drop must be NULL, too.
+ * @return 0; -EINVAL; -ENOMEM.
+ */
+CTX_API int ctx_cause_new_at(int code, const char *message, int origin, const char *file, int line,
+                             const char *function, const ctx_key_t *key, void *data,
+                             ctx_drop_fn drop, ctx_cause_t **ret);
+
+/** As ctx_cause_new(), with the place of the call: its file, line and function. */
+#define ctx_cause_here(code, message, ret) \
+  ctx_cause_new_at((code), (message), 0, __FILE__, __LINE__, __func__, NULL, NULL, NULL, (ret))
+
+/**
  * Why a context is done. If no caller gave a cause, its code is the error and its message the text of
  * ctx_strerror().
  * @return NULL while live, never NULL once done; borrowed: it lives as long as the context is held.
@@ -90,14 +123,33 @@ CTX_API const char *ctx_cause_message(const ctx_cause_t *cause);
 CTX_API void *ctx_cause_data(const ctx_cause_t *cause, const ctx_key_t *key);
 
 /**
- * Whether a cause says more than the error of its context. A program that prints the error, and then
- * the cause only if this is 1, prints nothing twice.
- * @return 1 for a cause that somebody made with a message, with data or with a code other than the two
- *         errors, and for causes of the library itself (a closed loop, a signal, the events of a
- *         descriptor); 0 for the plain cause of an error, and for one made of CTX_CANCELED or
- *         CTX_DEADLINE_EXCEEDED and nothing else.
+ * Whether a cause says more than the error of its context. A program that prints the error, and then the
+ * message of the cause only if this is 1, prints nothing twice: unless the cause was made with a place or an
+ * origin, and without a message.
+ * @return 1 for a cause that somebody made with a message, with data, with a place, with an origin other
+ *         than a cancel and a deadline, or with a code other than the two errors, and for causes of the
+ *         library itself (a closed loop, a signal, the events of a descriptor); 0 for the plain cause of an
+ *         error, and for one made of CTX_CANCELED or CTX_DEADLINE_EXCEEDED and nothing else.
  */
 CTX_API int ctx_cause_given(const ctx_cause_t *cause);
+
+/**
+ * Who or what ended the context. If the maker of the cause stated no origin, it is CTX_ORIGIN_DEADLINE for the
+ * code CTX_DEADLINE_EXCEEDED, and once the cause was given to a deadline or to a cancel with
+ * CTX_DEADLINE_EXCEEDED; else it is CTX_ORIGIN_CANCELED.
+ * @return CTX_ORIGIN_..., or another positive number: later versions may add some, and callers may state any;
+ *         -EINVAL for NULL.
+ */
+CTX_API int ctx_cause_origin(const ctx_cause_t *cause);
+
+/** The file that the cause was made in, as its maker gave it; borrowed; NULL if it gave no place. */
+CTX_API const char *ctx_cause_file(const ctx_cause_t *cause);
+
+/** The line in that file; 0 without a place, or if the maker did not know it; -EINVAL for NULL. */
+CTX_API int ctx_cause_line(const ctx_cause_t *cause);
+
+/** The function that made the cause; borrowed; NULL without a place, or if the maker did not know it. */
+CTX_API const char *ctx_cause_function(const ctx_cause_t *cause);
 
 /** Takes one more reference to a cause and returns it; NULL for a bad handle. */
 CTX_API const ctx_cause_t *ctx_cause_ref(const ctx_cause_t *cause);

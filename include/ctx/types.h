@@ -35,8 +35,8 @@ typedef struct ctx_context ctx_t;
 typedef struct ctx_canceler ctx_canceler_t;
 
 /**
- * Why a context was canceled: a code, a message and, if wanted, data. Immutable. (The tag is not
- * ctx_cause, since in C++ a function of that name would hide it.)
+ * Why a context was canceled: a code, a message, an origin and, if wanted, data and a place. Immutable. (The
+ * tag is not ctx_cause, since in C++ a function of that name would hide it.)
  */
 typedef struct ctx_cause_object ctx_cause_t;
 

@@ -51,7 +51,9 @@ void ExpectEverythingWorks() {
 // What a process has made before it forks.
 struct Before {
   Before() {
-    cause = NewCause(7, "why");
+    ctx_cause_t* made = nullptr;
+    EXPECT_EQ(ctx_cause_here(7, "why", &made), 0);
+    cause.reset(made);
     root = WithCancel(Watched(ctx_background(), &drop));
     value = WithValue(WithString(root, "name", "value"), &kKey, &drop, Drop::Run);
     timed = WithTimeout(value, kHour);
@@ -90,6 +92,10 @@ TEST(Fork, Rule47_WhatWasMadeBeforeCanBeRead) {
     EXPECT_EQ(ctx_cause_code(before.cause), 7);
     EXPECT_STREQ(ctx_cause_message(before.cause), "why");
     EXPECT_EQ(ctx_cause_given(before.cause), 1);
+    EXPECT_EQ(ctx_cause_origin(before.cause), CTX_ORIGIN_DEADLINE);
+    EXPECT_STREQ(ctx_cause_file(before.cause), __FILE__);
+    EXPECT_GT(ctx_cause_line(before.cause), 0);
+    EXPECT_STREQ(ctx_cause_function(before.cause), "Before");
     EXPECT_EQ(ctx_cancelable(before.timed), 1);
     int64_t here_ns = 0;
     EXPECT_EQ(ctx_deadline(before.timed, &here_ns), 1);

@@ -109,6 +109,12 @@ const Case kCases[] = {
        return ctx_cause_new_data(1, "message", &kKey, &s.drops.value, Drop::Run, &s.ret_cause);
      },
      true},
+    {"CauseNewAt",
+     [](Stage& s) {
+       return ctx_cause_new_at(1, "message", 0, "file", 1, "function", &kKey, &s.drops.value,
+                               Drop::Run, &s.ret_cause);
+     },
+     true},
     {"AfterFunc",
      [](Stage& s) {
        return ctx_after_func(s.parent, Ignore, &s.drops.value, Drop::Run, 0, &s.ret_watch);

@@ -3,6 +3,9 @@
 // Causes: code, text and data; the plain ones; exceptions that become causes and come back.
 #include <stdexcept>
 #include <string>
+#if __cplusplus >= 202002L
+#include <source_location>
+#endif
 
 #include "cases.h"
 #include "hidden.h"
@@ -61,6 +64,46 @@ TEST(Causes, AreGivenIfTheySayMoreThanTheError) {
   EXPECT_TRUE(ctx::cause(std::errc::broken_pipe).given());
   EXPECT_TRUE(ctx::cause("context canceled").given()) << "somebody said so";
 }
+
+TEST(Causes, TellWhoEndedTheContext) {
+  EXPECT_EQ(ctx::cause().origin(), ctx::origin::none);
+  EXPECT_EQ(ctx::cause("a text").origin(), ctx::origin::canceled);
+  const auto [late, unused] = ctx::with_timeout(ctx::background(), 0ns, ctx::cause("budget"));
+  EXPECT_EQ(late.cause().origin(), ctx::origin::deadline);
+  const ctx::cause told(ctx::origin::peer, -ECONNRESET, "reset");
+  EXPECT_EQ(told.origin(), ctx::origin::peer);
+  EXPECT_EQ(told.code(), -ECONNRESET);
+  EXPECT_EQ(told.message(), "reset");
+  EXPECT_EQ(ctx::cause(static_cast<ctx::origin>(200), 1).origin(), static_cast<ctx::origin>(200));
+  EXPECT_THROW(ctx::cause(static_cast<ctx::origin>(256), 1), std::system_error);
+}
+
+TEST(Causes, TellWhereTheyWereMadeIfAsked) {
+  EXPECT_FALSE(ctx::cause().where());
+  EXPECT_FALSE(ctx::cause("a text").where());
+  const int line = __LINE__ + 1;
+  const ctx::cause here("no longer wanted", ctx::here());
+  EXPECT_STREQ(here.where().file(), __FILE__);
+  EXPECT_EQ(here.where().line(), line);
+  EXPECT_STREQ(here.where().function(), __func__);
+  EXPECT_EQ(here.message(), "no longer wanted");
+  const ctx::cause gone(std::errc::broken_pipe, "gone", ctx::here());
+  EXPECT_EQ(gone.where().line(), line + 5);
+  const auto thrown = std::make_exception_ptr(std::runtime_error("broken"));
+  const ctx::cause error(thrown, ctx::here());
+  EXPECT_EQ(error.where().line(), line + 8);
+  EXPECT_EQ(error.exception(), thrown);
+}
+
+#if __cplusplus >= 202002L
+TEST(Causes, ASourceLocationIsAPlace) {
+  const auto location = std::source_location::current();
+  const ctx::cause cause(-1, "somewhere", location);
+  EXPECT_STREQ(cause.where().file(), location.file_name());
+  EXPECT_EQ(cause.where().line(), static_cast<int>(location.line()));
+  EXPECT_STREQ(cause.where().function(), location.function_name());
+}
+#endif
 
 TEST(Causes, ATextAloneHasTheCodeOfACancel) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());

@@ -9,7 +9,7 @@ import sys
 import libctx
 import pytest
 import trio
-from libctx import Canceled, Cause, DeadlineExceeded, background, with_cancel, with_timeout
+from libctx import Canceled, Cause, DeadlineExceeded, Origin, Place, background, here, with_cancel, with_timeout
 
 
 class ClientGone(Exception):
@@ -70,6 +70,47 @@ def test_a_text_for_a_deadline_has_the_code_of_a_deadline() -> None:
         assert parts(ctx) == (-errno.ETIMEDOUT, "the budget is spent")
     ctx, _ = with_timeout(background(), 0, cause=OSError(errno.ENOSPC, "no space"))
     assert parts(ctx)[0] == -errno.ENOSPC
+
+
+def test_who_ended_the_context() -> None:
+    ctx, cancel = with_cancel(background())
+    assert ctx.origin() is None
+    cancel()
+    assert ctx.origin() == Origin.CANCELED
+    assert with_timeout(background(), 0).ctx.origin() == Origin.DEADLINE
+    assert with_timeout(background(), 0, cause=ValueError("slow")).ctx.origin() == Origin.DEADLINE
+    ctx, cancel = with_cancel(background())
+    cancel(Cause("reset", -errno.ECONNRESET, origin=Origin.PEER))
+    cause = with_cancel(ctx).ctx.cause()
+    assert type(cause) is Cause and cause.origin == Origin.PEER == ctx.origin()
+    with pytest.raises(ValueError):
+        with_cancel(background()).cancel(Cause("no such origin", origin=256))
+
+
+def test_where_a_cause_was_made() -> None:
+    place = here()
+    assert place.file == __file__ and place.line > 0
+    assert place.function == test_where_a_cause_was_made.__name__
+    error = ConnectionError("gone")
+    error.place = place  # type: ignore[attr-defined]
+    for reason in (Cause("gone", place=place), error):
+        ctx, cancel = with_cancel(background())
+        cancel(reason)
+        cause = ctx.cause()
+        assert cause is not None and cause.place == place  # type: ignore[attr-defined]
+        parts = ctx._cause_parts()
+        assert parts is not None and parts[4:] == tuple(place)
+    ctx, cancel = with_cancel(background())
+    cancel("no place")
+    cause = ctx.cause()
+    assert type(cause) is Cause and cause.place is None and cause.origin == Origin.CANCELED
+
+
+def test_a_place_may_be_any_text() -> None:
+    for place in (Place("a\0b\udc80", 1, "f\0"), Place("", 0, None)):
+        ctx, cancel = with_cancel(background())
+        cancel(Cause("why", place=place))
+        assert ctx._cause_parts() is not None
 
 
 def test_the_first_wins() -> None:

@@ -50,6 +50,7 @@ TEST_P(SignalSource, Rule35_TheCauseNamesTheSignal) {
     ASSERT_TRUE(host.Done(scope));
     EXPECT_EQ(ctx_cause_code(ctx_cause(scope)), signal);
     EXPECT_EQ(ctx_cause_given(ctx_cause(scope)), 1);
+    EXPECT_EQ(ctx_cause_origin(ctx_cause(scope)), CTX_ORIGIN_SIGNAL);
     const std::string message = ctx_cause_message(ctx_cause(scope));
     EXPECT_NE(message.find(name), std::string::npos) << message;
   }

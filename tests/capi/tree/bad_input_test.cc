@@ -161,6 +161,10 @@ TEST(BadInput, NullCancelersCausesAndWatches) {
   EXPECT_EQ(ctx_canceler_unref(nullptr), nullptr);
   EXPECT_EQ(ctx_cause_code(nullptr), -EINVAL);
   EXPECT_EQ(ctx_cause_given(nullptr), -EINVAL);
+  EXPECT_EQ(ctx_cause_origin(nullptr), -EINVAL);
+  EXPECT_EQ(ctx_cause_file(nullptr), nullptr);
+  EXPECT_EQ(ctx_cause_line(nullptr), -EINVAL);
+  EXPECT_EQ(ctx_cause_function(nullptr), nullptr);
   EXPECT_EQ(ctx_cause_message(nullptr), nullptr);
   EXPECT_EQ(ctx_cause_data(nullptr, &kKey), nullptr);
   EXPECT_EQ(ctx_cause_data(nullptr, nullptr), nullptr);

@@ -25,35 +25,88 @@ namespace detail {
 CTX_API inline constexpr key<std::exception_ptr> exception_key{"std::exception_ptr"};
 }  // namespace detail
 
+/// Who ended a context: CTX_ORIGIN_... of ctx/cancel.h. Other numbers are possible: later versions may add
+/// some, and callers may state any.
+enum class origin : int {
+  none = 0,  ///< There is no cause; or, for the maker of one: it states no origin.
+  canceled = CTX_ORIGIN_CANCELED,      ///< A caller canceled.
+  deadline = CTX_ORIGIN_DEADLINE,      ///< A deadline passed.
+  signal = CTX_ORIGIN_SIGNAL,          ///< A signal came.
+  descriptor = CTX_ORIGIN_DESCRIPTOR,  ///< Something came on a descriptor.
+  shutdown = CTX_ORIGIN_SHUTDOWN,      ///< The loop ended.
+  peer = CTX_ORIGIN_PEER,              ///< The other side said so, or is gone.
+  parent_process =
+      CTX_ORIGIN_PARENT_PROCESS,  ///< So did, or is, the process that started this one.
+};
+
+/// Where a cause was made, or no place: here() names that of its call. It borrows its texts.
+class place {
+ public:
+  /// No place.
+  constexpr place() noexcept = default;
+  /// A null file is no place.
+  constexpr place(const char* file, int line, const char* function) noexcept
+      : file_(file), line_(line), function_(function) {}
+  /// That of a std::source_location, or of anything like it.
+  template <class Location, class = decltype(std::declval<const Location&>().file_name())>
+  constexpr place(const Location& location) noexcept  // NOLINT
+      : place(location.file_name(), static_cast<int>(location.line()), location.function_name()) {}
+
+  /// Whether there is one.
+  constexpr explicit operator bool() const noexcept { return file_ != nullptr; }
+  /// Null for no place.
+  constexpr const char* file() const noexcept { return file_; }
+  /// 0 for no place, or if it is unknown.
+  constexpr int line() const noexcept { return line_; }
+  /// Null for no place, or if it is unknown.
+  constexpr const char* function() const noexcept { return function_; }
+
+ private:
+  const char* file_ = nullptr;
+  int line_ = 0;
+  const char* function_ = nullptr;
+};
+
+/// The place of the call, for the last argument of a cause: `ctx::cause("no longer wanted", ctx::here())`.
+constexpr place here(const char* file = __builtin_FILE(), int line = __builtin_LINE(),
+                     const char* function = __builtin_FUNCTION()) noexcept {
+  return {file, line, function};
+}
+
 /// An immutable cause, or none.
 class cause {
  public:
   /// No cause: a live context has this.
   cause() noexcept = default;
   /// The code is any number; by custom a negative errno. A null message is the text of the code. A NUL in
-  /// a message becomes U+FFFD: a cancel must not fail because of a peer's words.
-  explicit cause(int code, detail::shown_text message = nullptr) {
-    ctx_cause_t* made = nullptr;
-    detail::check(ctx_cause_new(code, message.c_str(), &made), "ctx::cause");
-    handle_ = handle(made);
-  }
+  /// a message becomes U+FFFD: a cancel must not fail because of a peer's words. The cause keeps a copy of
+  /// the place.
+  explicit cause(int code, detail::shown_text message = nullptr, place where = {})
+      : cause(ctx::origin::none, code, std::move(message), where) {}
   /// The same with the negative errno of a condition.
-  explicit cause(std::errc code, detail::shown_text message = nullptr)
-      : cause(-static_cast<int>(code), message) {}
+  explicit cause(std::errc code, detail::shown_text message = nullptr, place where = {})
+      : cause(-static_cast<int>(code), std::move(message), where) {}
   /// A text alone, with the code CTX_CANCELED.
-  explicit cause(detail::shown_text message) : cause(CTX_CANCELED, message) {}
+  explicit cause(detail::shown_text message, place where = {})
+      : cause(CTX_CANCELED, std::move(message), where) {}
+  /// One that also states who ended the context: for an end that came from elsewhere. An origin is a number
+  /// from 1 to 255.
+  cause(ctx::origin origin, int code, detail::shown_text message = nullptr, place where = {})
+      : handle_(make(origin, code, message, where)) {}
   /// With data that only holders of the key can see.
   template <class T, class U, class = detail::made_of<T, U>>
-  cause(int code, detail::shown_text message, const key<T>& key, U&& data) {
-    ctx_cause_t* made = nullptr;
+  cause(int code, detail::shown_text message, const key<T>& key, U&& data, place where = {}) {
     key.give(T(std::forward<U>(data)), "ctx::cause", [&](void* pointer, ctx_drop_fn drop) {
-      return ctx_cause_new_data(code, message.c_str(), key.get(), pointer, drop, &made);
+      ctx_cause_t* ret = nullptr;
+      const int result = ctx_cause_new_at(code, message.c_str(), 0, where.file(), where.line(),
+                                          where.function(), key.get(), pointer, drop, &ret);
+      handle_ = handle(ret);
+      return result;
     });
-    handle_ = handle(made);
   }
 #if defined(__cpp_exceptions)
   /// An exception as a cause: with its text, and its errno if it has one.
-  explicit cause(std::exception_ptr exception);
+  explicit cause(std::exception_ptr exception, place where = {});
 #endif
 
   /// One more reference to a cause of the C functions; a null pointer is none. Throws if it is no cause,
@@ -78,6 +131,17 @@ class cause {
   /// Whether it says more than the error of its context: false for none, for the plain cause of an error,
   /// and for one made of nothing but such an error's number.
   bool given() const noexcept { return ctx_cause_given(handle_.get()) == 1; }
+  /// Who ended the context, as the cause says; origin::none for none.
+  ctx::origin origin() const noexcept {
+    const int number = ctx_cause_origin(handle_.get());
+    return number < 0 ? ctx::origin::none : static_cast<ctx::origin>(number);
+  }
+  /// Where it was made, if its maker said so. Valid as long as this cause or a copy of it exists.
+  place where() const noexcept {
+    const ctx_cause_t* const raw = handle_.get();
+    const char* const file = ctx_cause_file(raw);
+    return file == nullptr ? place() : place(file, ctx_cause_line(raw), ctx_cause_function(raw));
+  }
   /// The data that the cause was made with under this key.
   template <class T>
   found<T> data(const key<T>& key) const noexcept {
@@ -97,13 +161,23 @@ class cause {
 
  private:
   using handle = detail::handle<const ctx_cause_t, ctx_cause_ref, ctx_cause_unref>;
+
+  static handle make(ctx::origin origin, int code, const detail::shown_text& message, place where) {
+    ctx_cause_t* made = nullptr;
+    detail::check(
+        ctx_cause_new_at(code, message.c_str(), static_cast<int>(origin), where.file(),
+                         where.line(), where.function(), nullptr, nullptr, nullptr, &made),
+        "ctx::cause");
+    return handle(made);
+  }
+
   handle handle_;
 };
 
 #if defined(__cpp_exceptions)
-inline cause::cause(std::exception_ptr exception) {
+inline cause::cause(std::exception_ptr exception, place where) {
   const auto make = [&](int code, const char* message) {
-    return cause(code, message, detail::exception_key, exception);
+    return cause(code, message, detail::exception_key, exception, where);
   };
   if (!exception) detail::fail(-EINVAL, "ctx::cause");
   try {

@@ -44,6 +44,12 @@ static PyObject *context_cause(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return PyObject_CallFunctionObjArgs(hook_cause, self, NULL);
 }
 
+static PyObject *context_origin(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
+  if (!cause) Py_RETURN_NONE;
+  return PyLong_FromLong(ctx_cause_origin(cause));
+}
+
 static PyObject *context_is_done(PyObject *self, void *Py_UNUSED(closure)) {
   return PyBool_FromLong(ctx_err(((Context *)self)->ctx) != 0);
 }
@@ -185,6 +191,10 @@ static PyMethodDef methods[] = {
      "canceler, a Cause if the reason was a text or came from another language, or err() if nobody "
      "gave one.\n"
      "Bytes that are not UTF-8 in the text of a Cause are replaced."},
+    {"origin", context_origin, METH_NOARGS,
+     "origin($self, /)\n--\n\n"
+     "Who ended the context, as its cause says: one of Origin, or another number; None while "
+     "live."},
     {"deadline", context_deadline, METH_NOARGS,
      "deadline($self, /)\n--\n\n"
      "The effective deadline, on the clock of time.monotonic() and loop.time(); None for "

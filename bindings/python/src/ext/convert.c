@@ -106,25 +106,26 @@ int to_cause(PyObject *reason, int err, const ctx_cause_t **ret) {
   *ret = NULL;
   if (reason == Py_None) return 0;
   PyObject *exceeded = err == CTX_DEADLINE_EXCEEDED ? Py_True : Py_False;
-  /* (code, message, exception), or None if it says no more than err does */
+  /* (code, message, exception, origin, file, line, function), or None if it says no more than err does */
   PyObject *parts = PyObject_CallFunctionObjArgs(hook_pack, reason, exceeded, NULL);
   if (!parts || parts == Py_None) {
     Py_XDECREF(parts);
     return parts ? 0 : -1;
   }
-  int code;
-  const char *message;
+  int code, origin, line;
+  const char *message, *file, *function;
+  Py_ssize_t unused;
   PyObject *exception;
   ctx_cause_t *made;
   int result = -1;
-  if (PyArg_ParseTuple(parts, "iyO", &code, &message, &exception)) {
-    if (exception == Py_None) {
-      result = ctx_cause_new(code, message, &made);
-    } else {
-      Py_INCREF(exception);
-      result = ctx_cause_new_data(code, message, &exception_key, exception, drop_object, &made);
-      if (result < 0) Py_DECREF(exception);
-    }
+  if (PyArg_ParseTuple(parts, "iyOiz#iz#", &code, &message, &exception, &origin, &file, &unused,
+                       &line, &function, &unused)) {
+    int plain = exception == Py_None;
+    if (!plain) Py_INCREF(exception);
+    result =
+        ctx_cause_new_at(code, message, origin, file, line, function, plain ? NULL : &exception_key,
+                         plain ? NULL : exception, plain ? NULL : drop_object, &made);
+    if (result < 0 && !plain) Py_DECREF(exception);
     if (result < 0) raise_result(result);
   }
   Py_DECREF(parts);
@@ -133,15 +134,23 @@ int to_cause(PyObject *reason, int err, const ctx_cause_t **ret) {
   return 0;
 }
 
-/* (code, message, exception), of which the Python side makes exceptions. None while live or not given. */
+static PyObject *decode(const char *text) {
+  if (!text) Py_RETURN_NONE;
+  return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+/*
+ * (code, message, exception, origin, file, line, function), of which the Python side makes exceptions. None while
+ * live or not given.
+ */
 PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
   const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
   if (!cause || ctx_cause_given(cause) != 1) Py_RETURN_NONE;
   PyObject *exception = ctx_cause_data(cause, &exception_key);
-  const char *message = ctx_cause_message(cause);
-  return Py_BuildValue("iNO", ctx_cause_code(cause),
-                       PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace"),
-                       exception ? exception : Py_None);
+  return Py_BuildValue("iNOiNiN", ctx_cause_code(cause), decode(ctx_cause_message(cause)),
+                       exception ? exception : Py_None, ctx_cause_origin(cause),
+                       decode(ctx_cause_file(cause)), ctx_cause_line(cause),
+                       decode(ctx_cause_function(cause)));
 }
 
 void *to_pointer(PyObject *handle, const char *capsule_name) {

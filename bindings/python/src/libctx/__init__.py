@@ -42,7 +42,7 @@ from ._core import (
     without_value,
 )
 from ._current import current, use, wrap
-from ._errors import Canceled, Cause, DeadlineExceeded, Error
+from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, here
 from ._scope import deadline, scope, timeout
 
 __all__ = [
@@ -56,12 +56,15 @@ __all__ = [
     "Key",
     "Loop",
     "ManualLoop",
+    "Origin",
+    "Place",
     "ThreadLoop",
     "VirtualLoop",
     "Watch",
     "background",
     "current",
     "deadline",
+    "here",
     "library_path",
     "merge",
     "scope",

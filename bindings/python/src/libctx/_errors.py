@@ -11,8 +11,9 @@ import builtins
 import sys
 from collections.abc import Iterator
 from errno import ECANCELED, ETIMEDOUT
+from enum import IntEnum
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from ._core import Context
 
@@ -38,13 +39,46 @@ class DeadlineExceeded(Error, TimeoutError):
     text = "context deadline exceeded"
 
 
-class Cause(Exception):
-    """A reason that was given as a text, or by another language: a message and a code."""
+class Origin(IntEnum):
+    """Who ended a context. Other numbers are possible: later versions may add some, and callers may state any."""
 
-    def __init__(self, message: str, code: int = -ECANCELED) -> None:
+    CANCELED = 1
+    DEADLINE = 2
+    SIGNAL = 3
+    DESCRIPTOR = 4
+    SHUTDOWN = 5
+    PEER = 6
+    PARENT_PROCESS = 7
+
+
+class Place(NamedTuple):
+    """Where a cause was made."""
+
+    file: str
+    line: int = 0
+    function: str | None = None
+
+
+def here() -> Place:
+    """The place of the call, for a Cause, or for the attribute `place` of another exception that is a cause."""
+    frame = sys._getframe(1)
+    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
+
+
+class Cause(Exception):
+    """A reason that was given as a text, or by another language: a message and a code.
+
+    It may state who ended the context (a number from 1 to 255), and where it was made.
+    """
+
+    def __init__(
+        self, message: str, code: int = -ECANCELED, *, origin: int | None = None, place: Place | None = None
+    ) -> None:
         super().__init__(message, code)
         self.message = message
         self.code = code
+        self.origin = origin
+        self.place = place
 
     def __str__(self) -> str:
         return self.message
@@ -108,24 +142,37 @@ def _words(exception: BaseException) -> str:
         return type(exception).__name__
 
 
+# Code, message, exception, origin or 0, and file, line and function of the place.
+Packed: TypeAlias = tuple[int, bytes, BaseException | None, int, bytes | None, int, bytes | None]
+
+
 def pack(
     reason: BaseException | str, deadline_exceeded: bool
-) -> tuple[int, bytes, BaseException | None] | None:
-    """A reason as the tree holds it: code, message, and for Python the exception itself.
+) -> Packed | None:
+    """A reason as the tree holds it: code, message, for Python the exception itself, origin and place.
 
     The error of another context tells nothing new to a context that ends by the same error. What it was raised
     from may; without that there is no reason.
     """
     code = -ETIMEDOUT if deadline_exceeded else -ECANCELED
     if isinstance(reason, str):
-        return code, _text(reason), None
+        return code, _text(reason), None, 0, None, 0, None
     if not isinstance(reason, BaseException):
         raise TypeError(f"a cause is an exception or a text, not {reason!r}")
     end = DeadlineExceeded if deadline_exceeded else Canceled
     for one in _row(reason):
         if type(one) is not end or one.args != (end.text,) or one.__dict__:
-            return _code(one, code), _text(_message(one)), snapshot(one)
+            origin = one.origin or 0 if type(one) is Cause else 0
+            return _code(one, code), _text(_message(one)), snapshot(one), origin, *_place(one)
     return None
+
+
+def _place(exception: BaseException) -> tuple[bytes | None, int, bytes | None]:
+    """The parts of a place, if it has one."""
+    place = getattr(exception, "__dict__", {}).get("place")
+    if not isinstance(place, Place):
+        return None, 0, None
+    return _text(place.file), place.line, None if place.function is None else _text(place.function)
 
 
 def _message(exception: BaseException) -> str:
@@ -162,8 +209,10 @@ def _reason(ctx: Context) -> BaseException | None:
     parts = ctx._cause_parts()
     if parts is None:
         return None
-    code, message, exception = parts
-    return Cause(message, code) if exception is None else snapshot(exception)
+    code, message, exception, origin, file, line, function = parts
+    if exception is not None:
+        return snapshot(exception)
+    return Cause(message, code, origin=origin, place=None if file is None else Place(file, line, function))
 
 
 def error_of(ctx: Context) -> Error | None:

@@ -86,11 +86,27 @@ unsafe extern "C" {
         drop: Option<ctx_drop_fn>,
         ret: *mut *mut ctx_cause_t,
     ) -> c_int;
+    pub fn ctx_cause_new_at(
+        code: c_int,
+        message: *const c_char,
+        origin: c_int,
+        file: *const c_char,
+        line: c_int,
+        function: *const c_char,
+        key: *const ctx_key_t,
+        data: *mut c_void,
+        drop: Option<ctx_drop_fn>,
+        ret: *mut *mut ctx_cause_t,
+    ) -> c_int;
     pub fn ctx_cause(ctx: *const ctx_t) -> *const ctx_cause_t;
     pub fn ctx_cause_code(cause: *const ctx_cause_t) -> c_int;
     pub fn ctx_cause_message(cause: *const ctx_cause_t) -> *const c_char;
     pub fn ctx_cause_data(cause: *const ctx_cause_t, key: *const ctx_key_t) -> *mut c_void;
     pub fn ctx_cause_given(cause: *const ctx_cause_t) -> c_int;
+    pub fn ctx_cause_origin(cause: *const ctx_cause_t) -> c_int;
+    pub fn ctx_cause_file(cause: *const ctx_cause_t) -> *const c_char;
+    pub fn ctx_cause_line(cause: *const ctx_cause_t) -> c_int;
+    pub fn ctx_cause_function(cause: *const ctx_cause_t) -> *const c_char;
     pub fn ctx_cause_ref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
     pub fn ctx_cause_unref(cause: *const ctx_cause_t) -> *const ctx_cause_t;
     pub fn ctx_cause_unrefp(cause: *mut *const ctx_cause_t);

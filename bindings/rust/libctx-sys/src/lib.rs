@@ -97,6 +97,20 @@ pub type ctx_post_fn = unsafe extern "C" fn(
 pub const CTX_CANCELED: c_int = -libc::ECANCELED;
 /// The context's deadline passed.
 pub const CTX_DEADLINE_EXCEEDED: c_int = -libc::ETIMEDOUT;
+/// Origin of a cause: a caller canceled.
+pub const CTX_ORIGIN_CANCELED: c_int = 1;
+/// Origin of a cause: a deadline passed.
+pub const CTX_ORIGIN_DEADLINE: c_int = 2;
+/// Origin of a cause: a signal came.
+pub const CTX_ORIGIN_SIGNAL: c_int = 3;
+/// Origin of a cause: something came on a descriptor.
+pub const CTX_ORIGIN_DESCRIPTOR: c_int = 4;
+/// Origin of a cause: the loop was closed or shut down.
+pub const CTX_ORIGIN_SHUTDOWN: c_int = 5;
+/// Origin of a cause: the other side of a connection said so, or is gone.
+pub const CTX_ORIGIN_PEER: c_int = 6;
+/// Origin of a cause: the process that started this one is gone, or said so.
+pub const CTX_ORIGIN_PARENT_PROCESS: c_int = 7;
 /// No deadline, and no limit of a wait.
 pub const CTX_FOREVER: i64 = i64::MAX;
 /// Flag of `ctx_after_func()`: always run on the callback thread.

@@ -68,7 +68,7 @@ fn c_type(rust: &str) -> String {
         "Option<ctx_post_fn>" => "ctx_post_fn",
         "Option<ctx_string_fn>" => "ctx_string_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
-        | "ctx_loop_t" | "ctx_key_t" => rust,
+        | "ctx_group_t" | "ctx_loop_t" | "ctx_key_t" => rust,
         other => panic!("no C type is known for {other}"),
     }
     .into()
@@ -212,13 +212,20 @@ fn layouts_are_the_headers() {
 
 #[test]
 fn constants_are_the_headers_and_none_is_missing() {
-    let ours: [(&str, i64); 13] = [
+    let ours: [(&str, i64); 20] = [
         ("CTX_CANCELED", CTX_CANCELED.into()),
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),
         ("CTX_DEFER", CTX_DEFER.into()),
         ("CTX_BLOCKING", CTX_BLOCKING.into()),
         ("CTX_WAKER", CTX_WAKER.into()),
+        ("CTX_ORIGIN_CANCELED", CTX_ORIGIN_CANCELED.into()),
+        ("CTX_ORIGIN_DEADLINE", CTX_ORIGIN_DEADLINE.into()),
+        ("CTX_ORIGIN_SIGNAL", CTX_ORIGIN_SIGNAL.into()),
+        ("CTX_ORIGIN_DESCRIPTOR", CTX_ORIGIN_DESCRIPTOR.into()),
+        ("CTX_ORIGIN_SHUTDOWN", CTX_ORIGIN_SHUTDOWN.into()),
+        ("CTX_ORIGIN_PEER", CTX_ORIGIN_PEER.into()),
+        ("CTX_ORIGIN_PARENT_PROCESS", CTX_ORIGIN_PARENT_PROCESS.into()),
         ("CTX_LOOP_THREAD", CTX_LOOP_THREAD.into()),
         ("CTX_LOOP_MANUAL", CTX_LOOP_MANUAL.into()),
         ("CTX_LOOP_VIRTUAL", CTX_LOOP_VIRTUAL.into()),

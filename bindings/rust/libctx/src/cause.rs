@@ -7,14 +7,86 @@ use crate::text::{c_string, lossy};
 use crate::{Ended, Error, Key, Result};
 use libctx_sys as sys;
 use std::borrow::Cow;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::{error, fmt, io};
 
 type BoxedError = Box<dyn error::Error + Send + Sync>;
 
+/// A value under its key, until a cause has taken it.
+struct Data {
+    key: *const sys::ctx_key_t,
+    data: *mut c_void,
+    drop: sys::ctx_drop_fn,
+}
+
+impl Data {
+    fn new<T: Send + Sync + 'static>(key: &'static Key<T>, data: T) -> Data {
+        let data = Box::into_raw(Box::new(data)).cast::<c_void>();
+        Data { key: key.raw(), data, drop: drop_box::<T> }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        // SAFETY: this is the destructor of the data, which nobody else has.
+        unsafe { (self.drop)(self.data) };
+    }
+}
+
 /// The data of causes that [`Cause::from_error`] made.
 static ERROR: Key<BoxedError> = Key::new(c"rust error");
+
+/// Who ended a context, as a [`Cause`] says. Other numbers than the constants are possible: later versions of
+/// libctx may add some, and makers of causes may state any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin(u8);
+
+impl Origin {
+    /// A caller canceled.
+    pub const CANCELED: Origin = Origin(sys::CTX_ORIGIN_CANCELED as u8);
+    /// A deadline passed.
+    pub const DEADLINE: Origin = Origin(sys::CTX_ORIGIN_DEADLINE as u8);
+    /// A signal came.
+    pub const SIGNAL: Origin = Origin(sys::CTX_ORIGIN_SIGNAL as u8);
+    /// Something came on a descriptor.
+    pub const DESCRIPTOR: Origin = Origin(sys::CTX_ORIGIN_DESCRIPTOR as u8);
+    /// The loop was closed or shut down.
+    pub const SHUTDOWN: Origin = Origin(sys::CTX_ORIGIN_SHUTDOWN as u8);
+    /// The other side of a connection said so, or is gone.
+    pub const PEER: Origin = Origin(sys::CTX_ORIGIN_PEER as u8);
+    /// The process that started this one is gone, or said so.
+    pub const PARENT_PROCESS: Origin = Origin(sys::CTX_ORIGIN_PARENT_PROCESS as u8);
+
+    /// Of a number, as [`number`](Origin::number) gives it; `None` for 0.
+    pub const fn from_number(number: u8) -> Option<Origin> {
+        if number == 0 { None } else { Some(Origin(number)) }
+    }
+
+    /// The number of the C constant.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+/// Where a cause was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place<'a> {
+    /// The file.
+    pub file: Cow<'a, str>,
+    /// The line in it; 0 if its maker did not know it.
+    pub line: u32,
+    /// The function, if its maker knew it. Causes that Rust makes have none.
+    pub function: Option<Cow<'a, str>>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
 
 /// Why a context was canceled. Immutable, and shared: a clone is the same cause.
 ///
@@ -43,7 +115,7 @@ pub struct Cause(NonNull<sys::ctx_cause_t>);
 // SAFETY: a cause is immutable, its reference count is atomic, and the library allows every call from
 // any thread. The data that Rust puts into one, or gets out of one, is Send + Sync by the bounds of
 // `with_data` and `data`. Rust cannot reach the data of another language, whose drop function must be ready
-// for any thread, by the contract of ctx_cause_new_data().
+// for any thread, by the contract of ctx_cause_new_at().
 unsafe impl Send for Cause {}
 // SAFETY: as for Send.
 unsafe impl Sync for Cause {}
@@ -51,20 +123,46 @@ unsafe impl Sync for Cause {}
 impl Cause {
     /// A cause with a code of the caller's (by custom a negative errno) and a message.
     pub fn new(code: i32, message: &str) -> Result<Cause> {
-        let message = c_string(message)?;
-        // SAFETY: the message is a C string that lives through the call, which copies it.
-        Cause::made(|ret| unsafe { sys::ctx_cause_new(code, message.as_ptr(), ret) })
+        Cause::made_at(code, message, 0, None, None)
+    }
+
+    /// As [`new`](Cause::new), with the place of the call, which [`place`](Cause::place) returns.
+    ///
+    /// ```
+    /// let cause = libctx::Cause::here(-32, "the client has gone")?;
+    /// assert!(cause.place().unwrap().file.ends_with(".rs"));
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn here(code: i32, message: &str) -> Result<Cause> {
+        Cause::made_at(code, message, 0, Some(Location::caller()), None)
+    }
+
+    /// As [`new`](Cause::new), and states who ended the context: for an end that came from elsewhere.
+    pub fn with_origin(origin: Origin, code: i32, message: &str) -> Result<Cause> {
+        Cause::made_at(code, message, origin.number(), None, None)
     }
 
     /// A cause that carries an error, which [`get_ref`](Cause::get_ref) returns. The message is the error's.
     /// The code is that of an [`Error`] or an [`Ended`], the negative errno of an [`io::Error`] from the system, and
     /// otherwise that of a cancel.
     pub fn from_error(error: impl Into<BoxedError>) -> Result<Cause> {
-        let error = error.into();
+        Cause::from_error_at(error.into(), None)
+    }
+
+    /// As [`from_error`](Cause::from_error), with the place of the call, which [`place`](Cause::place) returns.
+    #[track_caller]
+    pub fn from_error_here(error: impl Into<BoxedError>) -> Result<Cause> {
+        Cause::from_error_at(error.into(), Some(Location::caller()))
+    }
+
+    fn from_error_at(error: BoxedError, place: Option<&Location<'_>>) -> Result<Cause> {
         let of_end = || error.downcast_ref().map(Ended::code);
         let of_system = || error.downcast_ref::<io::Error>()?.raw_os_error().map(i32::wrapping_neg);
         let code = error.downcast_ref().map(Error::code).or_else(of_end).or_else(of_system);
-        Cause::with_data(code.unwrap_or(sys::CTX_CANCELED), &error.to_string(), &ERROR, error)
+        let message = error.to_string();
+        let code = code.unwrap_or(sys::CTX_CANCELED);
+        Cause::made_at(code, &message, 0, place, Some(Data::new(&ERROR, error)))
     }
 
     /// A cause that carries a value, for those who have the key. The thread that drops the last reference
@@ -75,19 +173,41 @@ impl Cause {
         key: &'static Key<T>,
         data: T,
     ) -> Result<Cause> {
+        Cause::made_at(code, message, 0, None, Some(Data::new(key, data)))
+    }
+
+    fn made_at(
+        code: i32,
+        message: &str,
+        origin: u8,
+        place: Option<&Location<'_>>,
+        data: Option<Data>,
+    ) -> Result<Cause> {
         let message = c_string(message)?;
-        let data = Box::into_raw(Box::new(data));
-        // SAFETY: the key is static, the message lives through the call, and drop_box::<T> is the
-        // destructor of what Box<T> gave out.
+        let file = place.map(|place| c_string(place.file())).transpose()?;
+        let file = file.as_ref().map_or(ptr::null(), |file| file.as_ptr());
+        let line = place.map_or(0, |place| c_int::try_from(place.line()).unwrap_or(0));
+        let (key, pointer, drop) = data
+            .as_ref()
+            .map_or((ptr::null(), ptr::null_mut(), None), |it| (it.key, it.data, Some(it.drop)));
+        // SAFETY: the texts live through the call, which copies them. The key is static, and drop is the
+        // destructor of the data.
         let made = Cause::made(|ret| unsafe {
-            let (message, data, drop) = (message.as_ptr(), data.cast::<c_void>(), drop_box::<T>);
-            sys::ctx_cause_new_data(code, message, key.raw(), data, Some(drop), ret)
-        });
-        if made.is_err() {
-            // SAFETY: a constructor that fails has taken nothing.
-            drop(unsafe { Box::from_raw(data) });
-        }
-        made
+            sys::ctx_cause_new_at(
+                code,
+                message.as_ptr(),
+                c_int::from(origin),
+                file,
+                line,
+                ptr::null(),
+                key,
+                pointer,
+                drop,
+                ret,
+            )
+        })?;
+        std::mem::forget(data); // the cause has it now; a constructor that fails has taken nothing
+        Ok(made)
     }
 
     fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Result<Cause> {
@@ -107,6 +227,31 @@ impl Cause {
     pub fn message(&self) -> Cow<'_, str> {
         // SAFETY: self holds a reference, and the text lives as long as the cause.
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
+    }
+
+    /// Who ended the context. If its maker did not say so, it is a deadline for a cause that was given to one,
+    /// and otherwise a cancel.
+    pub fn origin(&self) -> Origin {
+        // SAFETY: self holds a reference.
+        let number = unsafe { sys::ctx_cause_origin(self.as_raw()) };
+        u8::try_from(number).map_or(Origin::CANCELED, Origin)
+    }
+
+    /// Where it was made, if its maker said so: in Rust [`here`](Cause::here) and
+    /// [`from_error_here`](Cause::from_error_here).
+    pub fn place(&self) -> Option<Place<'_>> {
+        // SAFETY: self holds a reference, and the texts live as long as the cause.
+        let text = |raw: *const c_char| unsafe { lossy(raw) };
+        // SAFETY: self holds a reference.
+        let (file, line, function) = unsafe {
+            let raw = self.as_raw();
+            (sys::ctx_cause_file(raw), sys::ctx_cause_line(raw), sys::ctx_cause_function(raw))
+        };
+        Some(Place {
+            file: text(file)?,
+            line: u32::try_from(line).unwrap_or(0),
+            function: text(function),
+        })
     }
 
     /// Whether it says more than the error of its context: false for the plain cause of an error, and for
@@ -207,7 +352,11 @@ impl fmt::Display for Cause {
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut s = f.debug_struct("Cause");
-        s.field("code", &self.code()).field("message", &self.message()).finish()
+        s.field("code", &self.code()).field("message", &self.message());
+        if let Some(place) = self.place() {
+            s.field("place", &format_args!("{place}"));
+        }
+        s.finish()
     }
 }
 

@@ -25,7 +25,7 @@ mod wait;
 mod watch;
 
 pub use canceler::{CancelGuard, Canceler};
-pub use cause::Cause;
+pub use cause::{Cause, Origin, Place};
 pub use context::Context;
 pub use done::Done;
 pub use ended::Ended;

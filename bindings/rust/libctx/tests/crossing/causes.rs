@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The reason of a cancel, with what only Rust understands of it.
 
-use libctx::{Cause, Context, Ended, Key, sys};
+use libctx::{Cause, Context, Ended, Key, Origin, sys};
 use std::error::Error;
 use std::ffi::CStr;
 use std::io;
@@ -31,6 +31,39 @@ fn a_plain_cancel_has_a_plain_cause() {
     let cause = ctx.cause().unwrap();
     assert_eq!((cause.code(), &*cause.message()), (-libc::ECANCELED, "context canceled"));
     assert!(cause.source().is_none());
+}
+
+#[test]
+fn who_ended_the_context() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel();
+    assert_eq!(ctx.cause().unwrap().origin(), Origin::CANCELED);
+    let cause = Cause::new(-1, "slow").unwrap();
+    assert_eq!(cause.origin(), Origin::CANCELED);
+    let (late, _own) = Context::background().with_timeout_cause(Duration::ZERO, &cause).unwrap();
+    assert_eq!(late.cause().unwrap().origin(), Origin::DEADLINE);
+    let told = Cause::with_origin(Origin::PEER, -libc::ECONNRESET, "reset").unwrap();
+    assert_eq!(
+        (told.origin(), told.code(), &*told.message()),
+        (Origin::PEER, -libc::ECONNRESET, "reset")
+    );
+    let other = Origin::from_number(200).unwrap();
+    assert_eq!(Cause::with_origin(other, 0, "").unwrap().origin().number(), 200);
+    assert_eq!(Origin::from_number(0), None);
+}
+
+#[test]
+fn where_it_was_made_if_asked() {
+    assert_eq!(Cause::new(-1, "no place").unwrap().place(), None);
+    let (line, cause) = (line!(), Cause::here(-1, "a place").unwrap());
+    let place = cause.place().unwrap();
+    assert_eq!((&*place.file, place.line, place.function.as_deref()), (file!(), line, None));
+    assert_eq!(place.to_string(), format!("{}:{line}", file!()));
+    assert!(format!("{cause:?}").contains(&place.to_string()), "{cause:?}");
+    assert_eq!(cause.to_string(), "a place");
+    let (line, cause) = (line!(), Cause::from_error_here("broken").unwrap());
+    assert_eq!(cause.place().unwrap().line, line);
+    assert_eq!(cause.get_ref().unwrap().to_string(), "broken");
 }
 
 #[test]
