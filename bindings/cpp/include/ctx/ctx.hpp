@@ -31,6 +31,7 @@
 #include <ctx/context.hpp>
 #include <ctx/derive.hpp>
 #include <ctx/error.hpp>
+#include <ctx/group.hpp>
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <ctx/loop.hpp>
