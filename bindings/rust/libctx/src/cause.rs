@@ -40,7 +40,7 @@ static ERROR: Key<BoxedError> = Key::new(c"rust error");
 
 /// Who ended a context, as a [`Cause`] says. Other numbers than the constants are possible: later versions of
 /// libctx may add some, and makers of causes may state any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(u8);
 
 impl Origin {
@@ -59,14 +59,29 @@ impl Origin {
     /// The process that started this one is gone, or said so.
     pub const PARENT_PROCESS: Origin = Origin(sys::CTX_ORIGIN_PARENT_PROCESS as u8);
 
-    /// Of a number, as [`number`](Origin::number) gives it; `None` for 0.
-    pub const fn from_number(number: u8) -> Option<Origin> {
+    /// The origin of a number of C; `None` for 0.
+    pub const fn from_raw(number: u8) -> Option<Origin> {
         if number == 0 { None } else { Some(Origin(number)) }
     }
 
     /// The number of the C constant.
-    pub const fn number(self) -> u8 {
+    pub const fn as_raw(self) -> u8 {
         self.0
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Origin::CANCELED => "CANCELED",
+            Origin::DEADLINE => "DEADLINE",
+            Origin::SIGNAL => "SIGNAL",
+            Origin::DESCRIPTOR => "DESCRIPTOR",
+            Origin::SHUTDOWN => "SHUTDOWN",
+            Origin::PEER => "PEER",
+            Origin::PARENT_PROCESS => "PARENT_PROCESS",
+            Origin(number) => return write!(f, "Origin({number})"),
+        })
     }
 }
 
@@ -140,7 +155,7 @@ impl Cause {
 
     /// As [`new`](Cause::new), and states who ended the context: for an end that came from elsewhere.
     pub fn with_origin(origin: Origin, code: i32, message: &str) -> Result<Cause> {
-        Cause::made_at(code, message, origin.number(), None, None)
+        Cause::made_at(code, message, origin.as_raw(), None, None)
     }
 
     /// A cause that carries an error, which [`get_ref`](Cause::get_ref) returns. The message is the error's.
@@ -229,7 +244,7 @@ impl Cause {
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
     }
 
-    /// Who ended the context. If its maker did not say so, it is a deadline for a cause that was given to one,
+    /// Who ended the context; [`signal`](Cause::signal) and [`events`](Cause::events) say more. If its maker did not say so, it is a deadline for a cause that was given to one,
     /// and otherwise a cancel.
     pub fn origin(&self) -> Origin {
         // SAFETY: self holds a reference.

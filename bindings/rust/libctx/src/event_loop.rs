@@ -251,7 +251,7 @@ impl Drop for Loop {
 
 impl Context {
     /// Derives a context that also ends when poll(2) would report one of `events` on a descriptor, or an error
-    /// or a hang-up. Nothing is read. The cause's code is the events that came.
+    /// or a hang-up. Nothing is read. The cause has the [`events`](crate::Cause::events) that came.
     ///
     /// ```
     /// use libctx::{Context, Events};
@@ -260,7 +260,8 @@ impl Context {
     /// let (server, client) = UnixStream::pair().unwrap();
     /// let (ctx, _canceler) = Context::background().with_fd(&server, Events::RDHUP)?;
     /// drop(client);
-    /// assert!(ctx.wait()?.is_canceled());
+    /// let events = ctx.wait()?.cause().events().unwrap();
+    /// assert!(events.contains(Events::RDHUP));
     /// # Ok::<(), libctx::Error>(())
     /// ```
     ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The events of poll(2).
 
+use crate::{Cause, Origin};
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 
@@ -68,6 +69,13 @@ impl Events {
     /// Whether any of those is in it.
     pub const fn intersects(self, events: Events) -> bool {
         self.0 & events.0 != 0
+    }
+}
+
+impl Cause {
+    /// The events that ended the context of [`with_fd`](crate::Context::with_fd).
+    pub fn events(&self) -> Option<Events> {
+        (self.origin() == Origin::DESCRIPTOR).then(|| Events(self.code() as i16))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::derive::pair;
 use crate::error::check;
-use crate::{Canceler, Context, Error, Result};
+use crate::{Canceler, Cause, Context, Error, Origin, Result};
 use libctx_sys as sys;
 use std::ffi::c_int;
 use std::fmt;
@@ -132,9 +132,16 @@ impl fmt::Debug for Signal {
     }
 }
 
+impl Cause {
+    /// The signal that ended the context of [`with_signal`](Context::with_signal).
+    pub fn signal(&self) -> Option<Signal> {
+        (self.origin() == Origin::SIGNAL).then(|| Signal(self.code()))
+    }
+}
+
 impl Context {
-    /// Derives a context that also ends when the process is sent one of these signals. The cause's code is
-    /// the signal's number; its message names signal and sender. No handler is changed, and none runs.
+    /// Derives a context that also ends when the process is sent one of these signals. The cause has the
+    /// [`signal`](Cause::signal); its message names signal and sender. No handler is changed, and none runs.
     ///
     /// The signals must be blocked in every thread; [`InvalidInput`](crate::ErrorKind::InvalidInput), with a
     /// text that names it, for one that this thread does not block.

@@ -47,9 +47,10 @@ fn who_ended_the_context() {
         (told.origin(), told.code(), &*told.message()),
         (Origin::PEER, -libc::ECONNRESET, "reset")
     );
-    let other = Origin::from_number(200).unwrap();
-    assert_eq!(Cause::with_origin(other, 0, "").unwrap().origin().number(), 200);
-    assert_eq!(Origin::from_number(0), None);
+    let other = Origin::from_raw(200).unwrap();
+    assert_eq!(Cause::with_origin(other, 0, "").unwrap().origin().as_raw(), 200);
+    assert_eq!(Origin::from_raw(0), None);
+    assert_eq!(format!("{:?} {other:?}", Origin::PEER), "PEER Origin(200)");
 }
 
 #[test]
