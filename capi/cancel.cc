@@ -16,7 +16,7 @@ static_assert(ctxcore::kByCancel == CTX_ORIGIN_CANCELED &&
 
 namespace {
 
-int hand_out(Cause* made, ctx_cause_t** ret) {
+int hand_out_cause(Cause* made, ctx_cause_t** ret) {
   if (made == nullptr) return -ENOMEM;
   *ret = reinterpret_cast<ctx_cause_t*>(made);
   return 0;
@@ -63,13 +63,13 @@ void ctx_canceler_unrefp(ctx_canceler_t** canceler) {
 
 int ctx_cause_new(int code, const char* message, ctx_cause_t** ret) {
   if (ret == nullptr) return -EINVAL;
-  return hand_out(ctxcore::make_cause(code, message, {}), ret);
+  return hand_out_cause(ctxcore::make_cause(code, message, {}), ret);
 }
 
 int ctx_cause_new_data(int code, const char* message, const ctx_key_t* key, void* data,
                        ctx_drop_fn drop, ctx_cause_t** ret) {
   if (key == nullptr || ret == nullptr) return -EINVAL;
-  return hand_out(ctxcore::make_cause(code, message, {key, data, drop}), ret);
+  return hand_out_cause(ctxcore::make_cause(code, message, {key, data, drop}), ret);
 }
 
 int ctx_cause_new_at(int code, const char* message, int origin, const char* file, int line,
@@ -77,9 +77,9 @@ int ctx_cause_new_at(int code, const char* message, int origin, const char* file
                      ctx_cause_t** ret) {
   if (ret == nullptr || origin < 0 || origin > UINT8_MAX || line < 0) return -EINVAL;
   if (key == nullptr && (data != nullptr || drop != nullptr)) return -EINVAL;
-  return hand_out(ctxcore::make_cause(code, message, {key, data, drop},
-                                      static_cast<uint8_t>(origin), {file, function, line}),
-                  ret);
+  return hand_out_cause(ctxcore::make_cause(code, message, {key, data, drop},
+                                            static_cast<uint8_t>(origin), {file, function, line}),
+                        ret);
 }
 
 const ctx_cause_t* ctx_cause(const ctx_t* ctx) {

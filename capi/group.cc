@@ -9,12 +9,14 @@ using ctxcore::WorkGroup;
 
 namespace {
 
-WorkGroup* from(ctx_group_t* handle) { return reinterpret_cast<WorkGroup*>(handle); }
+WorkGroup* group_of(ctx_group_t* handle) { return reinterpret_cast<WorkGroup*>(handle); }
 
-int check(ctx_group_t* handle) { return check_object(from(handle), ctxcore::stamp::kGroup); }
+int check_group(ctx_group_t* handle) {
+  return check_object(group_of(handle), ctxcore::stamp::kGroup);
+}
 
 bool is_readable(ctx_group_t* handle) {
-  const int result = check(handle);
+  const int result = check_group(handle);
   return result == 0 || result == -ECHILD;
 }
 
@@ -26,67 +28,67 @@ int ctx_group_new(ctx_t* parent, ctx_group_t** ret) {
   if (ret == nullptr) return -EINVAL;
   if (const int result = ctxcapi::check(parent); result < 0) return result;
   WorkGroup* group = nullptr;
-  const int result = WorkGroup::create(ctxcapi::from(parent), &group);
+  const int result = WorkGroup::create(from(parent), &group);
   if (result == 0) *ret = to_handle(group);
   return result;
 }
 
 int ctx_group_new_below(ctx_group_t* outer, ctx_group_t** ret) {
   if (ret == nullptr) return -EINVAL;
-  if (const int result = check(outer); result < 0) return result;
+  if (const int result = check_group(outer); result < 0) return result;
   WorkGroup* group = nullptr;
-  const int result = WorkGroup::create_below(from(outer), &group);
+  const int result = WorkGroup::create_below(group_of(outer), &group);
   if (result == 0) *ret = to_handle(group);
   return result;
 }
 
 ctx_group_t* ctx_group_ref(ctx_group_t* group) {
-  const int result = check(group);
+  const int result = check_group(group);
   if (result == -ECHILD) return group;  // never freed in this process
   if (result < 0) return nullptr;
-  from(group)->ref();
+  group_of(group)->ref();
   return group;
 }
 
 ctx_group_t* ctx_group_unref(ctx_group_t* group) {
-  if (check(group) == 0) from(group)->unref();
+  if (check_group(group) == 0) group_of(group)->unref();
   return nullptr;
 }
 
 void ctx_group_unrefp(ctx_group_t** group) { unref_variable(group, ctx_group_unref); }
 
 ctx_t* ctx_group_context(ctx_group_t* group) {
-  return is_readable(group) ? ctxcapi::to_handle(from(group)->node()) : nullptr;
+  return is_readable(group) ? ctxcapi::to_handle(group_of(group)->node()) : nullptr;
 }
 
 ctx_canceler_t* ctx_group_canceler(ctx_group_t* group) {
-  return is_readable(group) ? to_canceler(from(group)->node()) : nullptr;
+  return is_readable(group) ? to_canceler(group_of(group)->node()) : nullptr;
 }
 
 int ctx_group_begin(ctx_group_t* group) {
-  const int result = check(group);
-  return result < 0 ? result : from(group)->begin();
+  const int result = check_group(group);
+  return result < 0 ? result : group_of(group)->begin();
 }
 
 int ctx_group_end(ctx_group_t* group, const ctx_cause_t* cause) {
-  if (const int result = check(group); result < 0) return result;
+  if (const int result = check_group(group); result < 0) return result;
   if (cause != nullptr) {
     if (const int result = check_readable(cause); result < 0) return result;
   }
-  return from(group)->end(ctxcapi::from(cause));
+  return group_of(group)->end(from(cause));
 }
 
 const ctx_cause_t* ctx_group_cause(ctx_group_t* group) {
-  return is_readable(group) ? ctxcapi::to_handle(from(group)->cause()) : nullptr;
+  return is_readable(group) ? ctxcapi::to_handle(group_of(group)->cause()) : nullptr;
 }
 
 int ctx_group_wait(ctx_group_t* group, int64_t timeout_ns) {
   if (timeout_ns < 0) return -EINVAL;
-  const int result = check(group);
-  return result < 0 ? result : from(group)->wait(until(timeout_ns));
+  const int result = check_group(group);
+  return result < 0 ? result : group_of(group)->wait(until(timeout_ns));
 }
 
 int ctx_group_fd(ctx_group_t* group) {
-  const int result = check(group);
-  return result < 0 ? result : from(group)->descriptor();
+  const int result = check_group(group);
+  return result < 0 ? result : group_of(group)->descriptor();
 }

@@ -16,7 +16,7 @@ static_assert(sizeof(ctx_event) == sizeof(Posted) &&
 
 namespace {
 
-Posted* from(struct ctx_event* events) { return reinterpret_cast<Posted*>(events); }
+Posted* posted_of(struct ctx_event* events) { return reinterpret_cast<Posted*>(events); }
 
 }  // namespace
 
@@ -32,12 +32,12 @@ ctx_queue_t* ctx_queue_ref(ctx_queue_t* queue) {
   const int result = check(queue);
   if (result == -ECHILD) return queue;  // never freed in this process
   if (result < 0) return nullptr;
-  ctxcapi::from(queue)->ref();
+  from(queue)->ref();
   return queue;
 }
 
 ctx_queue_t* ctx_queue_unref(ctx_queue_t* queue) {
-  if (check(queue) == 0) ctxcapi::from(queue)->unref();
+  if (check(queue) == 0) from(queue)->unref();
   return nullptr;
 }
 
@@ -45,31 +45,30 @@ void ctx_queue_unrefp(ctx_queue_t** queue) { unref_variable(queue, ctx_queue_unr
 
 int ctx_queue_fd(ctx_queue_t* queue) {
   const int result = check(queue);
-  return result < 0 ? result : ctxcapi::from(queue)->descriptor();
+  return result < 0 ? result : from(queue)->descriptor();
 }
 
 int ctx_queue_add(ctx_queue_t* queue, ctx_t* ctx, uint64_t token, ctx_watch_t** ret) {
   if (const int result = check(queue); result < 0) return result;
   if (const int result = check(ctx); result < 0) return result;
-  return ctxcapi::from(queue)->add(ctxcapi::from(ctx), token,
-                                   reinterpret_cast<ctxcore::Watch**>(ret));
+  return from(queue)->add(from(ctx), token, reinterpret_cast<ctxcore::Watch**>(ret));
 }
 
 int64_t ctx_queue_drain(ctx_queue_t* queue, struct ctx_event* events, size_t n) {
   if (events == nullptr && n != 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
-  return static_cast<int64_t>(ctxcapi::from(queue)->drain(from(events), n));
+  return static_cast<int64_t>(from(queue)->drain(posted_of(events), n));
 }
 
 int64_t ctx_queue_drain_ctxs(ctx_queue_t* queue, struct ctx_event* events, ctx_t** ctxs, size_t n) {
   if ((events == nullptr || ctxs == nullptr) && n != 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
   auto** const contexts = reinterpret_cast<ctxcore::Context**>(ctxs);
-  return static_cast<int64_t>(ctxcapi::from(queue)->take_posted(from(events), n, contexts));
+  return static_cast<int64_t>(from(queue)->take_posted(posted_of(events), n, contexts));
 }
 
 int64_t ctx_queue_wait(ctx_queue_t* queue, struct ctx_event* events, size_t n, int64_t timeout_ns) {
   if (events == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
-  return ctxcapi::from(queue)->wait(from(events), n, ctxcapi::until(timeout_ns));
+  return from(queue)->wait(posted_of(events), n, ctxcapi::until(timeout_ns));
 }

@@ -13,8 +13,6 @@ namespace ctxcore {
 
 namespace {
 
-constexpr int kSignals = 64;
-
 struct Registry {
   Lock lock;
   SignalFd descriptor CTX_GUARDED_BY(lock);

@@ -12,8 +12,6 @@ namespace ctxcore {
 
 namespace {
 
-constexpr int kSignals = 64;
-
 // Of the threads to be joined, the one that ended last; each joins the one before it.
 std::atomic<pthread_t> last_ended{};
 

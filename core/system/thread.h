@@ -23,7 +23,8 @@ void end_thread(bool join);
 void join_ended();
 void forget_ended();  // in a forked child
 
-// Signal masks: bit i - 1 for signal i.
+// Signals are 1 to kSignals; in masks, bit i - 1 stands for signal i.
+constexpr int kSignals = 64;
 constexpr uint64_t kAllSignals = UINT64_MAX;
 uint64_t signal_mask();  // of this thread
 // kAllSignals leaves out those of faults: a handler that reports crashes must run.

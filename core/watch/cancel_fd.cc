@@ -22,7 +22,7 @@ int copy_of(int fd) {
 }
 
 // The node's, made if there is none yet; nullptr and a negative errno in *error on failure.
-CancelFd* find_or_make(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
+CancelFd* cancel_fd_of(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
   if (Observer* existing = find_standing(node, Observer::Type::cancel_fd)) {
     return static_cast<CancelFd*>(existing);
   }
@@ -55,7 +55,7 @@ int open_cancel_fd(Node* node) {
   set_family(node);
   Guard guard(observers_lock(node));
   int error = 0;
-  CancelFd* const found = find_or_make(node, &error);
+  CancelFd* const found = cancel_fd_of(node, &error);
   return found == nullptr ? error : copy_of(found->written.write_end);
 }
 

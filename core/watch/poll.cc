@@ -15,7 +15,7 @@ namespace ctxcore {
 
 namespace {
 
-constexpr nfds_t kFew = 15;  // descriptors that need no memory
+constexpr nfds_t kFewDescriptors = 15;  // descriptors that need no memory
 
 constexpr int64_t kTurn = 10'000'000;  // ns: how late the last resort notices the node's end
 
@@ -79,9 +79,9 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const int descriptor = descriptor_of(node);
   if (descriptor < 0) return descriptor;
 
-  pollfd few[kFew + 1];
+  pollfd few[kFewDescriptors + 1];
   pollfd* all = few;
-  if (count > kFew) {
+  if (count > kFewDescriptors) {
     if (count > io::most_polled()) return -EINVAL;  // as poll(2) does, before it reads them
     size_t size = 0;
     if (__builtin_mul_overflow(count + 1, sizeof(pollfd), &size)) return -EINVAL;

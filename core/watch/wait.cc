@@ -12,7 +12,7 @@ namespace ctxcore {
 
 namespace {
 
-constexpr size_t kFew = 4;  // entries that need no memory
+constexpr size_t kFewEntries = 4;  // entries that need no memory
 
 // The index of the first context that is done, or `count`.
 size_t first_done(Context* const* contexts, size_t count) {
@@ -99,9 +99,9 @@ int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* i
   if (*index < count) return 1;
   if (only_looks) return 0;
 
-  WaitEntry few[kFew];
+  WaitEntry few[kFewEntries];
   WaitEntry* entries = few;
-  if (count > kFew) {
+  if (count > kFewEntries) {
     entries = static_cast<WaitEntry*>(allocate(count * sizeof(WaitEntry)));
     if (entries == nullptr) return -ENOMEM;
     for (size_t i = 0; i < count; ++i) ::new (&entries[i]) WaitEntry;

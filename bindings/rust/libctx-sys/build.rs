@@ -95,14 +95,20 @@ fn bundled() {
     for flag in std::fs::read_to_string(flags).expect("the crate has its flags").lines() {
         build.flag(flag);
     }
+    let mut includes = String::new(); // all as one file, which compiles in a quarter of the time
     for folder in ["core", "capi"] {
         let folder = root.join(folder);
         println!("cargo:rerun-if-changed={}", folder.display());
-        build.files(sources_below(&folder));
+        for source in sources_below(&folder) {
+            includes += &format!("#include {:?}\n", source);
+        }
     }
+    let one_file = Path::new(&env::var("OUT_DIR").unwrap()).join("ctx.cc");
+    std::fs::write(&one_file, includes).expect("there is room for the generated file");
     println!("cargo:rerun-if-changed={}", root.join("include").display());
     build
         .cpp(true)
+        .file(&one_file)
         .cpp_link_stdlib(None)
         .std("c++20")
         .opt_level(2) // as it is released, also below a program that is built for a debugger
