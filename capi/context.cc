@@ -7,6 +7,7 @@
 #include "capi/handles.h"
 #include "core/life/derive.h"
 #include "core/life/describe.h"
+#include "core/life/ended_by.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
@@ -127,6 +128,12 @@ const volatile int32_t* ctx_err_word(const ctx_t* ctx) {
 int ctx_cancelable(const ctx_t* ctx) {
   if (const int result = check_readable(ctx); result < 0) return result;
   return is_root(node_of(from(ctx))) ? 0 : 1;
+}
+
+int ctx_ended_by(const ctx_t* ctx, const ctx_t* candidate) {
+  if (const int result = check_readable(ctx); result < 0) return result;
+  if (const int result = check_readable(candidate); result < 0) return result;
+  return ctxcore::ended_by(node_of(from(ctx)), node_of(from(candidate)));
 }
 
 int ctx_deadline(const ctx_t* ctx, int64_t* ret_ns) {

@@ -28,7 +28,7 @@ bool fire_source(Source* source) {
 bool fire(TimerNode* node) {
   if (node->kind == Kind::grace) {
     const Node* const parent = static_cast<GraceNode*>(node)->graced();
-    return cancel(node, error_of(parent), cause_of(parent), Callbacks::queued);
+    return cancel(node, error_of(parent), cause_of(parent), Callbacks::queued, Node::kFollowed);
   }
   return cancel(node, kDeadlineExceeded, node->reason, Callbacks::queued);
 }

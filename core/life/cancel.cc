@@ -200,6 +200,7 @@ class Walk {
     MergedNode* const target = proxy->target;
     Guard guard(home(target).lock);
     if (target->error.load(std::memory_order_relaxed) == 0) {
+      target->ended_through = proxy;
       visit(target);
     } else {
       meet(target, ender_of(target), proxy);
@@ -321,7 +322,7 @@ class MergesHeld {
 enum class Outcome { lost, alone, with_family, needs_merges };
 
 // Ends the node itself, if it is live. If there may be a proxy below it, that needs the lock of the merges.
-Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
+Outcome end_node(Node* node, int error, uintptr_t own, bool merges_held) {
   Guard guard(home(node).lock);
   if (node->error.load(std::memory_order_relaxed) != 0) return Outcome::lost;
   const uint8_t flags = node->flags.load(std::memory_order_relaxed);
@@ -330,7 +331,7 @@ Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
   const bool family = (flags & Node::kFamily) != 0;
   // Without family there is nothing to mark and nobody to wake.
   node->phase.begin(family ? Phase::kMarking : Phase::kWoken);
-  node->cause.store(reinterpret_cast<uintptr_t>(own), std::memory_order_relaxed);
+  node->cause.store(own, std::memory_order_relaxed);
   node->error.store(error, std::memory_order_release);
   return family ? Outcome::with_family : Outcome::alone;
 }
@@ -353,13 +354,14 @@ Outcome end_node(Node* node, int error, const Cause* own, bool merges_held) {
 
 }  // namespace
 
-bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks) {
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed) {
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
+  const uintptr_t word = reinterpret_cast<uintptr_t>(own) | followed;
   MergesHeld merges;
-  Outcome outcome = end_node(node, error, own, false);
+  Outcome outcome = end_node(node, error, word, false);
   if (outcome == Outcome::needs_merges) [[unlikely]] {
     merges.take(node->loop);
-    outcome = end_node(node, error, own, true);
+    outcome = end_node(node, error, word, true);
   }
   switch (outcome) {
     case Outcome::alone:

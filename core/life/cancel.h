@@ -31,8 +31,9 @@ enum class Callbacks {
 };
 
 // True if this call ended the node. Else it returns when the call that did has marked and woken. The caller
-// must hold the node or a context below it. The cause is borrowed; nullptr for the plain one.
-bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks);
+// must hold the node or a context below it. The cause is borrowed; nullptr for the plain one. `followed` is
+// kFollowed for a grace that ends since its parent has ended.
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed = 0);
 
 // Ends everything on a loop, for good: its root's children, and those to come (ctx_loop_close). Returns when all
 // is marked and woken, by whichever call.

@@ -65,7 +65,10 @@ int join(MergedNode* node, Node* parent) {
   node->proxies = proxy;
   if (error != 0) {
     Guard guard(home(node).lock);
-    if (error_of(node) == 0) mark(node, error, ender_of(parent));
+    if (error_of(node) == 0) {
+      node->ended_through = proxy;
+      mark(node, error, ender_of(parent));
+    }
   }
   return 0;
 }

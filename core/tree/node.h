@@ -7,7 +7,8 @@
 //  2. error goes from 0 to an error once. cause is set before it, and both under the lock of the home
 //     shard, where the parent lists this node: the first end wins, error and cause together.
 //  3. If its cause is a Cause, a cancel ended this node itself; else the same call ended it as the ancestor that
-//     its cause names. That ancestor's phase says how far the call has come.
+//     its cause names. That ancestor's phase says how far the call has come. kFollowed beside a Cause marks a
+//     grace that its loop ended since its parent had ended.
 //  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So a thread
 //     that sets error sees, under the same lock, whether there may be any; and a thread that adds one later
 //     sees the error.
@@ -47,16 +48,18 @@ struct Node : Context {
   static constexpr uint8_t kFamily = 1;
   static constexpr uint8_t kMergesBelow = 0xFE;  // a count in steps of kOneMerge
   static constexpr uint8_t kOneMerge = 2;
+  static constexpr uintptr_t kFollowed = 2;  // in `cause`
 
   constexpr Node(Context* above, Value* nearest, Loop* runner, int64_t when,
                  Kind which = Kind::cancel, uint8_t initial_flags = 0)
       : Context(which, above, nearest, initial_flags), deadline(when), loop(runner) {}
 
-  std::atomic<uintptr_t> cause{0};  // a Cause, or the address of the ending node plus 1
-  const int64_t deadline;           // the effective one; kForever for none
-  Loop* const loop;                 // one for the whole family; ask loop_of()
-  Phase phase;                      // its address is the canceler's handle
-  uint32_t slot = 0;                // place in the home shard; guarded by its lock
+  // A Cause, perhaps with kFollowed; or the address of the ending node plus 1.
+  std::atomic<uintptr_t> cause{0};
+  const int64_t deadline;  // the effective one; kForever for none
+  Loop* const loop;        // one for the whole family; ask loop_of()
+  Phase phase;             // its address is the canceler's handle
+  uint32_t slot = 0;       // place in the home shard; guarded by its lock
   Children children;
   Ring<Observer> observers CTX_GUARDED_BY(children.first.lock);  // observer.h
   Node* next = nullptr;
@@ -76,6 +79,7 @@ struct TimerNode : Node, Link {
 // glibc has chunks of 128 and 144 bytes for these: one more field, and every context costs 16 bytes more.
 static_assert(sizeof(void*) != 8 || sizeof(Node) <= 120);
 static_assert(sizeof(void*) != 8 || sizeof(TimerNode) <= 136);
+static_assert(alignof(Cause) > Node::kFollowed && alignof(Node) > 1);
 
 inline Node* node_of(const Context* context) {
   return is_carrier(context) ? static_cast<const Carrier*>(context)->node
@@ -125,7 +129,13 @@ inline Node* ender_of(const Node* node) {
 // The cause of a cancel that ended this node itself; nullptr if it is live or was ended from above.
 inline const Cause* own_cause(const Node* node) {
   const uintptr_t word = node->cause.load(std::memory_order_relaxed);
-  return (word & 1) != 0 ? nullptr : reinterpret_cast<const Cause*>(word);
+  return (word & 1) != 0 ? nullptr : reinterpret_cast<const Cause*>(word & ~Node::kFollowed);
+}
+
+// For a grace that is done: whether it ended since its parent had ended.
+inline bool has_followed(const Node* node) {
+  const uintptr_t word = node->cause.load(std::memory_order_relaxed);
+  return (word & 1) == 0 && (word & Node::kFollowed) != 0;
 }
 
 inline const Cause* cause_of(const Node* node) {

@@ -149,6 +149,18 @@ CTX_API const volatile int32_t *ctx_err_word(const ctx_t *ctx);
 CTX_API int ctx_cancelable(const ctx_t *ctx);
 
 /**
+ * Whether a context ended another: which parent of a merge was first, whether a request ended on its own or
+ * with its server. A context that its own cancel, deadline, descriptor or signal ended was ended by itself. Any
+ * other was ended by its parent, and by whatever ended that one: by every context that the end came through.
+ * A grace whose time was over was ended by its parent; a merge by one of its parents, the first that was
+ * done. Contexts that carry values stand for the one that they were derived from. The end of a loop comes from no
+ * context. The time it takes grows with the number of contexts between the two.
+ * @param candidate any context; one that is not above ctx did not end it.
+ * @return 1 if the candidate ended ctx; 0 if not, and while ctx is live.
+ */
+CTX_API int ctx_ended_by(const ctx_t *ctx, const ctx_t *candidate);
+
+/**
  * The effective deadline: the earlier of its own and its parent's. It never changes, also once done.
  * @param ret_ns receives it, in nanoseconds on the clock of ctx_now(); untouched without a deadline.
  * @return 1 and the time; 0 without a deadline.

@@ -97,6 +97,8 @@ TEST(Fork, Rule47_WhatWasMadeBeforeCanBeRead) {
     EXPECT_GT(ctx_cause_line(before.cause), 0);
     EXPECT_STREQ(ctx_cause_function(before.cause), "Before");
     EXPECT_EQ(ctx_cancelable(before.timed), 1);
+    EXPECT_EQ(ctx_ended_by(before.done, before.done), 1);
+    EXPECT_EQ(ctx_ended_by(before.done, before.root), 0);
     int64_t here_ns = 0;
     EXPECT_EQ(ctx_deadline(before.timed, &here_ns), 1);
     EXPECT_EQ(here_ns, deadline_ns);

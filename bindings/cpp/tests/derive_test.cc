@@ -57,6 +57,12 @@ TEST(Derive, MergeEndsWithTheFirst) {
   EXPECT_EQ(merged.deadline(), second.deadline());
   cancel(ctx::cause(7, "second"));
   EXPECT_EQ(merged.cause().code(), 7);
+  EXPECT_FALSE(merged.ended_by(merged));
+  EXPECT_FALSE(merged.ended_by(first));
+  EXPECT_TRUE(merged.ended_by(second));
+  ctx::context emptied = second;
+  const ctx::context kept = std::move(emptied);
+  EXPECT_THROW(merged.ended_by(emptied), std::system_error);  // NOLINT
   EXPECT_FALSE(first.is_done());
 }
 

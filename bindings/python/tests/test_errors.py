@@ -176,6 +176,9 @@ def test_merge_and_grace_and_detached() -> None:
     alone = libctx.without_cancel(both)
     second.cancel("second")
     assert str(both.cause()) == "second"
+    assert both.ended_by(second.ctx) and not both.ended_by(first.ctx) and not both.ended_by(both)
+    with pytest.raises(TypeError):
+        both.ended_by(None)  # type: ignore[arg-type]
     assert grace.err() is None and alone.err() is None
 
 

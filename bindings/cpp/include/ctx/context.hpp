@@ -97,6 +97,10 @@ class context {
 
   /// Whether it can ever be done.
   bool cancelable() const { return detail::check(ctx_cancelable(get()), "ctx_cancelable") == 1; }
+  /// Whether the candidate ended it: itself, or a parent, or whatever ended that. See ctx_ended_by().
+  bool ended_by(const context& candidate) const {
+    return detail::check(ctx_ended_by(get(), candidate.get()), "ctx_ended_by") == 1;
+  }
   /// Its deadline; none if no time is set.
   std::optional<time_point> deadline() const {
     std::int64_t ns = 0;

@@ -50,6 +50,12 @@ static PyObject *context_origin(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return PyLong_FromLong(ctx_cause_origin(cause));
 }
 
+static PyObject *context_ended_by(PyObject *self, PyObject *candidate) {
+  if (!check_context(candidate)) return NULL;
+  int result = ctx_ended_by(((Context *)self)->ctx, ((Context *)candidate)->ctx);
+  return result < 0 ? raise_result(result) : PyBool_FromLong(result);
+}
+
 static PyObject *context_is_done(PyObject *self, void *Py_UNUSED(closure)) {
   return PyBool_FromLong(ctx_err(((Context *)self)->ctx) != 0);
 }
@@ -195,6 +201,11 @@ static PyMethodDef methods[] = {
      "origin($self, /)\n--\n\n"
      "Who ended the context, as its cause says: one of Origin, or another number; None while "
      "live."},
+    {"ended_by", context_ended_by, METH_O,
+     "ended_by($self, candidate, /)\n--\n\n"
+     "Whether the candidate ended this context: itself, or its parent and whatever ended that. Of "
+     "the "
+     "parents of a merged context exactly one did, if it did not end by itself."},
     {"deadline", context_deadline, METH_NOARGS,
      "deadline($self, /)\n--\n\n"
      "The effective deadline, on the clock of time.monotonic() and loop.time(); None for "

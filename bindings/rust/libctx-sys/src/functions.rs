@@ -61,6 +61,7 @@ unsafe extern "C" {
     /// An atomic word; only load it.
     pub fn ctx_err_word(ctx: *const ctx_t) -> *const AtomicI32;
     pub fn ctx_cancelable(ctx: *const ctx_t) -> c_int;
+    pub fn ctx_ended_by(ctx: *const ctx_t, candidate: *const ctx_t) -> c_int;
     pub fn ctx_deadline(ctx: *const ctx_t, ret_ns: *mut i64) -> c_int;
     pub fn ctx_remaining(ctx: *const ctx_t) -> i64;
     pub fn ctx_remaining_ms(ctx: *const ctx_t) -> c_int;

@@ -101,6 +101,24 @@ impl Context {
         unsafe { sys::ctx_cancelable(self.as_raw()) == 1 }
     }
 
+    /// Whether the candidate ended this context. One that ended by itself was ended by no other; any other was ended
+    /// by its parent, and by whatever ended that. A merged context was ended by exactly one of its parents.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let (server, _stop) = Context::background().with_cancel()?;
+    /// let (client, hang_up) = Context::background().with_cancel()?;
+    /// let (both, _cancel) = Context::merge([&server, &client])?;
+    /// hang_up.cancel();
+    /// assert!(both.ended_by(&client) && !both.ended_by(&server));
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn ended_by(&self, candidate: &Context) -> bool {
+        // SAFETY: both hold references.
+        unsafe { sys::ctx_ended_by(self.as_raw(), candidate.as_raw()) == 1 }
+    }
+
     /// The effective deadline: the earlier of its own and its parent's. It never changes. A virtual loop's
     /// clock has no instants: use [`deadline_on_clock`](Context::deadline_on_clock) there.
     pub fn deadline(&self) -> Option<Instant> {
