@@ -12,7 +12,7 @@
 
 PyTypeObject *canceler_type, *derived_type;
 
-static PyObject *steal_canceler(ctx_canceler_t *canceler) {
+PyObject *steal_canceler(ctx_canceler_t *canceler) {
   Canceler *self = PyObject_New(Canceler, canceler_type);
   if (self) self->canceler = canceler;
   if (!self) ctx_canceler_unref(canceler);

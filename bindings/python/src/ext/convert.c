@@ -139,18 +139,20 @@ static PyObject *decode(const char *text) {
   return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
-/*
- * (code, message, exception, origin, file, line, function), of which the Python side makes exceptions. None while
- * live or not given.
- */
-PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
-  const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
-  if (!cause || ctx_cause_given(cause) != 1) Py_RETURN_NONE;
+/* (code, message, exception, origin, file, line, function), of which the Python side makes exceptions; or None. */
+PyObject *parts_of_cause(const ctx_cause_t *cause) {
+  if (!cause) Py_RETURN_NONE;
   PyObject *exception = ctx_cause_data(cause, &exception_key);
   return Py_BuildValue("iNOiNiN", ctx_cause_code(cause), decode(ctx_cause_message(cause)),
                        exception ? exception : Py_None, ctx_cause_origin(cause),
                        decode(ctx_cause_file(cause)), ctx_cause_line(cause),
                        decode(ctx_cause_function(cause)));
+}
+
+/* None while live or not given. */
+PyObject *cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
+  return parts_of_cause(ctx_cause_given(cause) == 1 ? cause : NULL);
 }
 
 void *to_pointer(PyObject *handle, const char *capsule_name) {

@@ -47,9 +47,9 @@ typedef struct {
 } Loop;
 
 extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *watch_type,
-    *queue_type, *loop_type;
+    *queue_type, *loop_type, *group_type;
 extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec,
-    loop_spec, thread_loop_spec, manual_loop_spec, virtual_loop_spec;
+    loop_spec, thread_loop_spec, manual_loop_spec, virtual_loop_spec, group_spec;
 extern PyMethodDef derive_functions[], wait_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
@@ -91,15 +91,23 @@ int to_limit(PyObject *timeout, int64_t *ret_ns); /* as to_ns(), not negative */
 PyObject *from_ns(int64_t ns);                    /* seconds, a float */
 int to_cause(PyObject *reason, int err,           /* of a context that ends with err; None: NULL */
              const ctx_cause_t **ret);            /* 0 or -1; the caller owns it */
+PyObject *parts_of_cause(const ctx_cause_t *cause); /* for Python's side; None for NULL */
 void *to_pointer(PyObject *handle,
                  const char *capsule_name); /* from an int or a capsule, or NULL */
 
 /* The steal_... take the handle's reference, also when they fail. */
 PyObject *steal_context(ctx_t *ctx);
+PyObject *steal_canceler(ctx_canceler_t *canceler);
 PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler);
 PyObject *steal_watch(ctx_watch_t *watch, struct armed *armed);
 
 extern const char context_capsule[], canceler_capsule[];
+
+/*
+ * wait.c: a wait of the library, without the GIL. A signal interrupts it: Python's handlers then run, and if none
+ * raises the wait goes on. Returns 1, 0 if the limit came first, or -1 and an exception.
+ */
+int wait_with_signals(int (*wait)(void *arg, int64_t left_ns), void *arg, PyObject *timeout);
 
 /* Methods of Context that stand with what they are about: in convert.c, wait.c and watch.c. */
 PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs);

@@ -109,6 +109,7 @@ PyMODINIT_FUNC PyInit__core(void) {
       add_type(module, "Key", &key_spec, NULL, &key_type) < 0 ||
       add_type(module, "Watch", &watch_spec, NULL, &watch_type) < 0 ||
       add_type(module, "Queue", &queue_spec, NULL, &queue_type) < 0 ||
+      add_type(module, "Group", &group_spec, NULL, &group_type) < 0 ||
       add_type(module, "Loop", &loop_spec, NULL, &loop_type) < 0 ||
       add_type(module, "ThreadLoop", &thread_loop_spec, loop_type, &thread_loop_type) < 0 ||
       add_type(module, "ManualLoop", &manual_loop_spec, loop_type, &manual_loop_type) < 0 ||

@@ -19,23 +19,14 @@ static int64_t monotonic_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/*
- * A signal interrupts the wait: Python's handlers then run, and if none raises the wait goes on. Returns 1, 0 if
- * the limit came first, or -1 and an exception.
- */
-static int wait_for(struct wait *wait, PyObject *timeout) {
+int wait_with_signals(int (*wait)(void *arg, int64_t left_ns), void *arg, PyObject *timeout) {
   int64_t left, end, now = monotonic_ns();
   int result;
   if (to_limit(timeout, &left) < 0) return -1;
   end = left > CTX_FOREVER - now ? CTX_FOREVER : now + left;
   for (;;) {
     Py_BEGIN_ALLOW_THREADS;
-    if (wait->n == 1) {
-      wait->index = 0;
-      result = ctx_wait(wait->ctxs[0], left);
-    } else {
-      result = ctx_wait_any(wait->ctxs, wait->n, left, &wait->index);
-    }
+    result = wait(arg, left);
     Py_END_ALLOW_THREADS;
     if (result != -EINTR) break;
     if (PyErr_CheckSignals() < 0) return -1;
@@ -46,6 +37,17 @@ static int wait_for(struct wait *wait, PyObject *timeout) {
   if (result >= 0) return result;
   raise_result(result);
   return -1;
+}
+
+static int wait_once(void *arg, int64_t left_ns) {
+  struct wait *wait = arg;
+  wait->index = 0;
+  return wait->n == 1 ? ctx_wait(wait->ctxs[0], left_ns)
+                      : ctx_wait_any(wait->ctxs, wait->n, left_ns, &wait->index);
+}
+
+static int wait_for(struct wait *wait, PyObject *timeout) {
+  return wait_with_signals(wait_once, wait, timeout);
 }
 
 PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs) {

@@ -43,6 +43,7 @@ from ._core import (
 )
 from ._current import current, use, wrap
 from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, here
+from ._group import Group
 from ._scope import deadline, scope, timeout
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "DeadlineExceeded",
     "Derived",
     "Error",
+    "Group",
     "Key",
     "Loop",
     "ManualLoop",

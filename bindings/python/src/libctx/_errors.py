@@ -15,7 +15,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
-from ._core import Context
+from ._core import Context, Group
 
 
 class Error(Exception):
@@ -204,7 +204,7 @@ def _text(message: str) -> bytes:
     return message.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
 
 
-def _reason(ctx: Context) -> BaseException | None:
+def reason_of(ctx: Context | Group) -> BaseException | None:
     """The reason that somebody gave; None while live, and for the plain end of a context."""
     parts = ctx._cause_parts()
     if parts is None:
@@ -218,7 +218,7 @@ def _reason(ctx: Context) -> BaseException | None:
 def error_of(ctx: Context) -> Error | None:
     """The result of Context.err() for a context that is done."""
     error = DeadlineExceeded() if ctx._errno() == -ETIMEDOUT else Canceled()
-    reason = _reason(ctx)
+    reason = reason_of(ctx)
     if reason is not None:  # setting None would hide where the body of a scope was
         error.__cause__ = reason
     return error
@@ -226,5 +226,5 @@ def error_of(ctx: Context) -> Error | None:
 
 def cause_of(ctx: Context) -> BaseException | None:
     """The result of Context.cause()."""
-    reason = _reason(ctx)
+    reason = reason_of(ctx)
     return ctx.err() if reason is None else reason
