@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # run_tests.sh <build folder> <prefix of the C library> [<name>]: installs the Python binding into a virtual
 # environment in the build folder, and runs everything that tests it. The first run downloads what the
-# tests need; later ones need no network. With a name, only the tests that pytest's -k finds by it. Set PYTHON
-# for another interpreter than python3.
+# tests need, and so does one after a change of pyproject.toml; others need no network. With a name, only the
+# tests that pytest's -k finds by it. Set PYTHON for another interpreter than python3.
 set -euo pipefail
 (($# == 2 || $# == 3)) || { sed -n '3,6s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,12 +18,12 @@ python=$build/venv/bin/python
 
 say() { printf -- '-- python: %s\n' "$*"; }
 
-if [[ ! -e $build/venv/ready ]]; then
+if ! cmp -s "$here/pyproject.toml" "$build/venv/ready"; then
   say "virtual environment, and pip install ./bindings/python[test] into it"
   "${PYTHON:-python3}" -m venv --clear "$build/venv"
   "$python" -m pip install --quiet "$here[test]"
   "$python" -m pip install --quiet scikit-build-core build
-  touch "$build/venv/ready"
+  cp "$here/pyproject.toml" "$build/venv/ready"
 fi
 
 if (($# == 3)); then
