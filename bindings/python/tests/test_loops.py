@@ -54,6 +54,13 @@ def test_an_await_wakes_when_the_clock_is_advanced(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_the_fixture_of_an_async_test(clock: VirtualLoop, anyio_backend: str) -> None:
+    """Its current() is the one of the test, as with every other context variable that a fixture sets."""
+    assert libctx.current() == clock.background()
+
+
 def test_a_thread_that_waits_wakes_too(clock: VirtualLoop) -> None:
     ctx = with_timeout(clock.background(), 3600).ctx
     waiting = threading.Event()

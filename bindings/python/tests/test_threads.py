@@ -194,10 +194,12 @@ def test_garbage_is_collected_on_any_thread() -> None:
     assert stop() is True
 
 
-def test_cancel_gives_up_the_gil(c_library: Path) -> None:
+@pytest.mark.parametrize("how", ["cancel", "advance", "close", "forget"])
+def test_what_runs_callbacks_gives_up_the_gil(c_library: Path, how: str) -> None:
     """A callback of C may wait for what another thread does in Python."""
     c = ctypes.CDLL(str(c_library))
-    ctx, cancel = with_cancel(background())
+    loops = [libctx.VirtualLoop()]
+    ctx, cancel = with_timeout(loops[0].background(), 1)
     other, stop_other = with_cancel(background())
     assert c.hold(ctypes.c_void_p(ctx.handle), ctypes.c_void_p(other.handle)) == 0
 
@@ -206,6 +208,13 @@ def test_cancel_gives_up_the_gil(c_library: Path) -> None:
         stop_other()
 
     thread = in_thread(then)
-    assert cancel() is True
+    if how == "cancel":
+        cancel()
+    elif how == "advance":
+        loops[0].advance(1)
+    elif how == "close":
+        loops[0].close()
+    else:
+        loops.clear()
     assert c.held() == 1
     thread.join(WATCHDOG)
