@@ -83,16 +83,17 @@ def test_wrap_takes_it_along() -> None:
         assert wrapped.__name__ == "work" and current() is ctx and variable.get() == "later"
 
 
-def test_what_is_wrapped_ends_with_the_scope(run: Run) -> None:
+def test_what_is_wrapped_ends_with_the_scope(clock: libctx.VirtualLoop, run: Run) -> None:
     found: list[BaseException | None] = []
 
     def work() -> None:
+        clock.advance(1)
         current().wait(WATCHDOG)
         found.append(current().cause())
 
     async def main() -> None:
         with ThreadPoolExecutor() as pool:
-            async with libctx.timeout(0.01, cause="too slow"):
+            async with libctx.timeout(1, cause="too slow"):
                 await asyncio.get_running_loop().run_in_executor(pool, libctx.wrap(work))
 
     with pytest.raises(TimeoutError):
