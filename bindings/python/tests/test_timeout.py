@@ -143,6 +143,24 @@ def test_a_parent_without_a_scope_is_over(clock: VirtualLoop, anyrun: AnyRun, in
     anyrun(main)
 
 
+def test_a_parent_that_learns_of_a_deadline_elsewhere(clock: VirtualLoop, anyrun: AnyRun) -> None:
+    async def main() -> None:
+        parent, cancel = with_cancel(current())
+        async with anyio.create_task_group() as group:
+
+            async def later() -> None:
+                await anyio.wait_all_tasks_blocked()
+                cancel("the peer's", deadline_exceeded=True)
+
+            group.start_soon(later)
+            with pytest.raises(libctx.Canceled) as caught:
+                async with timeout(1, parent=parent):
+                    await anyio.sleep_forever()
+        assert isinstance(caught.value.__cause__, libctx.DeadlineExceeded)
+
+    anyrun(main)
+
+
 def test_a_parent_that_is_canceled(clock: VirtualLoop, anyrun: AnyRun) -> None:
     async def main() -> None:
         parent, cancel = with_cancel(current())

@@ -116,8 +116,7 @@ class timeout(scope):
         cause: BaseException | str | None = None,
         parent: Context | None = None,
     ) -> None:
-        self._parent = current() if parent is None else parent
-        self._start(with_timeout(self._parent, seconds, cause=cause))
+        self._start(with_timeout(current() if parent is None else parent, seconds, cause=cause))
 
     def __enter__(self) -> Context:
         self._once()
@@ -131,11 +130,8 @@ class timeout(scope):
         self._leave(kind, value, traceback)
 
     def _end(self, error: Error) -> Error:
-        above = self._parent.err()
-        if above is None or not isinstance(above, DeadlineExceeded) or not isinstance(error, DeadlineExceeded):
-            return error
-        mine, parents = self._derived.ctx.deadline(), self._parent.deadline()
-        if mine is not None and (parents is None or mine < parents):
+        ctx = self._derived.ctx
+        if ctx.ended_by(ctx) or not isinstance(error, DeadlineExceeded):
             return error
         canceled = Canceled()
         canceled.__cause__ = error
@@ -148,5 +144,4 @@ class deadline(timeout):
     def __init__(
         self, when: float | None, *, cause: BaseException | str | None = None, parent: Context | None = None
     ) -> None:
-        self._parent = current() if parent is None else parent
-        self._start(with_deadline(self._parent, when, cause=cause))
+        self._start(with_deadline(current() if parent is None else parent, when, cause=cause))
