@@ -39,7 +39,7 @@ void SleepUntil(int64_t ns) {
 class ManualHost {
  public:
   ManualHost() {
-    Check(ctx_loop_new(CTX_LOOP_MANUAL, &loop_));
+    Check(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop_));
     Check(ctx_loop_background(loop_, &root_));
     thread_ = std::thread([this, fd = Check(ctx_loop_fd(loop_))] { Run(fd); });
   }

@@ -4,6 +4,9 @@
 #include <ctx/loop.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "capi/handles.h"
 #include "core/life/cancel.h"
 #include "core/life/derive_source.h"
@@ -14,6 +17,7 @@
 
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::Drive;
+using ctxcore::LoopOptions;
 
 namespace {
 
@@ -25,13 +29,56 @@ int check_drive(const ctx_loop_t* loop, Drive drive) {
   return from(loop)->drive() == drive ? 0 : -ENOTSUP;
 }
 
+// Copies a caller's struct, which may be older or newer than this one and says so in its first member.
+int read_sized(const ctx_loop_options_t* from, ctx_loop_options_t* to) {
+  if (from == nullptr) return 0;
+  if (from->size < sizeof from->size) return -EINVAL;
+  std::memcpy(to, from, std::min(from->size, sizeof *to));
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(from);
+  for (size_t i = sizeof *to; i < from->size; ++i) {
+    if (bytes[i] != 0) return -E2BIG;
+  }
+  return 0;
+}
+
+int translate(const ctx_loop_options_t& given, Drive drive, LoopOptions* chosen) {
+  if ((given.flags & ~CTX_LOOP_START) != 0 || given.clock > CTX_CLOCK_BOOTTIME) return -EINVAL;
+  if (given.clock == CTX_CLOCK_BOOTTIME) {
+    if (drive == Drive::virtual_time) return -ENOTSUP;
+    chosen->clock = CLOCK_BOOTTIME;
+  }
+  if (given.name != nullptr) {
+    const size_t length = strnlen(given.name, LoopOptions::kLongestName + 1);
+    if (length == 0 || length > LoopOptions::kLongestName) return -EINVAL;
+    std::memcpy(chosen->name, given.name, length + 1);
+  }
+  if (given.post == nullptr) {
+    return given.executor == nullptr && given.drop == nullptr ? 0 : -EINVAL;
+  }
+  if (drive != Drive::thread) return -ENOTSUP;
+  chosen->executor = {given.post, given.executor, given.drop};
+  return 0;
+}
+
 }  // namespace
 
-int ctx_loop_new(int kind, ctx_loop_t** ret) {
+int ctx_loop_new(int kind, const ctx_loop_options_t* options, ctx_loop_t** ret) {
   if (kind < CTX_LOOP_THREAD || kind > CTX_LOOP_VIRTUAL || ret == nullptr) return -EINVAL;
   constexpr Drive kDrives[] = {Drive::thread, Drive::manual, Drive::virtual_time};
-  Loop* const loop = Loop::create(kDrives[kind - CTX_LOOP_THREAD]);
+  const Drive drive = kDrives[kind - CTX_LOOP_THREAD];
+  ctx_loop_options_t given{};
+  if (const int result = read_sized(options, &given); result < 0) return result;
+  LoopOptions chosen;
+  if (const int result = translate(given, drive, &chosen); result < 0) return result;
+  Loop* const loop = Loop::create(drive, chosen);
   if (loop == nullptr) return -ENOMEM;
+  if ((given.flags & CTX_LOOP_START) != 0) {
+    if (const int result = loop->start(); result < 0) {
+      loop->leave_executor();
+      loop->unref();
+      return result;
+    }
+  }
   *ret = reinterpret_cast<ctx_loop_t*>(loop);
   return 0;
 }
@@ -93,12 +140,6 @@ int64_t ctx_loop_now(const ctx_loop_t* loop) {
 int64_t ctx_loop_next(const ctx_loop_t* loop) {
   if (check(loop) < 0 || from(loop)->drive() == Drive::thread) return INT64_MIN;
   return const_cast<Loop*>(from(loop))->next_work();
-}
-
-int ctx_loop_set_executor(ctx_loop_t* loop, ctx_post_fn post, void* executor, ctx_drop_fn drop) {
-  if (post == nullptr) return -EINVAL;
-  const int result = check_drive(loop, Drive::thread);
-  return result < 0 ? result : from(loop)->set_executor({post, executor, drop});
 }
 
 int ctx_shutdown(int64_t timeout_ns) {

@@ -159,7 +159,7 @@ int main(void) {
   struct conn conns[kClients];
   ctx_loop_t *loop = NULL;
   int epoll = epoll_create1(EPOLL_CLOEXEC);
-  int r = ctx_loop_new(CTX_LOOP_MANUAL, &loop);
+  int r = ctx_loop_new(CTX_LOOP_MANUAL, NULL, &loop);
   if (r == 0) r = ctx_loop_set_default(loop);  // ctx_background() is on it from now on
   if (r == 0) r = watch(epoll, ctx_loop_fd(loop), NULL);
   int64_t began_ns = ctx_loop_now(loop);

@@ -39,9 +39,11 @@ def headers():
 
 
 def types():
-    """And the macros that look like functions."""
-    return set(re.findall(r"^#define (ctx_\w+)\(", read_all("include/ctx", ["*.h"]), flags=re.M)) | set(re.findall(r"\b(?:struct|typedef|\(\*)[^;(]*?\b(ctx_\w+)", read_all("include/ctx", ["*.h"]))) | set(
-        re.findall(r"\b(ctx_\w+)\s*[;)]", read_all("include/ctx", ["types.h"])))
+    """Also the macros that look like functions."""
+    headers = read_all("include/ctx", ["*.h"])
+    patterns = (r"^#define (ctx_\w+)\(", r"\b(?:struct|typedef|\(\*)[^;(]*?\b(ctx_\w+)", r"^} (ctx_\w+);")
+    named = {name for pattern in patterns for name in re.findall(pattern, headers, flags=re.M)}
+    return named | set(re.findall(r"\b(ctx_\w+)\s*[;)]", read_all("include/ctx", ["types.h"])))
 
 
 def compare(where, names, functions):

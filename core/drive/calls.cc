@@ -2,7 +2,6 @@
 // Who runs users' code for a loop: its thread `ctx-calls`, the lane, the program's own executor, a host in
 // its dispatch, or, for wakers, whoever drives the loop.
 #include <cstdint>
-#include <utility>
 
 #include "core/loop/call_mask.h"
 #include "core/loop/lane.h"
@@ -64,7 +63,8 @@ void Loop::run_rest() {
 }
 
 bool Loop::is_for_lane(const Callback* callback) const {
-  return callback->is(Callback::kBlocking) && drive_ == Drive::thread && executor_.post == nullptr;
+  return callback->is(Callback::kBlocking) && drive_ == Drive::thread &&
+         options_.executor.post == nullptr;
 }
 
 void Loop::push(Callback* callback) {
@@ -77,29 +77,14 @@ void Loop::withdraw(Callback* callback) {
   backlog_.withdraw(callback);
 }
 
-int Loop::set_executor(Executor executor) {
-  if (drive_ != Drive::thread) return -ENOTSUP;
-  {
-    Guard guard(start_lock_);
-    // After a shutdown nobody would drop it.
-    if (started_.load(std::memory_order_relaxed) || orphaned()) return -EBUSY;
-    std::swap(executor_, executor);
-  }
-  if (executor.drop != nullptr) executor.drop(executor.executor);
-  return 0;
-}
-
 // When nothing will be posted any more, and all posted work has run. The drop is users' code, and has a turn as all
 // such code within a call.
 void Loop::drop_executor() {
-  void (*drop)(void*) = nullptr;
-  {
-    Guard guard(start_lock_);
-    std::swap(drop, executor_.drop);
-  }
+  // One caller gets it. Who comes here has seen the end of all work: busy_ or users_ orders that.
+  void (*const drop)(void*) = executor_drop_.exchange(nullptr, std::memory_order_relaxed);
   if (drop == nullptr) return;
   Turn turn(Turn::Kind::program);
-  drop(executor_.executor);
+  drop(options_.executor.executor);
   turn.run_left();
 }
 
@@ -122,7 +107,8 @@ bool Loop::post_one(size_t* left, CallMask* mask) {
   if (callback == nullptr) return false;
   if (mask != nullptr) mask->open(*this);
   enter_busy(1);
-  if (executor_.post(executor_.executor, run_posted, callback) < 0) run_posted(callback);
+  const Executor& executor = options_.executor;
+  if (executor.post(executor.executor, run_posted, callback) < 0) run_posted(callback);
   return true;
 }
 
@@ -138,7 +124,7 @@ bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
 // is the parent's. A thread of the loop's own passes its mask; only such a thread posts to the executor.
 void Loop::run_some(size_t callbacks, CallMask* mask) {
   if (!backlog_.any()) return;
-  const bool posts = mask != nullptr && executor_.post != nullptr;
+  const bool posts = mask != nullptr && options_.executor.post != nullptr;
   Turn turn(mask != nullptr ? Turn::Kind::library : Turn::Kind::program);
   for (bool more = true; more && turn.is_ours();) {
     more = posts ? post_one(&callbacks, mask) : run_one(&turn, &callbacks, mask);

@@ -181,7 +181,14 @@ int64_t Loop::fire_for_waiter(int64_t until_ns) {
   }
   // Also if all of them had been ended before: some may be left, and last references wait.
   if (has_fired) settle();
-  return met ? now() + kNap : next_timer();
+  return met ? monotonic_now() + kNap : to_monotonic(next_timer());
+}
+
+// When a thread that sleeps on CLOCK_MONOTONIC must look again for a time on this loop's clock. If that clock counts the
+// time in which the system is suspended, the other one stands still meanwhile: so look every now and then.
+int64_t Loop::to_monotonic(int64_t time) const {
+  if (options_.clock == CLOCK_MONOTONIC || time == kForever) return time;
+  return saturating_add(monotonic_now(), std::min(saturating_sub(time, now()), kSecond));
 }
 
 }  // namespace ctxcore

@@ -13,8 +13,8 @@ namespace {
 
 // One piece of memory, with the wheels behind it.
 struct OwnLoop {
-  OwnLoop(Drive drive, Wheel* wheels, uint8_t count)
-      : loop(drive, &root, wheels, count),
+  OwnLoop(Drive drive, const LoopOptions& options, Wheel* wheels, uint8_t count)
+      : loop(drive, &root, wheels, count, options),
         root(nullptr, nullptr, &loop, kForever, Kind::background, Node::kFamily) {}
 
   Loop loop;  // first: its address is that of the whole
@@ -23,7 +23,7 @@ struct OwnLoop {
 
 }  // namespace
 
-Loop* Loop::create(Drive drive) {
+Loop* Loop::create(Drive drive, const LoopOptions& options) {
   const uint8_t count = drive == Drive::thread ? kWheels : 1;
   void* const memory = allocate(sizeof(OwnLoop) + count * sizeof(Wheel));
   if (memory == nullptr) return nullptr;
@@ -32,7 +32,7 @@ Loop* Loop::create(Drive drive) {
     ::new (&wheels[i])
         Wheel(drive == Drive::virtual_time ? Wheel::Tick::endless : Wheel::Tick::coarse);
   }
-  auto* const own = ::new (memory) OwnLoop(drive, wheels, count);
+  auto* const own = ::new (memory) OwnLoop(drive, options, wheels, count);
   own->loop.stamp = stamp::make(stamp::kLoop);
   own->root.stamp = stamp::make(stamp::kContext);
   return &own->loop;

@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/loop/signals.h"
@@ -17,7 +18,7 @@ int Loop::open_poller() {
   {
     Guard guard(alarm_lock_);
     if (poller_.is_open()) return 0;
-    if (const int result = poller_.open(); result < 0) return result;
+    if (const int result = poller_.open(options_.clock); result < 0) return result;
   }
   set_next_alarm();  // for work that was pushed before
   return 0;
@@ -28,16 +29,23 @@ void Loop::close_poller() {
   poller_.close();
 }
 
+int Loop::start_named(const char* suffix, void* (*body)(void*)) {
+  char name[LoopOptions::kLongestName + sizeof "-calls"];
+  std::strcpy(name, options_.name);
+  std::strcat(name, suffix);
+  return start_thread(name, body, this);
+}
+
 int Loop::start_threads() {
   starters_mask_ = signal_mask();
   enter_busy(2);
-  int result = start_thread("ctx-calls", run_calls, this);
+  int result = start_named("-calls", run_calls);
   if (result < 0) {
     leave_busy();
     leave_busy();
     return result;
   }
-  result = start_thread("ctx-loop", run, this);
+  result = start_named("-loop", run);
   if (result < 0) {
     leave_busy();
     stop_.store(Stop::join, std::memory_order_release);

@@ -57,12 +57,21 @@ struct SignalNode;
 
 enum class Drive : uint8_t { thread, manual, virtual_time };  // as CTX_LOOP_THREAD and so on
 
-// From ctx_loop_set_executor(): post has run(work) called once, on any thread. drop is called once, when nothing
-// will be posted any more and all posted work has run.
+// The program's own: post has run(work) called once, on any thread. drop is called once, when nothing will be posted
+// any more and all posted work has run.
 struct Executor {
   int (*post)(void* executor, void (*run)(void* work), void* work) = nullptr;
   void* executor = nullptr;
   void (*drop)(void* executor) = nullptr;
+};
+
+// What a loop is made with, once and for good.
+struct LoopOptions {
+  static constexpr size_t kLongestName = 9;  // a thread's name has room for 15: this and "-calls"
+
+  clockid_t clock = CLOCK_MONOTONIC;  // of real time
+  char name[kLongestName + 1] = "ctx";
+  Executor executor = {};
 };
 
 class Loop {
@@ -73,11 +82,18 @@ class Loop {
 
   // The root lists every family of this loop that has no other parent. The wheels stand apart from the
   // loop so that those of the default loop are zeros, which need no room in the file.
-  constexpr Loop(Drive drive, Node* root, Wheel* wheels, uint8_t wheel_count)
-      : drive_(drive), wheel_count_(wheel_count), root_(root), wheels_(wheels) {}
+  constexpr Loop(Drive drive, Node* root, Wheel* wheels, uint8_t wheel_count,
+                 const LoopOptions& options = {})
+      : drive_(drive),
+        wheel_count_(wheel_count),
+        root_(root),
+        wheels_(wheels),
+        options_(options),
+        executor_drop_(options.executor.drop) {}
 
   // A loop of the caller's, with one handle; nullptr without memory.
-  static Loop* create(Drive drive);
+  static Loop* create(Drive drive, const LoopOptions& options);
+  void leave_executor() { executor_drop_.store(nullptr, std::memory_order_relaxed); }  // undropped
   void ref() { count_up(handles_); }
   void unref();
   void root_released();  // once nothing is left on the loop
@@ -86,7 +102,8 @@ class Loop {
   Node* root() const { return root_; }
   bool started() const { return started_.load(std::memory_order_acquire); }
   int64_t now() const {
-    return drive_ == Drive::virtual_time ? clock_.load(std::memory_order_acquire) : monotonic_now();
+    return drive_ == Drive::virtual_time ? clock_.load(std::memory_order_acquire)
+                                         : now_on(options_.clock);
   }
   uint64_t starters_mask() const { return starters_mask_; }  // once it is started
   Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
@@ -120,9 +137,6 @@ class Loop {
   void push(Callback* callback);
   void withdraw(Callback* callback);
 
-  // From now on the program's executor runs callbacks. -EBUSY, with nothing taken, once the loop is started.
-  int set_executor(Executor executor);
-
   // After a push to the backlog or the lane: sees that they are run, and wakes nobody if there are none. The caller
   // holds no lock, and something that keeps the loop.
   void ring();
@@ -146,7 +160,7 @@ class Loop {
   void catch_up();
 
   // For a thread that waits until a time on a loop which its host may not be driving: ends due nodes, and leaves
-  // the rest when the time has come. Returns when to come again.
+  // the rest when the time has come. Returns when to come again, on CLOCK_MONOTONIC.
   int64_t fire_for_waiter(int64_t until_ns);
 
   // For drivers. They return how much fired, -EBUSY or another negative errno.
@@ -181,6 +195,7 @@ class Loop {
   bool end_threads(int64_t until_ns);
   void end_thread();
   void drop_executor();
+  int start_named(const char* suffix, void* (*body)(void*));
   int start_threads();
   int open_poller();
   void close_poller();
@@ -204,6 +219,7 @@ class Loop {
   bool has_posted();
   bool anything_ready();
   int64_t next_timer();
+  int64_t to_monotonic(int64_t time) const;
 
   void set_alarm_by(int64_t when);
   void set_next_alarm();
@@ -217,6 +233,7 @@ class Loop {
   const uint8_t wheel_count_;
   Node* const root_;
   Wheel* const wheels_;
+  const LoopOptions options_;
   Backlog backlog_;
   Poller poller_;
   Sources sources_{poller_};
@@ -233,8 +250,8 @@ class Loop {
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   std::atomic<bool> started_{false};
   std::atomic<bool> watching_{false};
-  Executor executor_;  // guarded by start_lock_; once the loop is started, only `drop` changes
-  uint64_t starters_mask_ = 0;         // written before started_
+  std::atomic<void (*)(void*)> executor_drop_;  // nullptr once it is called
+  uint64_t starters_mask_ = 0;                  // written before started_
   std::atomic<bool> summoned_{false};  // the lane needs a thread, which this loop's may start
   std::atomic<Stop> stop_{Stop::no};
   std::atomic<uint32_t> busy_{0};      // threads that have not left, and what the executor has

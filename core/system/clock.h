@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Time: int64_t nanoseconds on CLOCK_MONOTONIC, with sums that saturate instead of overflowing.
+// Time: int64_t nanoseconds, with sums that saturate instead of overflowing. Waits are measured on CLOCK_MONOTONIC,
+// deadlines on the clock of their loop.
 #ifndef CTX_CORE_SYSTEM_CLOCK_H
 #define CTX_CORE_SYSTEM_CLOCK_H
 
@@ -11,11 +12,13 @@ namespace ctxcore {
 constexpr int64_t kForever = INT64_MAX;  // no deadline, no limit
 constexpr int64_t kSecond = 1'000'000'000;
 
-inline int64_t monotonic_now() {
+inline int64_t now_on(clockid_t clock) {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return static_cast<int64_t>(now.tv_sec) * kSecond + now.tv_nsec;
 }
+
+inline int64_t monotonic_now() { return now_on(CLOCK_MONOTONIC); }
 
 // a + b, kept within the range of int64_t.
 constexpr int64_t saturating_add(int64_t a, int64_t b) {

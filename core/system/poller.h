@@ -5,6 +5,7 @@
 #define CTX_CORE_SYSTEM_POLLER_H
 
 #include <cstdint>
+#include <ctime>
 
 namespace ctxcore {
 
@@ -16,12 +17,13 @@ class Poller {
   };
   static constexpr int kBatch = 64;
 
-  int open();  // 0, or a negative errno and nothing is open
+  // With an alarm on this clock. 0, or a negative errno and nothing is open.
+  int open(clockid_t clock);
   void close();
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
 
-  // Ends the sleep, also one that has begun, at a time on CLOCK_MONOTONIC; kForever: never. Replaces the
+  // Ends the sleep, also one that has begun, at a time on its clock; kForever: never. Replaces the
   // alarm that was set before. From any thread.
   void set_alarm(int64_t when_ns);
 

@@ -33,14 +33,14 @@ int control(int poller, int operation, int fd, uint32_t events, uint64_t id) {
 
 }  // namespace
 
-int Poller::open() {
+int Poller::open(clockid_t clock) {
   const int saved = errno;
   int result = 0;
   fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (fd_ < 0) {
     result = -errno;
   } else {
-    alarm_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    alarm_ = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
     result = alarm_ < 0 ? -errno : watch(alarm_, POLLIN, kAlarm, false);
     if (result < 0) close();
   }

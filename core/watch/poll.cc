@@ -93,7 +93,7 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   const int ready = poll_for(node->loop, all, copied, timeout_ns);
   if (ready >= 0) copy_back(fds, count, all);
   if (all != few) deallocate(all);
-  if (ready == 0) end_overdue(node, monotonic_now());
+  if (ready == 0) end_overdue(node);
   return outcome(node, ready);
 }
 

@@ -55,8 +55,7 @@ int64_t help_loops(Context* const* contexts, size_t count, int64_t until_ns) {
 }
 
 void end_all_overdue(Context* const* contexts, size_t count) {
-  const int64_t now = monotonic_now();
-  for (size_t i = 0; i < count; ++i) end_overdue(node_of(contexts[i]), now);
+  for (size_t i = 0; i < count; ++i) end_overdue(node_of(contexts[i]));
 }
 
 int sleep(Waiter& waiter, Context* const* contexts, size_t count, int64_t until_ns) {
@@ -87,8 +86,9 @@ int wait_with(WaitEntry* entries, Context* const* contexts, size_t count, int64_
 
 }  // namespace
 
-void end_overdue(Node* node, int64_t now) {
-  if (node->deadline <= now && node->loop->drive() == Drive::manual) end_passed(node, now);
+void end_overdue(Node* node) {
+  if (node->deadline == kForever || node->loop->drive() != Drive::manual) return;
+  if (node->deadline <= node->loop->now()) end_passed(node, monotonic_now());
 }
 
 int wait_any(Context* const* contexts, size_t count, int64_t until_ns, size_t* index) {

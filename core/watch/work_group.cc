@@ -153,7 +153,7 @@ int WorkGroup::wait(int64_t until_ns) {
   for (;;) {
     const bool late = until_ns <= monotonic_now();
     const int64_t help_at = manual ? loop->fire_for_waiter(until_ns) : kForever;
-    if (late) end_overdue(node_, monotonic_now());
+    if (late) end_overdue(node_);
     if (has_ended()) return 1;
     if (late) return 0;
     const int result = sleep(std::min(until_ns, help_at));

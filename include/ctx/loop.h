@@ -34,13 +34,58 @@ extern "C" {
 #define CTX_LOOP_MANUAL 2  /**< A loop that the host drives. */
 #define CTX_LOOP_VIRTUAL 3 /**< A loop whose time the host moves. */
 
+#define CTX_CLOCK_MONOTONIC \
+  0 /**< Real time in which the system is not suspended: CLOCK_MONOTONIC. */
+#define CTX_CLOCK_BOOTTIME 1 /**< Real time, suspended or not: CLOCK_BOOTTIME. */
+
 /**
- * Makes a loop. It takes threads and descriptors when it first needs them, not here.
- * @param kind one of the three above, else -EINVAL.
- * @param ret  receives the loop; the caller owns it.
- * @return 0; -EINVAL; -ENOMEM.
+ * Starts the loop in ctx_loop_new(), and not when it first needs its threads and descriptors. So the
+ * thread that calls that decides what the loop's threads inherit from it (scheduling, processors,
+ * namespaces), and the signal mask of callbacks. And nothing that needs the loop fails later because it
+ * cannot start.
  */
-CTX_API int ctx_loop_new(int kind, ctx_loop_t **ret);
+#define CTX_LOOP_START 1u
+
+/**
+ * Options of ctx_loop_new(). Set `size` to sizeof(ctx_loop_options_t) and leave to zero all that you do
+ * not need. More members may follow in later versions; a library that does not know one accepts it only if it
+ * is zero.
+ *
+ * An executor of the program's own runs the callbacks that a threaded loop sets off or that are deferred:
+ * so those of one library do not wait for those of another. The loop calls post(executor, run, work) on one
+ * of its threads, with no lock held, for one callback after the other. post must have run(work) called once,
+ * on any thread, also if a stop has prevented the callback; or answer a negative number: then the loop runs
+ * it. Callbacks with CTX_BLOCKING go to the executor, too; those with CTX_WAKER and drop functions of values
+ * do not. Callbacks that the executor runs in parallel have no order. A forked child does not have the
+ * executor of its parent process.
+ */
+typedef struct ctx_loop_options {
+  size_t size;    /**< Of this struct, as the caller was compiled with it. */
+  uint32_t flags; /**< 0 or CTX_LOOP_START. */
+  uint32_t clock; /**< CTX_CLOCK_MONOTONIC, or CTX_CLOCK_BOOTTIME unless the loop is virtual. */
+  const char *
+      name; /**< The threads are `NAME-loop` and `NAME-calls`; 1 to 9 bytes. NULL: "ctx". Copied. */
+  ctx_post_fn post; /**< Of a threaded loop's executor; NULL for none. */
+  void *executor;   /**< Passed to post. */
+  ctx_drop_fn
+      drop; /**< NULL for none. Called once as drop(executor), when nothing will be posted any more
+                          and all posted work has run, though run may not have returned yet: on a thread of
+                          the loop, or on one of the executor's; if the loop never had threads, on the one
+                          that frees it; for the default loop, before ctx_shutdown() returns 0. Never called
+                          if ctx_loop_new() fails. */
+} ctx_loop_options_t;
+
+/**
+ * Makes a loop. It takes threads and descriptors when it first needs them, unless CTX_LOOP_START is set.
+ * @param kind    one of the three above, else -EINVAL.
+ * @param options borrowed for the call; NULL for none.
+ * @param ret     receives the loop; the caller owns it.
+ * @return 0; -EINVAL: also for an unknown flag or clock, a name that is empty or too long, and an executor
+ *         or drop without post; -E2BIG for a member that is not zero and that this library does not know;
+ *         -ENOTSUP for an executor of a loop without threads, and for CTX_CLOCK_BOOTTIME of a virtual loop;
+ *         -ENOMEM; with CTX_LOOP_START also -EAGAIN, -EMFILE and -ENFILE.
+ */
+CTX_API int ctx_loop_new(int kind, const ctx_loop_options_t *options, ctx_loop_t **ret);
 
 /** Takes one more reference to a loop and returns it; NULL for a bad handle. */
 CTX_API ctx_loop_t *ctx_loop_ref(ctx_loop_t *loop);
@@ -111,26 +156,6 @@ CTX_API int ctx_loop_dispatch(ctx_loop_t *loop);
  *         is not virtual; -EINVAL.
  */
 CTX_API int ctx_loop_advance(ctx_loop_t *loop, int64_t ns);
-
-/**
- * Gives a threaded loop an executor of the program's own, which runs the callbacks that the loop sets
- * off or that are deferred: so those of one library do not wait for those of another. The loop calls
- * post(executor, run, work) on one of its threads, with no lock held, for one callback after the other.
- * post must have run(work) called once, on any thread, also if a stop has prevented the callback; or
- * answer a negative number: then the loop runs it. Callbacks with CTX_BLOCKING go to the executor, too;
- * those with CTX_WAKER and drop functions of values do not. Callbacks that the executor runs in parallel
- * have no order. A forked child does not have the executor of its parent process.
- * @param executor passed to post.
- * @param drop     NULL for none. Called once as drop(executor), when nothing will be posted any more
- *                 and all posted work has run, though run may not have returned yet: on a thread of the
- *                 loop, or on one of the executor's; if the loop never had threads, on the one that
- *                 frees it; for the default loop, before ctx_shutdown() returns 0; or in a later call of
- *                 this function, which replaces the executor. Never called if this call fails.
- * @return 0; -EBUSY once the loop has threads, or was shut down; -ENOTSUP for a loop that has none;
- *         -EINVAL for a NULL post.
- */
-CTX_API int ctx_loop_set_executor(ctx_loop_t *loop, ctx_post_fn post, void *executor,
-                                  ctx_drop_fn drop);
 
 /**
  * An orderly end of the default loop; call it before a program's globals are destroyed. It closes the

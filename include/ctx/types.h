@@ -4,8 +4,8 @@
  * @ingroup c
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
- * All objects are opaque: a program holds pointers to them and never looks inside. Only two structs are
- * public: ctx_key_t here and ctx_event in ctx/queue.h.
+ * All objects are opaque: a program holds pointers to them and never looks inside. Only three structs are
+ * public: ctx_key_t here, ctx_event in ctx/queue.h and ctx_loop_options_t in ctx/loop.h.
  * @{
  */
 #ifndef CTX_TYPES_H
@@ -69,7 +69,7 @@ typedef void (*ctx_drop_fn)(void *ptr);
 /** What ctx_strings() calls for each string. */
 typedef int (*ctx_string_fn)(const char *name, const char *value, void *arg);
 
-/** How an executor takes work: it must have run(work) called once; see ctx_loop_set_executor(). */
+/** How an executor takes work: it must have run(work) called once; see ctx_loop_options_t. */
 typedef int (*ctx_post_fn)(void *executor, void (*run)(void *work), void *work);
 
 /** No deadline, and no limit of a wait: the largest time there is. */

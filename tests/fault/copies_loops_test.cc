@@ -18,7 +18,7 @@ namespace {
 class TwoCopiesOfLoops : public ::testing::Test {
  protected:
   TwoCopiesOfLoops() {
-    EXPECT_EQ(CTX_OTHER(ctx_loop_new)(CTX_LOOP_MANUAL, &loop_), 0);
+    EXPECT_EQ(CTX_OTHER(ctx_loop_new)(CTX_LOOP_MANUAL, nullptr, &loop_), 0);
     EXPECT_EQ(CTX_OTHER(ctx_loop_background)(loop_, &root_), 0);
     EXPECT_EQ(CTX_OTHER(ctx_with_cancel)(root_, &ctx_, &canceler_), 0);
     EXPECT_EQ(CTX_OTHER(ctx_queue_new)(&queue_), 0);
@@ -59,9 +59,6 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignLoopIsEremote) {
   EXPECT_EQ(ctx_loop_fd(loop_), -EREMOTE);
   EXPECT_EQ(ctx_loop_dispatch(loop_), -EREMOTE);
   EXPECT_EQ(ctx_loop_advance(loop_, 0), -EREMOTE);
-  EXPECT_EQ(ctx_loop_set_executor(
-                loop_, [](void*, void (*)(void*), void*) { return 0; }, nullptr, nullptr),
-            -EREMOTE);
   EXPECT_EQ(ctx_loop_unref(loop_), nullptr);
   EXPECT_EQ(ret, nullptr);
   ExpectItWorks();

@@ -22,7 +22,7 @@ ctx_t* LeaveEverything(int kind) {
   ctx_loop_t* loop = nullptr;
   ctx_t* root = ctx_background();
   if (kind != 0) {
-    Require(ctx_loop_new(kind, &loop) == 0 && ctx_loop_background(loop, &root) == 0);
+    Require(ctx_loop_new(kind, nullptr, &loop) == 0 && ctx_loop_background(loop, &root) == 0);
   }
   ctx_queue_t* queue = nullptr;
   Require(ctx_queue_new(&queue) == 0 && ctx_queue_fd(queue) >= 0);
@@ -77,7 +77,7 @@ TEST(ExitWithLoops, Rule48_WhileTheyAreAtWork) {
                 Loop loop;
                 Ctx root;
                 Ctx ctx;
-                Require(ctx_loop_new(CTX_LOOP_THREAD, loop.out()) == 0);
+                Require(ctx_loop_new(CTX_LOOP_THREAD, nullptr, loop.out()) == 0);
                 Require(ctx_loop_background(loop, root.out()) == 0);
                 Require(ctx_with_timeout(root, 20 * kMicrosecond, ctx.out(), nullptr) == 0);
                 if (steps++ % 3 != 0) ctx_wait(ctx, kLimit);
@@ -99,7 +99,7 @@ TEST(ExitWithLoops, Rule48_AndUseInAnExitHandler) {
         static ctx_loop_t* loop = nullptr;
         static ctx_t* root = nullptr;
         static ctx_t* ctx = nullptr;
-        Require(ctx_loop_new(CTX_LOOP_MANUAL, &loop) == 0);
+        Require(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
         Require(ctx_loop_background(loop, &root) == 0);
         Require(ctx_with_timeout(root, kHour, &ctx, nullptr) == 0);
         atexit([] {

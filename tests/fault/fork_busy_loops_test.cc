@@ -57,7 +57,7 @@ void MakeALoop(ctx_t*) {
   for (const int kind : {CTX_LOOP_THREAD, CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL}) {
     Loop loop;
     Ctx root, ctx, grace;
-    ctx_loop_new(kind, loop.out());
+    ctx_loop_new(kind, nullptr, loop.out());
     ctx_loop_background(loop, root.out());
     ctx_with_timeout(root, 50 * kMicrosecond, ctx.out(), nullptr);
     ctx_with_grace(ctx, 50 * kMicrosecond, grace.out(), nullptr);

@@ -220,8 +220,7 @@ TEST(ForkCallback, Rule47_InAnExecutorTheChildGoesOn) {
       full->full.Open();
       return 0;
     };
-    const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &box, nullptr), 0);
+    const Loop loop = NewLoopWith(post, &box);
     const Scope scope = WithCancel(LoopBackground(loop));
     Callback callback([&](ctx_t*) { forks(); });
     callback.Arm(scope, CTX_DEFER);
@@ -243,8 +242,7 @@ TEST(ForkCallback, Rule47_TheChildRunsNothingOfWhatTheExecutorHas) {
     return 0;
   };
   const pid_t self = getpid();
-  const Loop loop = NewLoop(CTX_LOOP_THREAD);
-  EXPECT_EQ(ctx_loop_set_executor(loop, post, nullptr, nullptr), 0);
+  const Loop loop = NewLoopWith(post, nullptr);
   const Scope scope = WithCancel(LoopBackground(loop));
   Callback callback([&](ctx_t*) { EXPECT_EQ(getpid(), self); });
   callback.Arm(scope, CTX_DEFER);
@@ -263,8 +261,7 @@ TEST(ForkCallback, Rule47_AChildThatAnExecutorForksRefusesNothing) {
     (*static_cast<Forks*>(forking))();
     return -EAGAIN;
   };
-  const Loop loop = NewLoop(CTX_LOOP_THREAD);
-  EXPECT_EQ(ctx_loop_set_executor(loop, post, &forks, nullptr), 0);
+  const Loop loop = NewLoopWith(post, &forks);
   const Scope scope = WithCancel(LoopBackground(loop));
   Callback callback([](ctx_t*) {
     if (getpid() != self) _exit(3);
@@ -285,8 +282,7 @@ TEST(ForkCallback, Rule47_InTheDropOfAnExecutorTheChildEnds) {
   {
     const auto post = [](void*, void (*)(void*), void*) { return -EAGAIN; };
     const auto drop = [](void* forking) { (*static_cast<Forks*>(forking))(); };
-    const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &forks, drop), 0);
+    const Loop loop = NewLoopWith(post, &forks, drop);
     const Scope scope = WithTimeout(LoopBackground(loop), kHour);
   }
   forks.ExpectTheChildEnds();

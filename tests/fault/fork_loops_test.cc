@@ -144,9 +144,6 @@ TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
       EXPECT_EQ(ctx_loop_fd(loop), -ECHILD);
       EXPECT_EQ(ctx_loop_dispatch(loop), -ECHILD);
       EXPECT_EQ(ctx_loop_advance(loop, 0), -ECHILD);
-      EXPECT_EQ(ctx_loop_set_executor(
-                    loop, [](void*, void (*)(void*), void*) { return 0; }, nullptr, nullptr),
-                -ECHILD);
       EXPECT_NE(ctx_loop_now(loop), INT64_MIN);  // which can be read
       EXPECT_EQ(ctx_with_cancel(root, &ret, &canceler), -ECHILD);
       EXPECT_EQ(ctx_with_fd(root, pipe.read_end, POLLIN, &ret, &canceler), -ECHILD);

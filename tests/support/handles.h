@@ -107,10 +107,25 @@ inline Scope WithGrace(ctx_t* parent, int64_t grace_ns) {
   return made;
 }
 
-inline Loop NewLoop(int kind) {
+inline ctx_loop_options_t LoopOptions() {
+  ctx_loop_options_t options{};
+  options.size = sizeof options;
+  return options;
+}
+
+inline Loop NewLoop(int kind, const ctx_loop_options_t* options = nullptr) {
   Loop made;
-  EXPECT_EQ(ctx_loop_new(kind, made.out()), 0);
+  EXPECT_EQ(ctx_loop_new(kind, options, made.out()), 0);
   return made;
+}
+
+// A threaded loop that has an executor.
+inline Loop NewLoopWith(ctx_post_fn post, void* executor, ctx_drop_fn drop = nullptr) {
+  ctx_loop_options_t options = LoopOptions();
+  options.post = post;
+  options.executor = executor;
+  options.drop = drop;
+  return NewLoop(CTX_LOOP_THREAD, &options);
 }
 
 inline Queue NewQueue() {

@@ -118,7 +118,7 @@ class Host {
     const int kind = on == On::kThread   ? CTX_LOOP_THREAD
                      : on == On::kManual ? CTX_LOOP_MANUAL
                                          : CTX_LOOP_VIRTUAL;
-    EXPECT_EQ(ctx_loop_new(kind, loop_.out()), 0);
+    EXPECT_EQ(ctx_loop_new(kind, nullptr, loop_.out()), 0);
     EXPECT_EQ(ctx_loop_background(loop_, root_.out()), 0);
   }
 

@@ -182,8 +182,7 @@ TEST(Asio, AnIoContextThatIsDestroyedLeavesTheCoroutineWaiting) {
 // shutdown nothing is posted any more, and the pool may go.
 void AThreadPoolRunsTheCallbacks() {
   asio::thread_pool pool(2);
-  const ctx::thread_loop loop;
-  loop.set_executor(pool.get_executor());
+  const ctx::thread_loop loop(pool.get_executor());
   loop.set_default();
   std::promise<void> first, second, one_met, two_met;
   const auto meet = [](std::promise<void>& own, std::promise<void>& other,

@@ -78,8 +78,7 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
     std::thread(std::move(work)).detach();
   };
   {
-    const ctx::thread_loop loop;
-    loop.set_executor(executor);
+    const ctx::thread_loop loop(executor);
     const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
     std::thread::id first;
     ctx::after_func(ctx, ctx::deferred, [&] {
@@ -89,7 +88,6 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
     ASSERT_TRUE(ran.WaitFor(1));
     EXPECT_EQ(posted.Get(), 1);
     EXPECT_NE(first, std::this_thread::get_id());
-    ExpectThrows(std::errc::device_or_resource_busy, [&] { loop.set_executor(executor); });
 
     refuses = true;
     std::string thread;
@@ -103,10 +101,9 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
   }
   EXPECT_TRUE(Soon([&] { return alive.use_count() == 2; })) << "the loop keeps its copy";
   ExpectThrows(std::errc::invalid_argument, [&] {
-    ctx::thread_loop moved;
-    const ctx::thread_loop taken = std::move(moved);
-    moved.set_executor(executor);
+    const ctx::thread_loop refused(executor, ctx::loop_options{"a name that is too long"});
   });
+  EXPECT_EQ(alive.use_count(), 2) << "a loop that is refused keeps none";
 }
 
 void EndTheDefaultLoop() {

@@ -81,8 +81,10 @@ extern "C" int block_at_end(ctx_t* ctx, std::uint32_t flags) {
 // The root of a new loop with an executor; the caller owns it.
 extern "C" int executor_root(ctx_t** ret) {
   ctx_loop_t* loop = nullptr;
-  int result = ctx_loop_new(CTX_LOOP_THREAD, &loop);
-  if (result == 0) result = ctx_loop_set_executor(loop, post, nullptr, nullptr);
+  ctx_loop_options_t options{};
+  options.size = sizeof options;
+  options.post = post;
+  int result = ctx_loop_new(CTX_LOOP_THREAD, &options, &loop);
   if (result == 0) result = ctx_loop_background(loop, ret);
   ctx_loop_unref(loop);
   return result;

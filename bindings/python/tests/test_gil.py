@@ -202,7 +202,7 @@ def test_the_default_loop_can_be_chosen_after_the_import() -> None:
 import ctypes, libctx
 c = ctypes.CDLL(libctx.library_path())
 mine = ctypes.c_void_p()
-assert c.ctx_loop_new(2, ctypes.byref(mine)) == 0    # CTX_LOOP_MANUAL
+assert c.ctx_loop_new(2, None, ctypes.byref(mine)) == 0    # CTX_LOOP_MANUAL
 assert c.ctx_loop_set_default(mine) == 0
 ctx, cancel = libctx.with_cancel(libctx.background())
 ctx.after(print, "deferred", defer=True)

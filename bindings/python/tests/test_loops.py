@@ -6,8 +6,10 @@ import gc
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import libctx
 import pytest
@@ -211,3 +213,18 @@ def test_descriptors_and_signals_end_contexts_of_a_loop_too() -> None:
     assert clock.advance(0) == 1 and ctx.is_done
     os.close(reading)
     os.close(writing)
+
+
+def test_a_loop_is_made_with_options() -> None:
+    loop = ThreadLoop(name="own", boottime=True, start=True)
+    names = {Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")}
+    assert {"own-loop", "own-calls"} <= names
+    assert abs(loop.now() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
+    assert abs(ManualLoop(boottime=True).now() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
+    loop.close()
+
+
+@pytest.mark.parametrize("name", ["", "much too long", "nul\0"])
+def test_a_name_that_no_thread_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        ThreadLoop(name=name)

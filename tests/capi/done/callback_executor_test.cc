@@ -71,9 +71,8 @@ class Pool {
 
 struct PooledLoop {
   Pool pool;
-  Loop loop = NewLoop(CTX_LOOP_THREAD);
+  Loop loop = NewLoopWith(Pool::Post, &pool, Pool::Over);
   Ctx root = LoopBackground(loop);
-  PooledLoop() { EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, Pool::Over), 0); }
   ~PooledLoop() {
     root.reset();
     loop.reset();
@@ -132,9 +131,7 @@ TEST(CallbackExecutor, Rule05_WhatACallbackCancelsRunsWhereverItRan) {
   Pool refusing;
   refusing.refuses = true;
   for (const bool inlined : {false, true}) {
-    const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, inlined ? PostInline : Pool::Post, &refusing, Pool::Over),
-              0);
+    const Loop loop = NewLoopWith(inlined ? PostInline : Pool::Post, &refusing, Pool::Over);
     const Ctx root = LoopBackground(loop);
     const Scope scope = WithCancel(root), other = WithCancel(root), third = WithCancel(root);
     Recorder recorder;
@@ -171,8 +168,7 @@ TEST(CallbackExecutor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMea
     std::deque<Callback> callbacks;
     int stopped = 0;
     {
-      const Loop loop = NewLoop(CTX_LOOP_THREAD);
-      EXPECT_EQ(ctx_loop_set_executor(loop, Pools::Post, &pools, Pools::Over), 0);
+      const Loop loop = NewLoopWith(Pools::Post, &pools, Pools::Over);
       const Ctx root = LoopBackground(loop);
       const Scope scope = WithTimeout(root, kMillisecond);
       for (int i = 0; i < 40; ++i) {
@@ -194,7 +190,7 @@ TEST(CallbackExecutor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMea
 
 // The loop keeps the executor as long as work for it may come or run.
 TEST(CallbackExecutor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
-  Drop first, second;
+  Drop drop;
   Pool pool;
   Gate begun, gate;
   Callback callback([&](ctx_t*) {
@@ -204,22 +200,26 @@ TEST(CallbackExecutor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
   static Pool* const to = &pool;
   const auto post = [](void*, void (*run)(void*), void* work) { return Pool::Post(to, run, work); };
   {
-    const Loop loop = NewLoop(CTX_LOOP_THREAD);
-    EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &first, Drop::Run), -EINVAL);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &first, Drop::Run), 0);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &second, Drop::Run), 0);
-    EXPECT_EQ(first.count(), 1);
+    const Loop loop = NewLoopWith(post, &drop, Drop::Run);
     const Scope scope = WithCancel(LoopBackground(loop));
     callback.Arm(scope, CTX_DEFER);
-    EXPECT_EQ(ctx_loop_set_executor(loop, post, &first, Drop::Run), -EBUSY);
     scope.Cancel();
     ASSERT_TRUE(begun.Wait());
   }
-  EXPECT_EQ(second.count(), 0);
+  EXPECT_EQ(drop.count(), 0);
   gate.Open();
-  ASSERT_TRUE(second.Wait());
+  ASSERT_TRUE(drop.Wait());
   EXPECT_TRUE(callback.WaitDrop());
-  EXPECT_EQ(first.count(), 1);
+}
+
+TEST(CallbackExecutor, Rule24_OfALoopThatNeverHadThreadsIsDroppedWithTheLoop) {
+  Drop drop;
+  Loop loop = NewLoopWith(PostInline, &drop, Drop::Run);
+  Scope scope = WithCancel(LoopBackground(loop));
+  loop.reset();
+  EXPECT_EQ(drop.count(), 0);
+  scope = Scope();
+  EXPECT_EQ(drop.count(), 1);
 }
 
 TEST(CallbackExecutor, Rule26_WhatWaitsInItCanBeStopped) {
@@ -241,21 +241,6 @@ TEST(CallbackExecutor, Rule26_WhatWaitsInItCanBeStopped) {
   gate.Open();
   EXPECT_TRUE(first.WaitDrop());
   EXPECT_EQ(second.runs(), 0);
-}
-
-TEST(CallbackExecutor, Rule41_IsRefusedWhereItComesTooLateOrHasNothingToDo) {
-  const VirtualLoop test;
-  const ManualLoop manual;
-  Pool pool;
-  EXPECT_EQ(ctx_loop_set_executor(test.loop, Pool::Post, &pool, nullptr), -ENOTSUP);
-  EXPECT_EQ(ctx_loop_set_executor(manual.loop, Pool::Post, &pool, nullptr), -ENOTSUP);
-  EXPECT_EQ(ctx_loop_set_executor(nullptr, Pool::Post, &pool, nullptr), -EINVAL);
-  const Loop loop = NewLoop(CTX_LOOP_THREAD);
-  EXPECT_EQ(ctx_loop_set_executor(loop, nullptr, &pool, nullptr), -EINVAL);
-  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, nullptr), 0);
-  const Ctx root = LoopBackground(loop);
-  const Scope timed = WithTimeout(root, kHour);
-  EXPECT_EQ(ctx_loop_set_executor(loop, Pool::Post, &pool, nullptr), -EBUSY);
 }
 
 }  // namespace

@@ -136,11 +136,8 @@ TEST(CallbackLane, Rule24_BlockingOnesThatAnInnerCallbackOfTheLibraryCancelsRunO
 // A loop that has not started has nobody to start a thread of the lane, or to post to its executor.
 void OfALoopWithoutThreadsRunWhereTheyWereCanceled() {
   for (const bool posts : {false, true}) {
-    const Loop idle = NewLoop(CTX_LOOP_THREAD);
     const auto post = [](void*, void (*)(void*), void*) { return -EAGAIN; };
-    if (posts) {
-      EXPECT_EQ(ctx_loop_set_executor(idle, post, nullptr, nullptr), 0);
-    }
+    const Loop idle = posts ? NewLoopWith(post, nullptr) : NewLoop(CTX_LOOP_THREAD);
     const Scope first = WithCancel(ctx_background()), second = WithCancel(LoopBackground(idle));
     Callback blocking, cancels([&](ctx_t*) { EXPECT_EQ(second.Cancel(), 1); });
     blocking.Arm(second, CTX_BLOCKING);

@@ -148,11 +148,10 @@ void WaitsForTheExecutor() {
     }
   };
   auto box = std::make_unique<Box>();
-  const Loop mine = NewLoop(CTX_LOOP_THREAD);
   Drop drop;
   static Box* const to = box.get();
   const auto post = [](void*, void (*run)(void*), void* work) { return Box::Post(to, run, work); };
-  ASSERT_EQ(ctx_loop_set_executor(mine, post, &drop, Drop::Run), 0);
+  const Loop mine = NewLoopWith(post, &drop, Drop::Run);
   ASSERT_EQ(ctx_loop_set_default(mine), 0);
   const Scope scope = WithTimeout(ctx_background(), kHour), late = WithCancel(ctx_background());
   Callback posted, refused, stopped;
@@ -180,7 +179,7 @@ TEST(Shutdown, Rule51_WaitsForTheExecutor) { CTX_IN_NEW_PROCESS(WaitsForTheExecu
 // The executor's drop is users' code within the call, as a callback is.
 void IsRefusedInTheDropOfTheExecutor() {
   struct Executor {
-    Scope other = WithCancel(ctx_background());
+    Scope other;
     int inside = 0;
     static void Drop(void* self) {
       auto* const executor = static_cast<Executor*>(self);
@@ -188,15 +187,13 @@ void IsRefusedInTheDropOfTheExecutor() {
       EXPECT_EQ(executor->other.Cancel(), 0);
     }
   };
-  const Loop mine = NewLoop(CTX_LOOP_THREAD);
-  ASSERT_EQ(ctx_loop_set_default(mine), 0);
-  Executor executor;
   const auto post = [](void*, void (*)(void*), void*) { return -EAGAIN; };
-  ASSERT_EQ(ctx_loop_set_executor(mine, post, &executor, Executor::Drop), 0);
+  Executor executor;
+  const Loop mine = NewLoopWith(post, &executor, Executor::Drop);
+  ASSERT_EQ(ctx_loop_set_default(mine), 0);
+  executor.other = WithCancel(ctx_background());
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(executor.inside, -EDEADLK);
-  // Nobody would drop another one.
-  EXPECT_EQ(ctx_loop_set_executor(mine, post, &executor, Executor::Drop), -EBUSY);
 }
 TEST(Shutdown, Rule51_IsRefusedInTheDropOfTheExecutor) {
   CTX_IN_NEW_PROCESS(IsRefusedInTheDropOfTheExecutor());
@@ -207,14 +204,13 @@ void WaitsForStoppedWorkToo() {
   static void (*run)(void*) = nullptr;
   static void* work = nullptr;
   static Gate full;
-  const Loop mine = NewLoop(CTX_LOOP_THREAD);
   const auto post = [](void*, void (*given)(void*), void* given_work) {
     run = given;
     work = given_work;
     full.Open();
     return 0;
   };
-  ASSERT_EQ(ctx_loop_set_executor(mine, post, nullptr, nullptr), 0);
+  const Loop mine = NewLoopWith(post, nullptr);
   ASSERT_EQ(ctx_loop_set_default(mine), 0);
   Callback stopped;
   {

@@ -24,7 +24,7 @@ TEST(Cleanup, EveryKindOfHandleIsGivenBack) {
     ASSERT_EQ(ctx_with_cancel(value, &ctx, &canceler), 0);
     ASSERT_EQ(ctx_queue_new(&queue), 0);
     ASSERT_EQ(ctx_queue_add(queue, ctx, 1, &watch), 0);
-    ASSERT_EQ(ctx_loop_new(CTX_LOOP_MANUAL, &loop), 0);
+    ASSERT_EQ(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop), 0);
     EXPECT_EQ(none, nullptr);
   }
   EXPECT_EQ(drop.count(), 1);

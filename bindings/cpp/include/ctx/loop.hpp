@@ -11,6 +11,8 @@
 #include <ctx/derive.hpp>
 #include <memory>
 #include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 namespace ctx {
@@ -74,7 +76,8 @@ class loop {
 
  protected:
   /// Of one of the CTX_LOOP_ kinds.
-  explicit loop(int kind) : handle_(make(kind)) {}
+  explicit loop(int kind, const ctx_loop_options_t* options = nullptr)
+      : handle_(make(kind, options)) {}
   /// When there is work, as far as deadlines are concerned; none if there is no deadline.
   std::optional<time_point> next_work() const {
     const std::int64_t ns = ctx_loop_next(get());
@@ -84,19 +87,45 @@ class loop {
   }
 
  private:
-  static ctx_loop_t* make(int kind) {
+  static ctx_loop_t* make(int kind, const ctx_loop_options_t* options) {
     ctx_loop_t* made = nullptr;
-    detail::check(ctx_loop_new(kind, &made), "ctx_loop_new");
+    detail::check(ctx_loop_new(kind, options, &made), "ctx_loop_new");
     return made;
   }
   detail::handle<ctx_loop_t, ctx_loop_ref, ctx_loop_unref> handle_;
 };
 
+/// The clock of a loop's deadlines.
+enum class loop_clock : unsigned {
+  monotonic = CTX_CLOCK_MONOTONIC,  ///< Stands still while the system is suspended.
+  boottime = CTX_CLOCK_BOOTTIME,    ///< Counts that time, too.
+};
+
+/// How a loop is made: `ctx::thread_loop loop({.name = "web"})` in C++20.
+struct loop_options {
+  std::string name{};  ///< Of its threads: "web-loop" and so on; up to 9 bytes.
+  loop_clock clock = loop_clock::monotonic;  ///< Of its deadlines.
+  bool start = false;  ///< Starts it at once, so that its threads inherit from this one.
+};
+
+namespace detail {
+inline ctx_loop_options_t raw_options(const loop_options& options) {
+  if (options.name.find('\0') != std::string::npos) fail(-EINVAL, "a loop's name");
+  ctx_loop_options_t raw{};
+  raw.size = sizeof raw;
+  raw.flags = options.start ? CTX_LOOP_START : 0;
+  raw.clock = static_cast<unsigned>(options.clock);
+  raw.name = options.name.empty() ? nullptr : options.name.c_str();
+  return raw;
+}
+}  // namespace detail
+
 /// A loop with two threads of its own, as the default loop.
 class thread_loop : public loop {
  public:
-  /// Throws if the system refuses memory. Threads start when they are first needed.
-  thread_loop() : loop(CTX_LOOP_THREAD) {}
+  /// Throws if the system refuses memory, or threads that are to start. Else threads start when first needed.
+  explicit thread_loop(const loop_options& options = {})
+      : thread_loop(detail::raw_options(options)) {}
   /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
   /// not wait for those of another. The executor is one of Boost.Asio's, or a callable that takes work. The work
   /// is a callable without arguments; the executor calls it once, on any thread. If the executor throws, the loop
@@ -106,25 +135,38 @@ class thread_loop : public loop {
   /// The loop destroys the executor when all its work has run and none will come: for the default loop, before
   /// shutdown() returns true; else on any thread, which may be one of the executor's. So do not hand over a pool
   /// that joins its threads when it is destroyed, but a callable that refers to it.
-  ///
-  /// Once the loop has threads, this throws std::errc::device_or_resource_busy.
+  template <class Executor,
+            class = std::enable_if_t<!std::is_convertible_v<Executor, loop_options> &&
+                                     !std::is_base_of_v<loop, Executor>>>
+  explicit thread_loop(Executor executor, const loop_options& options = {})
+      : thread_loop(std::make_unique<Executor>(std::move(executor)), detail::raw_options(options)) {
+  }
+
+ private:
+  explicit thread_loop(const ctx_loop_options_t& raw) : loop(CTX_LOOP_THREAD, &raw) {}
   template <class Executor>
-  void set_executor(Executor executor) const {
-    const auto post = [](void* to, void (*run)(void*), void* work) noexcept -> int {
+  thread_loop(std::unique_ptr<Executor> own, ctx_loop_options_t raw)
+      : thread_loop(with_executor<Executor>(own.get(), raw)) {
+    static_cast<void>(own.release());
+  }
+
+  template <class Executor>
+  static const ctx_loop_options_t& with_executor(Executor* own, ctx_loop_options_t& raw) {
+    raw.post = [](void* to, void (*run)(void*), void* work) noexcept -> int {
       return detail::work::hand(*static_cast<Executor*>(to), run, work);
     };
-    const auto drop = [](void* to) noexcept { delete static_cast<Executor*>(to); };
-    auto own = std::make_unique<Executor>(std::move(executor));
-    detail::check(ctx_loop_set_executor(get(), post, own.get(), drop), "ctx_loop_set_executor");
-    static_cast<void>(own.release());
+    raw.executor = own;
+    raw.drop = [](void* to) noexcept { delete static_cast<Executor*>(to); };
+    return raw;
   }
 };
 
 /// A loop without a thread: add its descriptor to the host's event loop.
 class manual_loop : public loop {
  public:
-  /// Throws if the system refuses memory.
-  manual_loop() : loop(CTX_LOOP_MANUAL) {}
+  /// Throws if the system refuses memory, or the descriptors of a loop that is to start at once.
+  explicit manual_loop(const loop_options& options = {})
+      : manual_loop(detail::raw_options(options)) {}
   /// Readable when dispatch() has work. Borrowed: do not read it; it is open as long as the loop. Throws
   /// if the system refuses it.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
@@ -133,6 +175,9 @@ class manual_loop : public loop {
   int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
   /// When dispatch() has work, as far as deadlines are concerned; never later than the deadline.
   std::optional<time_point> next() const { return next_work(); }
+
+ private:
+  explicit manual_loop(const ctx_loop_options_t& raw) : loop(CTX_LOOP_MANUAL, &raw) {}
 };
 
 /// A loop whose clock only its host moves, from 0 on: for tests that do not sleep.

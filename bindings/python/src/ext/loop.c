@@ -5,6 +5,7 @@
  * What runs callbacks here runs without the GIL, as a cancel does.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "ext.h"
 
@@ -20,11 +21,12 @@ static PyObject *raise_loop(int result) {
   return NULL;
 }
 
-static PyObject *new_loop(PyTypeObject *type, PyObject *args, PyObject *kwargs, int kind) {
-  static char *names[] = {NULL};
+static PyObject *new_loop(PyTypeObject *type, int kind, const ctx_loop_options_t *options) {
   ctx_loop_t *loop;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Loop", names)) return NULL;
-  int result = ctx_loop_new(kind, &loop);
+  int result;
+  Py_BEGIN_ALLOW_THREADS;
+  result = ctx_loop_new(kind, options, &loop);
+  Py_END_ALLOW_THREADS;
   if (result < 0) return raise_result(result);
   Loop *self = (Loop *)PyType_GenericAlloc(type, 0);
   if (self) self->loop = loop;
@@ -32,16 +34,38 @@ static PyObject *new_loop(PyTypeObject *type, PyObject *args, PyObject *kwargs, 
   return (PyObject *)self;
 }
 
+static PyObject *new_real_loop(PyTypeObject *type, int kind, const char *name, int boottime, int start) {
+  ctx_loop_options_t options = {.size = sizeof options, .name = name};
+  if (name && (!*name || strlen(name) > 9)) {
+    PyErr_SetString(PyExc_ValueError, "a loop's name has 1 to 9 bytes");
+    return NULL;
+  }
+  if (boottime) options.clock = CTX_CLOCK_BOOTTIME;
+  if (start) options.flags = CTX_LOOP_START;
+  return new_loop(type, kind, &options);
+}
+
 static PyObject *thread_loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  return new_loop(type, args, kwargs, CTX_LOOP_THREAD);
+  static char *names[] = {"name", "boottime", "start", NULL};
+  const char *name = NULL;
+  int boottime = 0, start = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$zpp:ThreadLoop", names, &name, &boottime, &start)) {
+    return NULL;
+  }
+  return new_real_loop(type, CTX_LOOP_THREAD, name, boottime, start);
 }
 
 static PyObject *manual_loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  return new_loop(type, args, kwargs, CTX_LOOP_MANUAL);
+  static char *names[] = {"boottime", "start", NULL};
+  int boottime = 0, start = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$pp:ManualLoop", names, &boottime, &start)) return NULL;
+  return new_real_loop(type, CTX_LOOP_MANUAL, NULL, boottime, start);
 }
 
 static PyObject *virtual_loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  return new_loop(type, args, kwargs, CTX_LOOP_VIRTUAL);
+  static char *names[] = {NULL};
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":VirtualLoop", names)) return NULL;
+  return new_loop(type, CTX_LOOP_VIRTUAL, NULL);
 }
 
 /* The last reference to a loop without threads closes it: callbacks run, and their exceptions are reported. */

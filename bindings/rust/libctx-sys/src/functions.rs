@@ -195,7 +195,11 @@ unsafe extern "C" {
     pub fn ctx_group_fd(group: *mut ctx_group_t) -> c_int;
 
     // ctx/loop.h
-    pub fn ctx_loop_new(kind: c_int, ret: *mut *mut ctx_loop_t) -> c_int;
+    pub fn ctx_loop_new(
+        kind: c_int,
+        options: *const ctx_loop_options_t,
+        ret: *mut *mut ctx_loop_t,
+    ) -> c_int;
     pub fn ctx_loop_ref(r#loop: *mut ctx_loop_t) -> *mut ctx_loop_t;
     pub fn ctx_loop_unref(r#loop: *mut ctx_loop_t) -> *mut ctx_loop_t;
     pub fn ctx_loop_unrefp(r#loop: *mut *mut ctx_loop_t);
@@ -207,12 +211,6 @@ unsafe extern "C" {
     pub fn ctx_loop_advance(r#loop: *mut ctx_loop_t, ns: i64) -> c_int;
     pub fn ctx_loop_now(r#loop: *const ctx_loop_t) -> i64;
     pub fn ctx_loop_next(r#loop: *const ctx_loop_t) -> i64;
-    pub fn ctx_loop_set_executor(
-        r#loop: *mut ctx_loop_t,
-        post: Option<ctx_post_fn>,
-        executor: *mut c_void,
-        drop: Option<ctx_drop_fn>,
-    ) -> c_int;
     pub fn ctx_shutdown(timeout_ns: i64) -> c_int;
     pub fn ctx_with_fd(
         parent: *mut ctx_t,

@@ -86,12 +86,32 @@ pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
 /// A function of [`ctx_strings`]: answers 0 to go on. It must not unwind.
 pub type ctx_string_fn =
     unsafe extern "C" fn(name: *const c_char, value: *const c_char, arg: *mut c_void) -> c_int;
-/// An executor of [`ctx_loop_set_executor`]: it must have `run(work)` called once, or return a negative number.
+/// An executor of [`ctx_loop_options_t`]: it must have `run(work)` called once, or return a negative number.
 pub type ctx_post_fn = unsafe extern "C" fn(
     executor: *mut c_void,
     run: unsafe extern "C" fn(work: *mut c_void),
     work: *mut c_void,
 ) -> c_int;
+
+/// Options of [`ctx_loop_new`]: `size` is that of this struct, and what is not needed is zero.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ctx_loop_options_t {
+    /// Of this struct.
+    pub size: usize,
+    /// 0 or [`CTX_LOOP_START`].
+    pub flags: u32,
+    /// [`CTX_CLOCK_MONOTONIC`] or [`CTX_CLOCK_BOOTTIME`].
+    pub clock: u32,
+    /// Of the loop's threads, 1 to 9 bytes; NULL for "ctx". Copied.
+    pub name: *const c_char,
+    /// Of the loop's executor.
+    pub post: Option<ctx_post_fn>,
+    /// Passed to `post`.
+    pub executor: *mut c_void,
+    /// Called once on `executor`, when all posted work has run and none will come.
+    pub drop: Option<ctx_drop_fn>,
+}
 
 /// The context was canceled.
 pub const CTX_CANCELED: c_int = -libc::ECANCELED;
@@ -125,6 +145,12 @@ pub const CTX_LOOP_THREAD: c_int = 1;
 pub const CTX_LOOP_MANUAL: c_int = 2;
 /// A loop whose time the host moves.
 pub const CTX_LOOP_VIRTUAL: c_int = 3;
+/// Flag of [`ctx_loop_options_t`]: the loop starts at once.
+pub const CTX_LOOP_START: u32 = 1;
+/// A loop's clock: `CLOCK_MONOTONIC`.
+pub const CTX_CLOCK_MONOTONIC: u32 = 0;
+/// A loop's clock: `CLOCK_BOOTTIME`.
+pub const CTX_CLOCK_BOOTTIME: u32 = 1;
 /// Major version of the headers that these declarations follow.
 pub const CTX_VERSION_MAJOR: u32 = 0;
 /// Minor version of the headers that these declarations follow.

@@ -68,7 +68,7 @@ fn c_type(rust: &str) -> String {
         "Option<ctx_post_fn>" => "ctx_post_fn",
         "Option<ctx_string_fn>" => "ctx_string_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
-        | "ctx_group_t" | "ctx_loop_t" | "ctx_key_t" => rust,
+        | "ctx_group_t" | "ctx_loop_t" | "ctx_key_t" | "ctx_loop_options_t" => rust,
         other => panic!("no C type is known for {other}"),
     }
     .into()
@@ -197,6 +197,15 @@ fn layouts_are_the_headers() {
     same("sizeof(ctx_key_t)", size_of::<ctx_key_t>());
     same("_Alignof(ctx_key_t)", align_of::<ctx_key_t>());
     same("offsetof(ctx_key_t, name)", offset_of!(ctx_key_t, name));
+    same("sizeof(ctx_loop_options_t)", size_of::<ctx_loop_options_t>());
+    same("_Alignof(ctx_loop_options_t)", align_of::<ctx_loop_options_t>());
+    same("offsetof(ctx_loop_options_t, size)", offset_of!(ctx_loop_options_t, size));
+    same("offsetof(ctx_loop_options_t, flags)", offset_of!(ctx_loop_options_t, flags));
+    same("offsetof(ctx_loop_options_t, clock)", offset_of!(ctx_loop_options_t, clock));
+    same("offsetof(ctx_loop_options_t, name)", offset_of!(ctx_loop_options_t, name));
+    same("offsetof(ctx_loop_options_t, post)", offset_of!(ctx_loop_options_t, post));
+    same("offsetof(ctx_loop_options_t, executor)", offset_of!(ctx_loop_options_t, executor));
+    same("offsetof(ctx_loop_options_t, drop)", offset_of!(ctx_loop_options_t, drop));
     same("sizeof(ctx_fn)", size_of::<Option<ctx_fn>>());
     same("sizeof(ctx_drop_fn)", size_of::<Option<ctx_drop_fn>>());
     same("sizeof(struct pollfd)", size_of::<pollfd>());
@@ -212,7 +221,7 @@ fn layouts_are_the_headers() {
 
 #[test]
 fn constants_are_the_headers_and_none_is_missing() {
-    let ours: [(&str, i64); 20] = [
+    let ours: [(&str, i64); 23] = [
         ("CTX_CANCELED", CTX_CANCELED.into()),
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),
@@ -229,6 +238,9 @@ fn constants_are_the_headers_and_none_is_missing() {
         ("CTX_LOOP_THREAD", CTX_LOOP_THREAD.into()),
         ("CTX_LOOP_MANUAL", CTX_LOOP_MANUAL.into()),
         ("CTX_LOOP_VIRTUAL", CTX_LOOP_VIRTUAL.into()),
+        ("CTX_LOOP_START", CTX_LOOP_START.into()),
+        ("CTX_CLOCK_MONOTONIC", CTX_CLOCK_MONOTONIC.into()),
+        ("CTX_CLOCK_BOOTTIME", CTX_CLOCK_BOOTTIME.into()),
         ("CTX_VERSION_MAJOR", CTX_VERSION_MAJOR.into()),
         ("CTX_VERSION_MINOR", CTX_VERSION_MINOR.into()),
         ("CTX_VERSION_PATCH", CTX_VERSION_PATCH.into()),

@@ -4,6 +4,7 @@
 use crate::derive::{pair, single};
 use crate::error::check;
 use crate::guard::{contain, drop_box};
+use crate::text::exact;
 use crate::time::{duration, nanoseconds};
 use crate::{Canceler, Context, Descriptor, Events, Result};
 use libctx_sys as sys;
@@ -47,25 +48,30 @@ unsafe impl Sync for Loop {}
 impl Loop {
     /// A loop with two threads of its own, as the default loop; they start when first needed.
     pub fn threaded() -> Result<Loop> {
-        Loop::of_kind(sys::CTX_LOOP_THREAD)
+        Loop::builder().threaded()
     }
 
     /// A loop without a thread: the host adds [`fd`](Loop::fd) to its event loop and calls
     /// [`dispatch`](Loop::dispatch) whenever it is readable.
     pub fn manual() -> Result<Loop> {
-        Loop::of_kind(sys::CTX_LOOP_MANUAL)
+        Loop::builder().manual()
     }
 
     /// A loop without a thread and without real time: its clock begins at zero and moves only by
     /// [`advance`](Loop::advance).
     pub fn virtual_time() -> Result<Loop> {
-        Loop::of_kind(sys::CTX_LOOP_VIRTUAL)
+        Loop::of_kind(sys::CTX_LOOP_VIRTUAL, ptr::null())
     }
 
-    fn of_kind(kind: c_int) -> Result<Loop> {
+    /// Makes a loop with other options: the names of its threads, its clock, who runs its callbacks.
+    pub fn builder() -> LoopBuilder {
+        LoopBuilder::default()
+    }
+
+    fn of_kind(kind: c_int, options: *const sys::ctx_loop_options_t) -> Result<Loop> {
         let mut handle = ptr::null_mut();
-        // SAFETY: the result is written to `handle`.
-        check(unsafe { sys::ctx_loop_new(kind, &mut handle) })?;
+        // SAFETY: the options are null or those of a builder, and the result is written to `handle`.
+        check(unsafe { sys::ctx_loop_new(kind, options, &mut handle) })?;
         // SAFETY: the call succeeded, so this is a valid handle, and ours.
         Ok(Loop(unsafe { NonNull::new_unchecked(handle) }))
     }
@@ -81,51 +87,6 @@ impl Loop {
     pub fn set_default(&self) -> Result<()> {
         // SAFETY: self holds a reference.
         check(unsafe { sys::ctx_loop_set_default(self.as_raw()) }).map(drop)
-    }
-
-    /// Has an executor of the program's own run the callbacks that this loop sets off or defers: so the
-    /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
-    /// callback after the other; it passes the [`Work`] on to whatever runs it.
-    ///
-    /// Callbacks of `after_func_blocking` go to it, too. The loop drops `post` when it will post nothing more and
-    /// all work has run: on any thread, which may be one of the executor's.
-    /// [`Busy`](crate::ErrorKind::Busy) once the loop has threads;
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a loop that has none.
-    ///
-    /// ```
-    /// use libctx::{Loop, Work};
-    /// use std::{sync::mpsc, thread, time::Duration};
-    ///
-    /// let (post, posted) = mpsc::channel();
-    /// thread::spawn(move || posted.into_iter().for_each(Work::run));
-    ///
-    /// let own = Loop::threaded()?;
-    /// own.set_executor(move |work| drop(post.send(work)))?;
-    /// let (ctx, _canceler) = own.background()?.with_timeout(Duration::from_millis(1))?;
-    /// let (tell, told) = mpsc::channel();
-    /// ctx.after_func(move |_| tell.send("on the executor").unwrap())?;
-    /// assert_eq!(told.recv().unwrap(), "on the executor");
-    /// # Ok::<(), libctx::Error>(())
-    /// ```
-    pub fn set_executor<F>(&self, post: F) -> Result<()>
-    where
-        F: Fn(Work) + Send + Sync + 'static,
-    {
-        let executor = Box::into_raw(Box::new(post));
-        // SAFETY: self holds a reference; hand::<F> and drop_box::<F> take the box.
-        let result = check(unsafe {
-            sys::ctx_loop_set_executor(
-                self.as_raw(),
-                Some(hand::<F>),
-                executor.cast(),
-                Some(drop_box::<F>),
-            )
-        });
-        if result.is_err() {
-            // SAFETY: what fails has taken nothing.
-            drop(unsafe { Box::from_raw(executor) });
-        }
-        result.map(drop)
     }
 
     /// Ends everything on the loop that can be canceled, for good.
@@ -176,7 +137,128 @@ impl Loop {
     }
 }
 
-/// A callback that an executor has to run; see [`Loop::set_executor`]. Dropped, it runs at once.
+/// The clock of a loop's deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum LoopClock {
+    /// Stands still while the system is suspended: `CLOCK_MONOTONIC`, as `std::time::Instant`.
+    #[default]
+    Monotonic,
+    /// Counts the time of a suspended system, too: `CLOCK_BOOTTIME`.
+    Boottime,
+}
+
+type Executor = Box<dyn Fn(Work) + Send + Sync>;
+
+/// Makes a [`Loop`] with options.
+///
+/// ```
+/// use libctx::{Loop, LoopClock};
+///
+/// let web = Loop::builder().name("web").clock(LoopClock::Boottime).start().threaded()?;
+/// # Ok::<(), libctx::Error>(())
+/// ```
+#[derive(Default)]
+#[must_use = "a builder makes nothing by itself"]
+pub struct LoopBuilder {
+    name: String,
+    clock: LoopClock,
+    start: bool,
+    executor: Option<Executor>,
+}
+
+impl LoopBuilder {
+    /// The loop's threads are `NAME-loop` and `NAME-calls`; 1 to 9 bytes. Else they are `ctx-loop` and `ctx-calls`.
+    pub fn name(mut self, name: impl Into<String>) -> LoopBuilder {
+        self.name = name.into();
+        self
+    }
+
+    /// The clock of the loop's deadlines.
+    pub fn clock(mut self, clock: LoopClock) -> LoopBuilder {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts the loop at once, so that its threads inherit from the one that makes it: scheduling, processors,
+    /// namespaces, and for callbacks the signal mask.
+    pub fn start(mut self) -> LoopBuilder {
+        self.start = true;
+        self
+    }
+
+    /// Has an executor of the program's own run the callbacks that the loop sets off or defers: so the
+    /// callbacks of one library do not wait for those of another. The loop's threads call `post` for one
+    /// callback after the other; it passes the [`Work`] on to whatever runs it.
+    ///
+    /// Callbacks of `after_func_blocking` go to it, too. The loop drops `post` when it will post nothing more and
+    /// all work has run: on any thread, which may be one of the executor's.
+    ///
+    /// ```
+    /// use libctx::{Loop, Work};
+    /// use std::{sync::mpsc, thread, time::Duration};
+    ///
+    /// let (post, posted) = mpsc::channel();
+    /// thread::spawn(move || posted.into_iter().for_each(Work::run));
+    ///
+    /// let own = Loop::builder()
+    ///     .executor(move |work| drop(post.send(work)))
+    ///     .threaded()?;
+    /// let (ctx, _canceler) = own.background()?.with_timeout(Duration::from_millis(1))?;
+    /// let (tell, told) = mpsc::channel();
+    /// ctx.after_func(move |_| tell.send("on the executor").unwrap())?;
+    /// assert_eq!(told.recv().unwrap(), "on the executor");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn executor<F>(mut self, post: F) -> LoopBuilder
+    where
+        F: Fn(Work) + Send + Sync + 'static,
+    {
+        self.executor = Some(Box::new(post));
+        self
+    }
+
+    /// Makes a loop with two threads of its own.
+    pub fn threaded(self) -> Result<Loop> {
+        self.make(sys::CTX_LOOP_THREAD)
+    }
+
+    /// Makes a loop without a thread. [`Unsupported`](crate::ErrorKind::Unsupported) with an executor.
+    pub fn manual(self) -> Result<Loop> {
+        self.make(sys::CTX_LOOP_MANUAL)
+    }
+
+    fn make(self, kind: c_int) -> Result<Loop> {
+        let name = exact(&self.name)?;
+        let executor = self.executor.map(|post| Box::into_raw(Box::new(post)));
+        let options = sys::ctx_loop_options_t {
+            size: std::mem::size_of::<sys::ctx_loop_options_t>(),
+            flags: if self.start { sys::CTX_LOOP_START } else { 0 },
+            clock: match self.clock {
+                LoopClock::Monotonic => sys::CTX_CLOCK_MONOTONIC,
+                LoopClock::Boottime => sys::CTX_CLOCK_BOOTTIME,
+            },
+            name: if self.name.is_empty() { ptr::null() } else { name.as_ptr() },
+            post: executor.map(|_| hand as sys::ctx_post_fn),
+            executor: executor.map_or(ptr::null_mut(), |boxed| boxed.cast()),
+            drop: executor.map(|_| drop_box::<Executor> as sys::ctx_drop_fn),
+        };
+        let made = Loop::of_kind(kind, &options);
+        if let (Err(_), Some(boxed)) = (&made, executor) {
+            // SAFETY: what fails has taken nothing.
+            drop(unsafe { Box::from_raw(boxed) });
+        }
+        made
+    }
+}
+
+impl std::fmt::Debug for LoopBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopBuilder").field("name", &self.name).field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// A callback that an executor has to run; see [`LoopBuilder::executor`]. Dropped, it runs at once.
 #[must_use = "dropped, it runs at once"]
 #[derive(Debug)]
 pub struct Work {
@@ -200,14 +282,14 @@ impl Drop for Work {
 }
 
 /// # Safety
-/// `executor` is a boxed F.
-unsafe extern "C" fn hand<F: Fn(Work)>(
+/// `executor` is a boxed Executor.
+unsafe extern "C" fn hand(
     executor: *mut c_void,
     run: unsafe extern "C" fn(*mut c_void),
     work: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller says.
-    let post = unsafe { &*executor.cast::<F>() };
+    let post = unsafe { &*executor.cast::<Executor>() };
     let work = Work { run, work };
     contain("an executor", || post(work)); // if it panics, the work is dropped, and so has run
     0

@@ -30,7 +30,7 @@ pub use context::Context;
 pub use done::Done;
 pub use ended::Ended;
 pub use error::{Error, ErrorKind, Result};
-pub use event_loop::{Loop, Work, shutdown};
+pub use event_loop::{Loop, LoopBuilder, LoopClock, Work, shutdown};
 pub use events::Events;
 pub use fd::Descriptor;
 pub use guard::{CallbackPanic, set_panic_reporter};

@@ -2,10 +2,11 @@
 //! Loops and queues, merge and grace, and descriptors, by way of Rust.
 #![allow(missing_docs)]
 
-use libctx::{Context, ErrorKind, Event, Events, Loop, PollFd, Queue, Work};
+use libctx::{Context, ErrorKind, Event, Events, Loop, LoopClock, PollFd, Queue, Work};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -201,8 +202,7 @@ fn a_queue_is_waited_for_by_another_thread() {
 #[test]
 fn an_executor_runs_the_callbacks_of_its_loop() {
     let (post, posted) = channel::<Work>();
-    let own = Loop::threaded().unwrap();
-    own.set_executor(move |work| drop(post.send(work))).unwrap();
+    let own = Loop::builder().executor(move |work| drop(post.send(work))).threaded().unwrap();
     let (ctx, canceler) = own.background().unwrap().with_cancel().unwrap();
     let (tell, told) = channel();
     for _ in 0..2 {
@@ -215,20 +215,45 @@ fn an_executor_runs_the_callbacks_of_its_loop() {
     work.run();
     drop(posted.recv_timeout(WATCHDOG.unwrap()).unwrap()); // dropped it runs, too
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], [thread::current().id(); 2]);
-    assert_eq!(own.set_executor(drop).unwrap_err().kind(), ErrorKind::Busy);
     drop((own, ctx, canceler));
     assert!(
         posted.recv_timeout(WATCHDOG.unwrap()).is_err(),
         "the executor is dropped with the loop"
     );
-    let manual = Loop::manual().unwrap();
-    assert_eq!(manual.set_executor(drop).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn a_loop_is_made_with_options() {
+    let kept = Arc::new(());
+    let executor = || {
+        let kept = kept.clone();
+        Loop::builder().executor(move |_work| drop(kept.clone()))
+    };
+    let refused = [
+        (executor().manual(), ErrorKind::Unsupported),
+        (executor().name("too long a name").threaded(), ErrorKind::InvalidInput),
+        (Loop::builder().name("a\0b").threaded(), ErrorKind::InvalidInput),
+    ];
+    for (made, kind) in refused {
+        assert_eq!(made.unwrap_err().kind(), kind);
+    }
+    assert_eq!(Arc::strong_count(&kept), 1, "a loop that is refused keeps no executor");
+
+    let own = Loop::builder().name("own").clock(LoopClock::Boottime).start().threaded().unwrap();
+    let (tell, told) = channel();
+    let (ctx, canceler) = own.background().unwrap().with_cancel().unwrap();
+    ctx.after_func_deferred(move |_| tell.send(thread_name()).unwrap()).unwrap();
+    canceler.cancel();
+    assert_eq!(told.recv_timeout(WATCHDOG.unwrap()).unwrap(), "own-calls");
+}
+
+fn thread_name() -> String {
+    std::fs::read_to_string("/proc/thread-self/comm").unwrap().trim().to_string()
 }
 
 #[test]
 fn the_work_of_an_executor_that_panics_is_done_all_the_same() {
-    let own = Loop::threaded().unwrap();
-    own.set_executor(|_work| panic!("no executor")).unwrap();
+    let own = Loop::builder().executor(|_work| panic!("no executor")).threaded().unwrap();
     let (ctx, canceler) = own.background().unwrap().with_cancel().unwrap();
     let (tell, told) = channel();
     ctx.after_func_deferred(move |_| tell.send(()).unwrap()).unwrap();
