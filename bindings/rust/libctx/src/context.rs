@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A context: its roots, its C handle, and reading it.
 
-use crate::time::{duration, to_instant};
+use crate::time::{Clock, duration};
 use crate::{Cause, Ended, Result};
 use libctx_sys as sys;
 use std::fmt;
@@ -119,10 +119,11 @@ impl Context {
         unsafe { sys::ctx_ended_by(self.as_raw(), candidate.as_raw()) == 1 }
     }
 
-    /// The effective deadline: the earlier of its own and its parent's. It never changes. A virtual loop's
-    /// clock has no instants: use [`deadline_on_clock`](Context::deadline_on_clock) there.
+    /// The effective deadline: the earlier of its own and its parent's. It never changes, but on a loop with
+    /// another clock than `Instant` has the instant does: it is as far ahead as the deadline is now. There
+    /// [`deadline_on_clock`](Context::deadline_on_clock) tells more.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline_nanoseconds().map(to_instant)
+        self.deadline_nanoseconds().map(|time| Clock::of(self).instant(time))
     }
 
     /// The deadline as a reading of [`now`](Context::now).

@@ -7,7 +7,7 @@
 use crate::error::check;
 use crate::guard::drop_box;
 use crate::text::{exact, lossy};
-use crate::time::{from_instant, nanoseconds};
+use crate::time::{Clock, nanoseconds};
 use crate::{Canceler, Cause, Context, Key, Result};
 use libctx_sys as sys;
 use std::borrow::Cow;
@@ -62,9 +62,9 @@ impl Context {
     }
 
     /// Derives a context that also ends at an instant. The earlier of its own and its parent's deadline
-    /// applies. (A virtual loop has a time of its own: use [`with_timeout`](Context::with_timeout) there.)
+    /// applies. On a loop with another clock than `Instant` has, it is as far ahead as the instant is now.
     pub fn with_deadline(&self, deadline: Instant) -> Result<(Context, Canceler)> {
-        let deadline = from_instant(deadline);
+        let deadline = Clock::of(self).reading(deadline);
         // SAFETY: as in with_cancel().
         pair(|ctx, canceler| unsafe {
             sys::ctx_with_deadline(self.as_raw(), deadline, ctx, canceler)
@@ -90,7 +90,8 @@ impl Context {
         deadline: Instant,
         cause: &Cause,
     ) -> Result<(Context, Canceler)> {
-        let (parent, deadline, cause) = (self.as_raw(), from_instant(deadline), cause.as_raw());
+        let deadline = Clock::of(self).reading(deadline);
+        let (parent, cause) = (self.as_raw(), cause.as_raw());
         // SAFETY: as in with_timeout_cause().
         pair(|ctx, canceler| unsafe {
             sys::ctx_with_deadline_cause(parent, deadline, cause, ctx, canceler)

@@ -254,7 +254,10 @@ impl LoopBuilder {
 
 impl std::fmt::Debug for LoopBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoopBuilder").field("name", &self.name).field("clock", &self.clock).finish_non_exhaustive()
+        f.debug_struct("LoopBuilder")
+            .field("name", &self.name)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
     }
 }
 

@@ -51,6 +51,28 @@ fn a_virtual_loop_has_a_time_of_its_own() {
     assert_eq!((clock.now(), clock.next()), (6 * SECOND, None));
 }
 
+/// Instants are of the system's clock; on another they are as far ahead as they are now.
+#[test]
+fn an_instant_is_as_far_ahead_on_any_clock() {
+    let clock = Loop::virtual_time().unwrap();
+    clock.advance(5 * SECOND).unwrap();
+    let before = Instant::now();
+    let (ctx, _canceler) =
+        clock.background().unwrap().with_deadline(before + 3600 * SECOND).unwrap();
+    let spent = before.elapsed();
+    let deadline = ctx.deadline_on_clock().unwrap();
+    let noise = SECOND / 1000; // of readings that are not at the same time
+    assert!(deadline <= 3605 * SECOND + noise, "{deadline:?}");
+    assert!(deadline + spent + noise >= 3605 * SECOND, "{deadline:?}");
+    let left = ctx.deadline().unwrap() - before;
+    assert!(left + spent + noise >= 3600 * SECOND, "{left:?}");
+    assert!(left <= 3600 * SECOND + before.elapsed() + noise, "{left:?}");
+
+    let boottime = Loop::builder().clock(LoopClock::Boottime).threaded().unwrap();
+    let (ctx, _canceler) = boottime.background().unwrap().with_deadline(before + SECOND).unwrap();
+    assert!(ctx.remaining().unwrap() <= SECOND);
+}
+
 #[test]
 fn a_loop_is_driven_by_one_at_a_time() {
     let clock = Loop::virtual_time().unwrap();
