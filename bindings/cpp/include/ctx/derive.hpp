@@ -162,7 +162,7 @@ template <class Rep, class Period>
   });
 }
 
-/// The same at a time of steady_clock (or of the virtual loop that the parent lives on).
+/// The same at a time of steady_clock, or of the clock of the parent's loop if that has another.
 template <class Duration>
 [[nodiscard]] derived with_deadline(const context& parent,
                                     std::chrono::time_point<clock, Duration> deadline,

@@ -17,7 +17,8 @@
 
 namespace ctx {
 
-/// The clock of deadlines; a virtual loop counts its time points from 0 on instead.
+/// The clock of deadlines. A virtual loop counts its time points from 0 on instead, and one with
+/// loop_clock::boottime has those of CLOCK_BOOTTIME: there a deadline is ctx.now() plus a duration.
 using clock = std::chrono::steady_clock;
 /// A deadline, or a loop's current time.
 using time_point = clock::time_point;

@@ -208,8 +208,7 @@ static PyMethodDef methods[] = {
      "parents of a merged context exactly one did, if it did not end by itself."},
     {"deadline", context_deadline, METH_NOARGS,
      "deadline($self, /)\n--\n\n"
-     "The effective deadline, on the clock of time.monotonic() and loop.time(); None for "
-     "never."},
+     "The effective deadline, on the clock of now(); None for never."},
     {"remaining", context_remaining, METH_NOARGS,
      "remaining($self, /)\n--\n\nSeconds until the deadline, negative after it; None without one."},
     {"remaining_ms", context_remaining_ms, METH_NOARGS,
@@ -219,7 +218,8 @@ static PyMethodDef methods[] = {
      "take them; None without one."},
     {"now", context_now, METH_NOARGS,
      "now($self, /)\n--\n\n"
-     "Now, on the clock of deadline(): time.monotonic(), but for contexts of a VirtualLoop."},
+     "Now, on the clock of deadline(): time.monotonic(), but for contexts of a VirtualLoop and of "
+     "loops with boottime=True."},
     {"value", context_value, METH_VARARGS,
      "value($self, key, default=None, /)\n--\n\nThe nearest value of a Key."},
     {"string", context_string, METH_VARARGS,

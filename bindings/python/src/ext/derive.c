@@ -262,9 +262,9 @@ PyMethodDef derive_functions[] = {
      "If this deadline fires, cause (an exception or a text) is the context's cause."},
     {"with_deadline", KEYWORDS(with_deadline),
      "with_deadline(parent, /, when, *, cause=None)\n--\n\n"
-     "As with_timeout(), at a time on the clock of time.monotonic() and loop.time(), or of the "
-     "parent's\n"
-     "VirtualLoop."},
+     "As with_timeout(), at a time on the clock of parent.now(): that of time.monotonic() and "
+     "loop.time(),\n"
+     "unless the parent's loop has another."},
     {"with_grace", KEYWORDS(with_grace),
      "with_grace(parent, /, seconds)\n--\n\n"
      "Derives a context that ends that many seconds after its parent, so that work in hand can "
