@@ -55,7 +55,7 @@ class Guard:
     def __init__(self, ctx: Context) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("libctx.scope() wants to be used inside a task")
+            raise RuntimeError("libctx.scope() and timeout() want to be used inside a task")
         self._task = task
         self._ctx = ctx
         self._fired = False
