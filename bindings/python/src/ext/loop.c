@@ -34,7 +34,8 @@ static PyObject *new_loop(PyTypeObject *type, int kind, const ctx_loop_options_t
   return (PyObject *)self;
 }
 
-static PyObject *new_real_loop(PyTypeObject *type, int kind, const char *name, int boottime, int start) {
+static PyObject *new_real_loop(PyTypeObject *type, int kind, const char *name, int boottime,
+                               int start) {
   ctx_loop_options_t options = {.size = sizeof options, .name = name};
   if (name && (!*name || strlen(name) > 9)) {
     PyErr_SetString(PyExc_ValueError, "a loop's name has 1 to 9 bytes");
@@ -49,7 +50,8 @@ static PyObject *thread_loop_new(PyTypeObject *type, PyObject *args, PyObject *k
   static char *names[] = {"name", "boottime", "start", NULL};
   const char *name = NULL;
   int boottime = 0, start = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$zpp:ThreadLoop", names, &name, &boottime, &start)) {
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$zpp:ThreadLoop", names, &name, &boottime,
+                                   &start)) {
     return NULL;
   }
   return new_real_loop(type, CTX_LOOP_THREAD, name, boottime, start);
@@ -58,7 +60,8 @@ static PyObject *thread_loop_new(PyTypeObject *type, PyObject *args, PyObject *k
 static PyObject *manual_loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"boottime", "start", NULL};
   int boottime = 0, start = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$pp:ManualLoop", names, &boottime, &start)) return NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$pp:ManualLoop", names, &boottime, &start))
+    return NULL;
   return new_real_loop(type, CTX_LOOP_MANUAL, NULL, boottime, start);
 }
 
@@ -202,17 +205,21 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, "A clock, and all contexts that derive from its background()."},
     {0, NULL}};
 
-static PyType_Slot thread_slots[] = {{Py_tp_new, (void *)thread_loop_new},
-                                     {Py_tp_doc,
-                                      "ThreadLoop()\n--\n\n"
-                                      "As the loop of libctx.background(), with threads of its "
-                                      "own."},
-                                     {0, NULL}};
+static PyType_Slot thread_slots[] = {
+    {Py_tp_new, (void *)thread_loop_new},
+    {Py_tp_doc,
+     "ThreadLoop(*, name=None, boottime=False, start=False)\n--\n\n"
+     "As the loop of libctx.background(), with threads of its own: `NAME-loop` and `NAME-calls`. "
+     "With\n"
+     "boottime its clock counts the time in which the system is suspended. It starts when it is "
+     "needed first;\n"
+     "with start, here."},
+    {0, NULL}};
 
 static PyType_Slot manual_slots[] = {{Py_tp_new, (void *)manual_loop_new},
                                      {Py_tp_methods, manual_methods},
                                      {Py_tp_doc,
-                                      "ManualLoop()\n--\n\n"
+                                      "ManualLoop(*, boottime=False, start=False)\n--\n\n"
                                       "A loop without threads, for an event loop: add_reader(loop, "
                                       "loop.dispatch). It is closed when "
                                       "this\n"
