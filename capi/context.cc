@@ -94,6 +94,15 @@ int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
   return result;
 }
 
+int ctx_with_name(ctx_t* parent, const char* name, ctx_t** ret) {
+  if (name == nullptr) return -EINVAL;
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  Context* context = nullptr;
+  const int result = ctxcore::derive_name(from(parent), name, &context);
+  if (result == 0) *ret = to_handle(context);
+  return result;
+}
+
 int ctx_merge(ctx_t* const* parents, size_t n, ctx_t** ret, ctx_canceler_t** ret_canceler) {
   if (parents == nullptr || n == 0 || ret == nullptr) return -EINVAL;
   if (n > PTRDIFF_MAX / sizeof(ctx_t*)) return -ENOMEM;  // no array is that long: read none of it

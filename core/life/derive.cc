@@ -104,6 +104,15 @@ int derive_detached(Context* parent, Context** ret) {
   return 0;
 }
 
+int derive_name(Context* parent, const char* name, Context** ret) {
+  family_loop(node_of(parent));  // from now on it lives there
+  const size_t size = std::strlen(name) + 1;
+  auto* carrier = make<Carrier>(size, Kind::name, parent, parent->values, node_of(parent));
+  if (carrier == nullptr) return -ENOMEM;
+  std::memcpy(name_text(carrier), name, size);
+  return finish_carrier(parent, carrier, ret);
+}
+
 int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret) {
   family_loop(node_of(parent));  // from now on it lives there
   auto* carrier = make<Value>(0, Kind::value, parent, node_of(parent), key, value, drop);

@@ -23,6 +23,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
 void end_passed(Node* node, int64_t until_ns);
 
 int derive_detached(Context* parent, Context** ret);
+int derive_name(Context* parent, const char* name, Context** ret);
 int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret);
 int derive_string(Context* parent, const char* name, const char* value, Context** ret);
 

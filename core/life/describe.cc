@@ -64,6 +64,9 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
     case Kind::string:
       add_named(text, ".WithString(", static_cast<const Value*>(context)->key);
       break;
+    case Kind::name:
+      add_named(text, ".WithName(", name_text(static_cast<const Carrier*>(context)));
+      break;
     case Kind::detached:
       text.add(".WithoutCancel");
       break;

@@ -37,6 +37,7 @@ enum class Kind : uint8_t {
   proxy,     // a Proxy (merge.h), which is nobody's context
   value,     // from here on carriers
   string,
+  name,  // its text, for descriptions, follows the carrier
   detached,
   anchor,  // lets its parent's child hang on the loop's root; nobody's context either
 };
@@ -70,6 +71,12 @@ struct Carrier : Context {
   Node* const node;
   const uint32_t rank;  // how many carriers there are from the node to here
 };
+
+// The text of a carrier of the kind `name`.
+inline char* name_text(Carrier* carrier) { return reinterpret_cast<char*>(carrier + 1); }
+inline const char* name_text(const Carrier* carrier) {
+  return reinterpret_cast<const char*>(carrier + 1);
+}
 
 struct Value : Carrier {
   Value(Kind which, Context* above, Node* where, const void* k, void* v, void (*d)(void*))

@@ -105,6 +105,16 @@ CTX_API int ctx_with_timeout_cause(ctx_t *parent, int64_t timeout_ns, const ctx_
 CTX_API int ctx_without_cancel(ctx_t *parent, ctx_t **ret);
 
 /**
+ * Derives a context that ctx_describe() shows with a name, such as the work that it is for. It ends exactly when
+ * the parent does, and differs from it in nothing else. Names are for people who look at the tree: no function
+ * finds them, and they go over no wire, as strings do (ctx_with_string()).
+ * @param name copied; UTF-8 by custom. Not NULL.
+ * @param ret  receives the context; the caller owns it.
+ * @return 0; -EINVAL; -ENOMEM.
+ */
+CTX_API int ctx_with_name(ctx_t *parent, const char *name, ctx_t **ret);
+
+/**
  * Derives a context that ends with the first of several parents that is done, with that one's error and
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
  *
@@ -183,8 +193,8 @@ CTX_API int64_t ctx_now(const ctx_t *ctx);
 
 /**
  * Writes how a context came to be, from its root on, such as
- * `context.Background.WithCancel.WithDeadline(8123.500000000s [1.2s]).WithValue(user)`: the deadline in
- * seconds on its clock and, in brackets, the remaining time. As snprintf() does, it writes at most
+ * `context.Background.WithName(fetch user).WithDeadline(8123.500000000s [1.2s]).WithValue(user)`: the
+ * deadline in seconds on its clock and, in brackets, the remaining time. As snprintf() does, it writes at most
  * size - 1 characters and a NUL, and returns the length of the whole text. The remaining time is part
  * of the text, so the length may change from call to call.
  * @param buf may be NULL if size is 0.

@@ -103,6 +103,7 @@ const Case kCases[] = {
      [](Stage& s) { return ctx_with_value(s.parent, &kKey, &s.drops.value, Drop::Run, &s.ret); },
      true},
     {"WithString", [](Stage& s) { return ctx_with_string(s.parent, "name", "value", &s.ret); }},
+    {"WithName", [](Stage& s) { return ctx_with_name(s.parent, "name", &s.ret); }},
     {"CauseNew", [](Stage& s) { return ctx_cause_new(1, "message", &s.ret_cause); }},
     {"CauseNewData",
      [](Stage& s) {
@@ -159,6 +160,7 @@ class NoMemory : public ::testing::TestWithParam<Case> {
       spare_.push_back(WithCancel(ctx_background()).ctx);
       spare_.push_back(WithoutCancel(ctx_background()));
       spare_.push_back(WithString(ctx_background(), "name", "value"));
+      spare_.push_back(WithName(ctx_background(), "name"));
     }
   }
 

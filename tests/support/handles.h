@@ -164,6 +164,12 @@ inline Ctx WithString(ctx_t* parent, const char* name, const char* value) {
   return made;
 }
 
+inline Ctx WithName(ctx_t* parent, const char* name) {
+  Ctx made;
+  EXPECT_EQ(ctx_with_name(parent, name, made.out()), 0);
+  return made;
+}
+
 inline Cause NewCause(int code, const char* message) {
   ctx_cause_t* made = nullptr;
   EXPECT_EQ(ctx_cause_new(code, message, &made), 0);

@@ -48,6 +48,12 @@ TEST(Derive, WithoutCancel) {
   EXPECT_FALSE(detached.deadline());
 }
 
+TEST(Derive, ANameIsInTheDescription) {
+  const std::string name("fetch user");
+  EXPECT_EQ(ctx::with_name(ctx::background(), name).describe(),
+            "context.Background.WithName(fetch user)");
+}
+
 TEST(Derive, MergeEndsWithTheFirst) {
   static const ctx::key<int> key("number");
   const auto [first, unused] = ctx::with_cancel(ctx::with_value(ctx::background(), key, 1));

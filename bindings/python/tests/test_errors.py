@@ -169,6 +169,13 @@ def test_a_handle_of_another_copy_of_the_library(tmp_path: Path) -> None:
     other.ctx_unref(ctx)
 
 
+def test_a_name_is_in_the_repr() -> None:
+    ctx = libctx.with_name(background(), "fetch user")
+    assert repr(with_cancel(ctx).ctx) == "<libctx.Context context.Background.WithName(fetch user).WithCancel>"
+    with pytest.raises(ValueError):
+        libctx.with_name(background(), "a\0b")
+
+
 def test_merge_and_grace_and_detached() -> None:
     first, second = with_cancel(background()), with_cancel(background())
     both = libctx.merge(first.ctx, second.ctx).ctx

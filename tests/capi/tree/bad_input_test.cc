@@ -47,6 +47,7 @@ void ExpectRefused(ctx_t* bad) {
   EXPECT_EQ(ctx_without_cancel(bad, &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_with_value(bad, &kKey, &drop, Drop::Run, &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_with_string(bad, "name", "text", &ret.ctx), -EINVAL);
+  EXPECT_EQ(ctx_with_name(bad, "name", &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_ref(bad), nullptr);
   EXPECT_EQ(ctx_unref(bad), nullptr);
   EXPECT_EQ(ctx_err(bad), -EINVAL);
@@ -87,6 +88,7 @@ TEST(BadInput, Rule31_NullKeysAndNames) {
   EXPECT_EQ(ctx_with_value(ctx_background(), nullptr, &drop, Drop::Run, &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_with_string(ctx_background(), nullptr, "text", &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_with_string(ctx_background(), nullptr, nullptr, &ret.ctx), -EINVAL);
+  EXPECT_EQ(ctx_with_name(ctx_background(), nullptr, &ret.ctx), -EINVAL);
   EXPECT_EQ(ctx_cause_new_data(1, "text", nullptr, &drop, Drop::Run, &ret.cause), -EINVAL);
   const Ctx ctx = WithString(WithValue(ctx_background(), &kKey, &drop), "name", "text");
   EXPECT_EQ(ctx_value(ctx, nullptr), nullptr);
@@ -111,6 +113,7 @@ TEST(BadInput, Rule43_NullForWhereToStoreAContext) {
   EXPECT_EQ(ctx_without_cancel(root, nullptr), -EINVAL);
   EXPECT_EQ(ctx_with_value(root, &kKey, &drop, Drop::Run, nullptr), -EINVAL);
   EXPECT_EQ(ctx_with_string(root, "name", "text", nullptr), -EINVAL);
+  EXPECT_EQ(ctx_with_name(root, "name", nullptr), -EINVAL);
   EXPECT_EQ(ctx_cause_new(1, "text", nullptr), -EINVAL);
   EXPECT_EQ(ctx_cause_new_data(1, "text", &kKey, &drop, Drop::Run, nullptr), -EINVAL);
   EXPECT_EQ(ctx_deadline(WithTimeout(root, kHour), nullptr), -EINVAL);

@@ -165,6 +165,55 @@ TEST(Text, Rule32_NamesAreNotFormats) {
             "context.Background.WithValue(%s%n{}{0})");
 }
 
+TEST(Text, Rule32_ANameIsShownWhereItWasGiven) {
+  const Ctx request = WithName(ctx_background(), "request 7");
+  EXPECT_EQ(Describe(request), "context.Background.WithName(request 7)");
+  const Scope cancel = WithCancel(request);
+  const Ctx step = WithName(WithValue(cancel, &kUser, nullptr), "fetch user");
+  EXPECT_EQ(Describe(WithoutCancel(step)),
+            "context.Background.WithName(request 7).WithCancel.WithValue(user).WithName(fetch user)"
+            ".WithoutCancel");
+  EXPECT_EQ(Describe(cancel), "context.Background.WithName(request 7).WithCancel");
+}
+
+TEST(Text, Rule32_ANameIsACopyOfAnyText) {
+  std::string text = "%s%n{}{0}) \xc3\xbc";
+  const Ctx named = WithName(ctx_background(), text.c_str());
+  const std::string expected = "context.Background.WithName(" + text + ")";
+  text.assign(text.size(), '#');
+  EXPECT_EQ(Describe(named), expected);
+  EXPECT_EQ(Describe(WithName(ctx_todo(), "")), "context.TODO.WithName()");
+}
+
+TEST(Text, Rule32_ANameIsNoStringAndNoValue) {
+  int user = 0;
+  const Ctx below = WithString(WithValue(ctx_background(), &kUser, &user), "name", "value");
+  const Ctx named = WithName(below, "name of a step");
+  EXPECT_STREQ(ctx_string(named, "name"), "value");
+  EXPECT_EQ(ctx_value(named, &kUser), &user);
+  EXPECT_EQ(ctx_string(named, "name of a step"), nullptr);
+  int strings = 0;
+  const auto count = [](const char*, const char*, void* arg) {
+    ++*static_cast<int*>(arg);
+    return 0;
+  };
+  EXPECT_EQ(ctx_strings(named, count, &strings), 0);
+  EXPECT_EQ(strings, 1);
+}
+
+TEST(Text, Rule32_ANamedContextIsItsParentInAllElse) {
+  const Scope parent = WithTimeout(ctx_background(), kHour);
+  const Ctx named = WithName(parent, "step");
+  const Scope child = WithCancel(named);
+  EXPECT_EQ(Deadline(named), Deadline(parent));
+  EXPECT_EQ(ctx_done_fd(named), ctx_done_fd(parent));
+  parent.Cancel();
+  EXPECT_EQ(ctx_err(named), CTX_CANCELED);
+  EXPECT_EQ(ctx_err(child), CTX_CANCELED);
+  EXPECT_EQ(ctx_cause(named), ctx_cause(parent));
+  EXPECT_EQ(ctx_cancelable(WithName(ctx_background(), "root")), 0);
+}
+
 TEST(Text, Rule32_StaysTheSameOnceDone) {
   const Scope scope = WithCancel(ctx_background());
   scope.Cancel();

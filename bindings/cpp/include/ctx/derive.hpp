@@ -237,6 +237,13 @@ template <class T>
   });
 }
 
+/// The parent with a name that descriptions show, for people who look at the tree.
+[[nodiscard]] inline context with_name(const context& parent, detail::text name) {
+  return detail::derive_plain("ctx::with_name", [&](ctx_t** made) {
+    return ctx_with_name(parent.get(), name.c_str(), made);
+  });
+}
+
 /// Carries text, such as a trace id, that every language of the process finds by its name.
 [[nodiscard]] inline context with_string(const context& parent, detail::text name,
                                          detail::text value) {

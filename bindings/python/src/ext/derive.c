@@ -196,6 +196,17 @@ static PyObject *with_string(PyObject *Py_UNUSED(module), PyObject *args) {
   return result < 0 ? raise_result(result) : steal_context(ctx);
 }
 
+static PyObject *with_name(PyObject *Py_UNUSED(module), PyObject *args) {
+  PyObject *parent;
+  const char *name;
+  ctx_t *ctx, *from;
+  if (!PyArg_ParseTuple(args, "Os:with_name", &parent, &name)) return NULL;
+  from = parent_of(parent);
+  if (!from) return NULL;
+  int result = ctx_with_name(from, name, &ctx);
+  return result < 0 ? raise_result(result) : steal_context(ctx);
+}
+
 static PyObject *key_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"", NULL};
   PyObject *name;
@@ -299,6 +310,9 @@ PyMethodDef derive_functions[] = {
     {"without_value", without_value, METH_VARARGS,
      "without_value(parent, key, /)\n--\n\n"
      "Derives a context that hides a value of that key."},
+    {"with_name", with_name, METH_VARARGS,
+     "with_name(parent, name, /)\n--\n\n"
+     "The parent with a name that its repr() and those of its children show, for people."},
     {"with_string", with_string, METH_VARARGS,
      "with_string(parent, name, value, /)\n--\n\n"
      "Derives a context that carries text, which every language of the process finds by its name. "

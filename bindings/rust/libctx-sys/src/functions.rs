@@ -45,6 +45,7 @@ unsafe extern "C" {
         ret_canceler: *mut *mut ctx_canceler_t,
     ) -> c_int;
     pub fn ctx_without_cancel(parent: *mut ctx_t, ret: *mut *mut ctx_t) -> c_int;
+    pub fn ctx_with_name(parent: *mut ctx_t, name: *const c_char, ret: *mut *mut ctx_t) -> c_int;
     pub fn ctx_merge(
         parents: *const *mut ctx_t,
         n: usize,

@@ -6,7 +6,7 @@
 
 use crate::error::check;
 use crate::guard::drop_box;
-use crate::text::{exact, lossy};
+use crate::text::{c_string, exact, lossy};
 use crate::time::{Clock, nanoseconds};
 use crate::{Canceler, Cause, Context, Key, Result};
 use libctx_sys as sys;
@@ -170,6 +170,22 @@ impl Context {
         let value = unsafe { sys::ctx_value(self.as_raw(), key.raw()) };
         // SAFETY: under a Key<T> only with_value stores anything, a boxed T (see Key).
         unsafe { value.cast::<T>().as_ref() }
+    }
+
+    /// Derives a context that [`describe`](Context::describe) shows with a name, for people who look at the tree.
+    /// It differs from its parent in nothing else. A NUL in the name becomes U+FFFD.
+    ///
+    /// ```
+    /// use libctx::Context;
+    ///
+    /// let ctx = Context::background().with_name("fetch user")?;
+    /// assert_eq!(ctx.describe(), "context.Background.WithName(fetch user)");
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn with_name(&self, name: &str) -> Result<Context> {
+        let name = c_string(name)?;
+        // SAFETY: self holds a reference, and the name lives through the call, which copies it.
+        single(|ctx| unsafe { sys::ctx_with_name(self.as_raw(), name.as_ptr(), ctx) })
     }
 
     /// Derives a context that carries text, such as a trace id, which every language finds by its name.
