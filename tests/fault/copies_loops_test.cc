@@ -60,6 +60,9 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignLoopIsEremote) {
   EXPECT_EQ(ctx_loop_dispatch(loop_), -EREMOTE);
   EXPECT_EQ(ctx_loop_advance(loop_, 0), -EREMOTE);
   EXPECT_EQ(ctx_loop_unref(loop_), nullptr);
+  ctx_loop_t* loop = loop_;
+  ctx_loop_unrefp(&loop);
+  EXPECT_EQ(loop, nullptr);
   EXPECT_EQ(ret, nullptr);
   ExpectItWorks();
 }
@@ -76,6 +79,10 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignQueueIsEremote) {
   EXPECT_EQ(ctx_queue_wait(queue_, &event, 1, 0), -EREMOTE);
   EXPECT_EQ(ctx_watch_stop(watch_), -EREMOTE);
   EXPECT_EQ(ctx_queue_unref(queue_), nullptr);
+  ctx_queue_t* queue = queue_;
+  ctx_queue_unrefp(&queue);
+  EXPECT_EQ(queue, nullptr);
+  EXPECT_EQ(taken, nullptr);
   EXPECT_EQ(watch, nullptr);
   EXPECT_EQ(event.token, 99u);
   ExpectItWorks();

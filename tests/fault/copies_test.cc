@@ -24,6 +24,8 @@ class Copy {
     Find(&cancel, "ctx_cancel");
     Find(&cancel_with, "ctx_cancel_with");
     Find(&err, "ctx_err");
+    Find(&cause, "ctx_cause");
+    Find(&cause_code, "ctx_cause_code");
     Find(&unref, "ctx_unref");
     Find(&canceler_unref, "ctx_canceler_unref");
     Find(&done_fd, "ctx_done_fd");
@@ -48,6 +50,8 @@ class Copy {
   decltype(&ctx_cancel) cancel;
   decltype(&ctx_cancel_with) cancel_with;
   decltype(&ctx_err) err;
+  decltype(&ctx_cause) cause;
+  decltype(&ctx_cause_code) cause_code;
   decltype(&ctx_unref) unref;
   decltype(&ctx_canceler_unref) canceler_unref;
   decltype(&ctx_done_fd) done_fd;
@@ -128,6 +132,7 @@ TEST_F(TwoCopies, Rule49_DerivingFromAForeignContextIsEremote) {
     EXPECT_EQ(ctx_without_cancel(parent, &ret), -EREMOTE);
     EXPECT_EQ(ctx_with_value(parent, &kKey, nullptr, nullptr, &ret), -EREMOTE);
     EXPECT_EQ(ctx_with_string(parent, "name", "value", &ret), -EREMOTE);
+    EXPECT_EQ(ctx_with_name(parent, "name", &ret), -EREMOTE);
   }
   const Scope own = WithCancel(ctx_background());
   for (ctx_t* const parent : {own.ctx.get(), ctx_background()}) {
@@ -175,12 +180,75 @@ TEST_F(TwoCopies, Rule49_WaitingForAForeignContextIsEremote) {
   EXPECT_EQ(foreign.runs, 1);  // the stops have stopped nothing
 }
 
+TEST_F(TwoCopies, Rule49_ReadingAForeignContextIsEremote) {
+  const Foreign foreign(other);
+  const Scope own = WithCancel(ctx_background());
+  own.Cancel();
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  const auto fn = [](const char*, const char*, void*) { return 1; };
+  int64_t deadline_ns = 77;
+  char text[] = "####";
+  EXPECT_EQ(ctx_err(foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_err_word(foreign.ctx), nullptr);
+  EXPECT_EQ(ctx_cancelable(foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_ended_by(foreign.ctx, foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_ended_by(own, foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_ended_by(foreign.ctx, own), -EREMOTE);
+  EXPECT_EQ(ctx_deadline(foreign.ctx, &deadline_ns), -EREMOTE);
+  EXPECT_EQ(ctx_remaining(foreign.ctx), INT64_MIN);
+  EXPECT_EQ(ctx_remaining_ms(foreign.ctx), -EREMOTE);
+  EXPECT_EQ(ctx_now(foreign.ctx), INT64_MIN);
+  EXPECT_EQ(ctx_describe(foreign.ctx, text, sizeof text), -EREMOTE);
+  EXPECT_EQ(ctx_cause(foreign.ctx), nullptr);
+  EXPECT_EQ(ctx_value(foreign.ctx, &kKey), nullptr);
+  EXPECT_EQ(ctx_string(foreign.ctx, "name"), nullptr);
+  EXPECT_EQ(ctx_strings(foreign.ctx, fn, nullptr), -EREMOTE);
+  EXPECT_EQ(ctx_ref(foreign.ctx), nullptr);
+  EXPECT_EQ(deadline_ns, 77);
+  EXPECT_STREQ(text, "####");
+}
+
+TEST_F(TwoCopies, Rule49_AForeignCauseIsEremote) {
+  const Foreign foreign(other);
+  ASSERT_EQ(other.cancel(foreign.canceler), 1);
+  const ctx_cause_t* cause = other.cause(foreign.ctx);
+  ASSERT_NE(cause, nullptr);
+  const Scope own = WithCancel(ctx_background());
+  ctx_t* ret = nullptr;
+  EXPECT_EQ(ctx_cancel_with(own.canceler, CTX_CANCELED, cause), -EREMOTE);
+  EXPECT_EQ(ctx_cancel_with(own.canceler, CTX_DEADLINE_EXCEEDED, cause), -EREMOTE);
+  EXPECT_EQ(ctx_with_timeout_cause(own, 0, cause, &ret, nullptr), -EREMOTE);
+  EXPECT_EQ(ctx_with_deadline_cause(own, 0, cause, &ret, nullptr), -EREMOTE);
+  EXPECT_EQ(ctx_cause_code(cause), -EREMOTE);
+  EXPECT_EQ(ctx_cause_given(cause), -EREMOTE);
+  EXPECT_EQ(ctx_cause_origin(cause), -EREMOTE);
+  EXPECT_EQ(ctx_cause_line(cause), -EREMOTE);
+  EXPECT_EQ(ctx_cause_file(cause), nullptr);
+  EXPECT_EQ(ctx_cause_function(cause), nullptr);
+  EXPECT_EQ(ctx_cause_message(cause), nullptr);
+  EXPECT_EQ(ctx_cause_data(cause, &kKey), nullptr);
+  EXPECT_EQ(ctx_cause_ref(cause), nullptr);
+  EXPECT_EQ(ctx_cause_unref(cause), nullptr);
+  EXPECT_EQ(ctx_err(own), 0);
+  EXPECT_EQ(ret, nullptr);
+  EXPECT_EQ(other.cause_code(cause), CTX_CANCELED);
+}
+
 // A reference that is given back to the wrong copy is lost, and nothing else is.
 TEST_F(TwoCopies, Rule49_ForeignUnrefsDoNothing) {
   const Foreign foreign(other);
   EXPECT_EQ(ctx_watch_unref(foreign.watch), nullptr);
   EXPECT_EQ(ctx_canceler_unref(foreign.canceler), nullptr);
   EXPECT_EQ(ctx_unref(foreign.ctx), nullptr);
+  ctx_t* ctx = foreign.ctx;
+  ctx_canceler_t* canceler = foreign.canceler;
+  ctx_watch_t* watch = foreign.watch;
+  ctx_unrefp(&ctx);
+  ctx_canceler_unrefp(&canceler);
+  ctx_watch_unrefp(&watch);
+  EXPECT_EQ(ctx, nullptr);
+  EXPECT_EQ(canceler, nullptr);
+  EXPECT_EQ(watch, nullptr);
   EXPECT_EQ(other.cancel(foreign.canceler), 1);
   EXPECT_EQ(foreign.runs, 1);
 }

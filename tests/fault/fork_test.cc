@@ -135,6 +135,7 @@ TEST(Fork, Rule47_AllElseOfItAnswersEchild) {
       EXPECT_EQ(ctx_without_cancel(ctx, &ret), -ECHILD);
       EXPECT_EQ(ctx_with_value(ctx, &kKey, nullptr, nullptr, &ret), -ECHILD);
       EXPECT_EQ(ctx_with_string(ctx, "name", "value", &ret), -ECHILD);
+      EXPECT_EQ(ctx_with_name(ctx, "name", &ret), -ECHILD);
       EXPECT_EQ(ctx_wait(ctx, kLimit), -ECHILD);
       EXPECT_EQ(ctx_wait(ctx, 0), -ECHILD);
       EXPECT_EQ(ctx_poll(ctx, nullptr, 0, kLimit), -ECHILD);
@@ -180,6 +181,15 @@ TEST(Fork, Rule47_UnrefOfItRunsNoDrop) {
     ctx_cause_unref(cause);
   };
   InChild([&] {
+    ctx_t* ctx = before.value.get();
+    ctx_canceler_t* canceler = before.timed.canceler.get();
+    ctx_watch_t* watch = before.watch.get();
+    const ctx_cause_t* why = cause;
+    ctx_unrefp(&ctx);
+    ctx_canceler_unrefp(&canceler);
+    ctx_watch_unrefp(&watch);
+    ctx_cause_unrefp(&why);
+    EXPECT_TRUE(ctx == nullptr && canceler == nullptr && watch == nullptr && why == nullptr);
     unref_all();
     EXPECT_EQ(before.drop.count(), 0);
     EXPECT_EQ(cause_drop.count(), 0);
