@@ -27,6 +27,15 @@ const ctxcore::Place* place_of(const ctx_cause_t* cause) {
   return check_readable(cause) < 0 ? nullptr : ctxcore::place_of(from(cause));
 }
 
+int check_cancel(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
+  if (err != ctxcore::kCanceled && err != ctxcore::kDeadlineExceeded) return -EINVAL;
+  if (const int result = check(canceler); result < 0) return result;
+  if (cause == nullptr) return 0;
+  if (const int result = check_readable(cause); result < 0) return result;
+  if (err == ctxcore::kDeadlineExceeded) ctxcore::give_to_deadline(from(cause));
+  return 0;
+}
+
 }  // namespace
 
 int ctx_cancel(ctx_canceler_t* canceler) {
@@ -35,13 +44,13 @@ int ctx_cancel(ctx_canceler_t* canceler) {
 }
 
 int ctx_cancel_with(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
-  if (err != ctxcore::kCanceled && err != ctxcore::kDeadlineExceeded) return -EINVAL;
-  if (const int result = check(canceler); result < 0) return result;
-  if (cause != nullptr) {
-    if (const int result = check_readable(cause); result < 0) return result;
-    if (err == ctxcore::kDeadlineExceeded) ctxcore::give_to_deadline(from(cause));
-  }
+  if (const int result = check_cancel(canceler, err, cause); result < 0) return result;
   return ctxcore::cancel(from(canceler), err, from(cause), ctxcore::Callbacks::here);
+}
+
+int ctx_cancel_deferred(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
+  if (const int result = check_cancel(canceler, err, cause); result < 0) return result;
+  return ctxcore::cancel_deferred(from(canceler), err, from(cause));
 }
 
 ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {

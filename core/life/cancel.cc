@@ -378,6 +378,17 @@ bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uint
   }
 }
 
+int cancel_deferred(Node* node, int error, const Cause* cause) {
+  Loop* const loop = node->loop;
+  if (loop->drive() == Drive::thread && error_of(node) == 0) {
+    if (const int result = loop->start(); result < 0) return result;
+  }
+  if (!cancel(node, error, cause, Callbacks::queued)) return 0;
+  loop->catch_up();  // a grace may have begun
+  loop->ring();
+  return 1;
+}
+
 void cancel_all(Loop* loop, Callbacks callbacks) {
   Node* const root = loop->root();
   MergesHeld merges;

@@ -35,6 +35,10 @@ enum class Callbacks {
 // kFollowed for a grace that ends since its parent has ended.
 bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed = 0);
 
+// As cancel() and ring, for a caller that holds locks of its own: leaves all users' code to the loop, which it starts
+// if nobody would run that. 1: this call ended the node; 0; or a negative errno with nothing changed.
+int cancel_deferred(Node* node, int error, const Cause* cause);
+
 // Ends everything on a loop, for good: its root's children, and those to come (ctx_loop_close). Returns when all
 // is marked and woken, by whichever call.
 void cancel_all(Loop* loop, Callbacks callbacks);

@@ -151,6 +151,7 @@ TEST_F(TwoCopies, Rule49_CancelingAForeignContextIsEremote) {
   const Scope own = WithCancel(ctx_background());
   EXPECT_EQ(ctx_cancel(foreign.canceler), -EREMOTE);
   EXPECT_EQ(ctx_cancel_with(foreign.canceler, CTX_CANCELED, nullptr), -EREMOTE);
+  EXPECT_EQ(ctx_cancel_deferred(foreign.canceler, CTX_CANCELED, nullptr), -EREMOTE);
   EXPECT_EQ(other.cancel(own.canceler), -EREMOTE);
   EXPECT_EQ(other.cancel_with(own.canceler, CTX_CANCELED, nullptr), -EREMOTE);
   EXPECT_EQ(other.err(foreign.ctx), 0);

@@ -149,6 +149,7 @@ TEST(Fork, Rule47_AllElseOfItAnswersEchild) {
          {before.root.canceler.get(), before.timed.canceler.get(), before.done.canceler.get()}) {
       EXPECT_EQ(ctx_cancel(old), -ECHILD);
       EXPECT_EQ(ctx_cancel_with(old, CTX_CANCELED, nullptr), -ECHILD);
+      EXPECT_EQ(ctx_cancel_deferred(old, CTX_CANCELED, nullptr), -ECHILD);
     }
     for (ctx_watch_t* const old : {before.watch.get(), before.deferred.get()}) {
       EXPECT_EQ(ctx_watch_stop(old), -ECHILD);

@@ -84,6 +84,33 @@ TEST(NoThread, Rule46_FirstDeadlineWithoutTheFirstThread) { CTX_IN_NEW_PROCESS(F
 
 TEST(NoThread, Rule46_FirstDeadlineWithoutTheSecondThread) { CTX_IN_NEW_PROCESS(FirstDeadline(1)); }
 
+// A cancel that leaves its callbacks to the loop cancels only if there is one to run them.
+void FirstDeferredCancel(int nth) {
+  const Scope scope = WithCancel(ctx_background()), done = WithCancel(ctx_background());
+  Callback callback;
+  callback.Arm(scope);
+  EXPECT_EQ(done.Cancel(), 1);
+  {
+    Faults faults(Resource::kThread, EAGAIN, nth);
+    EXPECT_EQ(ctx_cancel_deferred(scope.canceler, CTX_CANCELED, nullptr), -EAGAIN);
+    EXPECT_EQ(faults.refused(), 1);
+    EXPECT_EQ(ctx_cancel_deferred(done.canceler, CTX_CANCELED, nullptr), 0) << "nothing to do";
+  }
+  EXPECT_EQ(ctx_err(scope), 0);
+  EXPECT_EQ(callback.runs(), 0);
+  ExpectNoThreadsOfTheLibrary();
+  EXPECT_EQ(ctx_cancel_deferred(scope.canceler, CTX_CANCELED, nullptr), 1);
+  EXPECT_TRUE(callback.WaitDrop());
+}
+
+TEST(NoThread, Rule46_ADeferredCancelWithoutTheFirstThread) {
+  CTX_IN_NEW_PROCESS(FirstDeferredCancel(0));
+}
+
+TEST(NoThread, Rule46_ADeferredCancelWithoutTheSecondThread) {
+  CTX_IN_NEW_PROCESS(FirstDeferredCancel(1));
+}
+
 void FirstDeferred(int nth, bool on_done_context) {
   const size_t descriptors = OpenDescriptors();
   Drop parent_drop, drop;

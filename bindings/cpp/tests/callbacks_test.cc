@@ -4,6 +4,7 @@
 // they throw crosses C.
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -249,4 +250,21 @@ TEST(CallbacksThatThrow, EndInTheHandlerOfTheProgram) {
 }
 
 }  // namespace
+TEST(Callbacks, ACancelMayLeaveThemToTheLoop) {
+  std::mutex mutex;
+  Counter ran;
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  ctx::after_func(ctx, [&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    ran.Add();
+  });
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_TRUE(cancel.cancel_deferred(ctx::cause("under a lock")));
+  }
+  EXPECT_TRUE(ran.WaitFor(1));
+  EXPECT_EQ(ctx.cause().message(), "under a lock");
+  EXPECT_FALSE(cancel.cancel_deferred());
+}
+
 }  // namespace ctxtest

@@ -392,3 +392,18 @@ def test_a_chain_of_callbacks_that_cancel_has_any_length(n: int, here: bool, tol
         assert done.wait(WATCHDOG)
         assert all(one.ctx.err() is not None for one in row)
         assert told == []
+
+
+def test_a_cancel_may_leave_its_callbacks_to_the_loop() -> None:
+    ctx, cancel = with_cancel(background())
+    lock, ran = threading.Lock(), threading.Event()
+
+    def locks() -> None:
+        with lock:
+            ran.set()
+
+    ctx.after(locks)
+    with lock:
+        assert cancel("under a lock", defer=True) and ctx.is_done
+    assert ran.wait(WATCHDOG) and str(ctx.cause()) == "under a lock"
+    assert not cancel(defer=True)

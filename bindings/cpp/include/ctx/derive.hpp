@@ -57,6 +57,17 @@ class canceler {
     const int result = ctx_cancel_with(get(), -static_cast<int>(error), why.get());
     return detail::check(result, "ctx_cancel_with") == 1;
   }
+  /// The same, for callers that hold locks: no callback, waker or destructor of a value runs on this thread. They
+  /// run as if the loop had ended the context. Throws if the loop has no threads and cannot be started.
+  bool cancel_deferred(std::errc error = std::errc::operation_canceled,
+                       const ctx::cause& why = {}) const {
+    const int result = ctx_cancel_deferred(get(), -static_cast<int>(error), why.get());
+    return detail::check(result, "ctx_cancel_deferred") == 1;
+  }
+  /// The same, with a cause.
+  bool cancel_deferred(const ctx::cause& why) const {
+    return cancel_deferred(std::errc::operation_canceled, why);
+  }
   /// The same as cancel() with these arguments.
   template <class... Args>
   auto operator()(const Args&... args) const -> decltype(this->cancel(args...)) {

@@ -32,33 +32,37 @@ PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
   return self;
 }
 
+typedef int (*Cancel)(ctx_canceler_t *, int, const ctx_cause_t *);
+
 /*
- * Cancels. Returns the result of ctx_cancel_with(), or -EINTR with the exception by which a callback leaves.
+ * Cancels. Returns the result of ctx_cancel_with() or ctx_cancel_deferred(), or -EINTR with the exception by which a callback leaves.
  * It releases the GIL: it may run another language's callbacks, which may wait for a lock whose owner waits
  * for the GIL.
  */
-static int cancel(PyObject *self, int err, const ctx_cause_t *cause) {
+static int cancel(PyObject *self, Cancel how, int err, const ctx_cause_t *cause) {
   ctx_canceler_t *canceler = ((Canceler *)self)->canceler;
   PyObject *outer = interrupt_begin();
   int result;
   Py_BEGIN_ALLOW_THREADS;
-  result = ctx_cancel_with(canceler, err, cause);
+  result = how(canceler, err, cause);
   Py_END_ALLOW_THREADS;
   return interrupt_end(outer) < 0 ? -EINTR : result;
 }
 
 static PyObject *canceler_call(PyObject *self, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"cause", "deadline_exceeded", NULL};
+  static char *names[] = {"cause", "deadline_exceeded", "defer", NULL};
   PyObject *reason = Py_None;
-  int exceeded = 0;
+  int exceeded = 0, defer = 0;
   if (kwargs || PyTuple_Size(args) > 0) { /* mostly there is nothing to parse */
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$p:cancel", names, &reason, &exceeded))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$pp:cancel", names, &reason, &exceeded,
+                                     &defer)) {
       return NULL;
+    }
   }
   int err = exceeded ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED;
   const ctx_cause_t *cause;
   if (to_cause(reason, err, &cause) < 0) return NULL;
-  int result = cancel(self, err, cause);
+  int result = cancel(self, defer ? ctx_cancel_deferred : ctx_cancel_with, err, cause);
   ctx_cause_unref(cause);
   if (result == -EINTR) return NULL;
   return result < 0 ? raise_result(result) : PyBool_FromLong(result);
@@ -75,7 +79,7 @@ static PyObject *exit_with(PyObject *canceler, PyObject *args) {
   const ctx_cause_t *cause;
   PyObject *outer = interrupt_begin();
   if (to_cause(value, CTX_CANCELED, &cause) < 0) interrupt_report(value);
-  int result = cancel(canceler, CTX_CANCELED, cause);
+  int result = cancel(canceler, ctx_cancel_with, CTX_CANCELED, cause);
   ctx_cause_unref(cause);
   if (interrupt_end(outer) < 0 || result == -EINTR) return NULL;
   if (result < 0 && result != -ECHILD) return raise_result(result);
@@ -167,12 +171,13 @@ static PyType_Slot canceler_slots[] = {
     {Py_tp_getset, canceler_properties},
     {Py_tp_doc,
      "The right to cancel one context: call it. Do not pass it to callees.\n\n"
-     "cancel(cause=None, *, deadline_exceeded=False) ends the context and everything derived from "
-     "it.\n"
+     "cancel(cause=None, *, deadline_exceeded=False, defer=False) ends the context and everything "
+     "derived from it.\n"
      "The cause is an exception or a text. The error is Canceled; with deadline_exceeded, for a "
      "bridge that\n"
      "learned of a deadline elsewhere, DeadlineExceeded. True: this call ended it; False: it was "
      "done already.\n"
+     "With defer no callback runs on this thread: for a caller that holds locks.\n"
      "If a callback raises KeyboardInterrupt or SystemExit, the call raises it once all have run.\n"
      "As a context manager it cancels on exit. Dropping it cancels nothing, and leaks nothing."},
     {0, NULL}};

@@ -76,6 +76,11 @@ unsafe extern "C" {
         err: c_int,
         cause: *const ctx_cause_t,
     ) -> c_int;
+    pub fn ctx_cancel_deferred(
+        canceler: *mut ctx_canceler_t,
+        err: c_int,
+        cause: *const ctx_cause_t,
+    ) -> c_int;
     pub fn ctx_canceler_ref(canceler: *mut ctx_canceler_t) -> *mut ctx_canceler_t;
     pub fn ctx_canceler_unref(canceler: *mut ctx_canceler_t) -> *mut ctx_canceler_t;
     pub fn ctx_canceler_unrefp(canceler: *mut *mut ctx_canceler_t);

@@ -64,6 +64,33 @@ impl Canceler {
         self.end(ended.code(), Some(ended.cause())) == 1
     }
 
+    /// As [`cancel`](Canceler::cancel), for callers that hold locks: no callback and no drop of a value runs on this
+    /// thread. They run as if the loop had ended the context. An error if the loop has no threads yet and cannot be
+    /// started; then nothing has changed.
+    ///
+    /// ```
+    /// use libctx::Context;
+    /// use std::sync::{Arc, Mutex, mpsc};
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let shared = Arc::new(Mutex::new(1));
+    /// let (ctx, canceler) = Context::background().with_cancel()?;
+    /// let other = shared.clone();
+    /// ctx.after_func(move |_| tell.send(*other.lock().unwrap()).unwrap())?;
+    /// let mut held = shared.lock().unwrap();
+    /// assert!(canceler.cancel_deferred(None)?); // cancel() would wait for itself here
+    /// *held = 2;
+    /// drop(held);
+    /// assert_eq!(told.recv().unwrap(), 2);
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn cancel_deferred(&self, cause: Option<&Cause>) -> Result<bool> {
+        let cause = cause.map_or(ptr::null(), Cause::as_raw);
+        // SAFETY: self holds a reference; the context takes its own to the cause, if there is one.
+        let result = unsafe { sys::ctx_cancel_deferred(self.as_raw(), sys::CTX_CANCELED, cause) };
+        check(result).map(|ended| ended == 1)
+    }
+
     fn end(&self, code: c_int, cause: Option<&Cause>) -> c_int {
         let cause = cause.map_or(ptr::null(), Cause::as_raw);
         // SAFETY: self holds a reference; the context takes its own to the cause, if there is one.
