@@ -238,7 +238,8 @@ def test_ctrl_c_in_the_wait_cancels_the_work(default_sigint: None) -> None:
 
 def test_a_forked_child_has_no_work_of_its_parent() -> None:
     program = """
-import libctx, os, sys, threading
+import libctx, os, sys, threading, warnings
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads
 over = threading.Event()
 with libctx.Group() as group:
     group.spawn(over.wait)
