@@ -182,15 +182,6 @@ TEST(Fork, Rule47_UnrefOfItRunsNoDrop) {
     ctx_cause_unref(cause);
   };
   InChild([&] {
-    ctx_t* ctx = before.value.get();
-    ctx_canceler_t* canceler = before.timed.canceler.get();
-    ctx_watch_t* watch = before.watch.get();
-    const ctx_cause_t* why = cause;
-    ctx_unrefp(&ctx);
-    ctx_canceler_unrefp(&canceler);
-    ctx_watch_unrefp(&watch);
-    ctx_cause_unrefp(&why);
-    EXPECT_TRUE(ctx == nullptr && canceler == nullptr && watch == nullptr && why == nullptr);
     unref_all();
     EXPECT_EQ(before.drop.count(), 0);
     EXPECT_EQ(cause_drop.count(), 0);
@@ -202,6 +193,30 @@ TEST(Fork, Rule47_UnrefOfItRunsNoDrop) {
   unref_all();
   EXPECT_TRUE(before.drop.Wait(4));  // and both values
   EXPECT_EQ(cause_drop.count(), 1);
+}
+
+TEST(Fork, Rule47_CleanupFunctionsRunNoDrop) {
+  Drop value_drop, parent_drop, cause_drop;
+  Ctx value = Watched(ctx_background(), &value_drop);
+  Scope scope = WithCancel(Watched(ctx_background(), &parent_drop));
+  scope.ctx.reset();  // the canceler is the last handle
+  ctx_cause_t* made = nullptr;
+  ASSERT_EQ(ctx_cause_new_data(1, "data", &kKey, &cause_drop, Drop::Run, &made), 0);
+  Cause cause(made);
+  InChild([&] {
+    ctx_t* ctx = value.release();
+    ctx_canceler_t* canceler = scope.canceler.release();
+    const ctx_cause_t* why = cause.release();
+    ctx_unrefp(&ctx);
+    ctx_canceler_unrefp(&canceler);
+    ctx_cause_unrefp(&why);
+    EXPECT_TRUE(ctx == nullptr && canceler == nullptr && why == nullptr);
+    EXPECT_EQ(value_drop.count() + parent_drop.count() + cause_drop.count(), 0);
+  });
+  value.reset();
+  scope.reset();
+  cause.reset();
+  EXPECT_EQ(value_drop.count() + parent_drop.count() + cause_drop.count(), 3);
 }
 
 TEST(Fork, Rule47_NewContextsWorkWhenTheParentHadNoLoop) {
