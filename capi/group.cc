@@ -88,6 +88,15 @@ int ctx_group_wait(ctx_group_t* group, int64_t timeout_ns) {
   return result < 0 ? result : group_of(group)->wait(until(timeout_ns));
 }
 
+int ctx_group_over(ctx_group_t* group, ctx_t** ret) {
+  if (ret == nullptr) return -EINVAL;
+  if (const int result = check_group(group); result < 0) return result;
+  Context* context = nullptr;
+  const int result = group_of(group)->over(&context);
+  if (result == 0) *ret = ctxcapi::to_handle(context);
+  return result;
+}
+
 int ctx_group_fd(ctx_group_t* group) {
   const int result = check_group(group);
   return result < 0 ? result : group_of(group)->descriptor();

@@ -120,18 +120,56 @@ WorkGroup::Left WorkGroup::take_out() {
 }
 
 [[gnu::noinline]] WorkGroup::Left WorkGroup::take_out_watched() {
-  Guard guard(lock_);
-  uint64_t seen = word_.load(std::memory_order_relaxed);
-  do {
-    if (!has_work(seen)) return Left::refused;
-  } while (!word_.compare_exchange_weak(seen, seen - kWork, std::memory_order_acq_rel,
-                                        std::memory_order_relaxed));
-  if (is_last(seen)) {
-    if (event_.read_end >= 0) event_.set();
-    bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders this
-    if (sleepers_ > 0) futex_wake(&bell_, INT_MAX);
+  Ring<Over> overs;
+  Left left = Left::some;
+  {
+    Guard guard(lock_);
+    uint64_t seen = word_.load(std::memory_order_relaxed);
+    do {
+      if (!has_work(seen)) return Left::refused;
+    } while (!word_.compare_exchange_weak(seen, seen - kWork, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed));
+    if (is_last(seen)) {
+      if (event_.read_end >= 0) event_.set();
+      bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders this
+      if (sleepers_ > 0) futex_wake(&bell_, INT_MAX);
+      overs.take_all(overs_);
+    }
+    if (is_over(seen - kWork)) left = Left::nothing;
   }
-  return is_over(seen - kWork) ? Left::nothing : Left::some;
+  const Process process;
+  while (Over* const over = overs.pop_front()) {
+    end_over(over);
+    if (!process.is_ours()) return Left::some;  // what follows is the parent's
+  }
+  return left;
+}
+
+void WorkGroup::end_over(Over* over) {
+  Node* const node = over->node;
+  deallocate(over);
+  cancel(node, kCanceled, nullptr, Callbacks::here);
+  release_after_callback(node);
+}
+
+int WorkGroup::over(Context** ret) {
+  auto* const over = make<Over>(0);
+  if (over == nullptr) return -ENOMEM;
+  // The loop's root is its parent: the end of the group's own context is not the end of the work.
+  if (const int result = derive_cancel(node_->loop->root(), 2, &over->node); result < 0) {
+    deallocate(over);
+    return result;
+  }
+  *ret = over->node;
+  {
+    Guard guard(lock_);
+    if (has_work(word_.fetch_or(kWatched, std::memory_order_acq_rel))) {
+      overs_.push_back(over);
+      return 0;
+    }
+  }
+  end_over(over);
+  return 0;
 }
 
 // Whether nothing is left. If the node is done, too, that is for good from now on.

@@ -14,7 +14,9 @@
 //     fail that has not seen it; the begin that tries again finds the node done. So no work begins after that.
 //  5. `cause_` is set once, by the first piece of work that fails, and before that piece is taken out: a thread that
 //     finds nothing left finds the cause.
-//  6. A nested group is one piece of work of its outer group until it is freed.
+//  6. `overs_` holds the contexts that end when nothing is left; with no work it is empty. The thread that takes the
+//     last piece of work out takes them along, and ends them when it has left the lock: the group may be gone by then.
+//  7. A nested group is one piece of work of its outer group until it is freed.
 //
 // A thread that frees the group takes the lock first, since the one that has told the others may still hold it.
 //
@@ -25,6 +27,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/base/list.h"
 #include "core/base/lock.h"
 #include "core/system/event.h"
 #include "core/tree/cause.h"
@@ -51,6 +54,7 @@ class WorkGroup {
   int begin();                  // 0, or the error of the context, which is done
   int end(const Cause* cause);  // 0, or -EINVAL if there is no work
   int descriptor();             // or a negative errno
+  int over(Context** ret);      // a context that ends when nothing is left, maybe now; 0 or -ENOMEM
 
   // Waits until nothing is left, or until `until_ns` on CLOCK_MONOTONIC. 1; 0; -EINTR.
   int wait(int64_t until_ns);
@@ -72,10 +76,15 @@ class WorkGroup {
     nothing
   };  // of the group's life, when a piece of work has been taken out
 
+  struct Over : Link {
+    Node* node = nullptr;  // a reference
+  };
+
   static bool has_work(uint64_t word) { return word >= kWork; }
   static bool is_last(uint64_t word) { return word >= kWork && word < 2 * kWork; }
   static bool is_over(uint64_t word) { return word < kHandle; }
   static void free_upwards(WorkGroup* group);
+  static void end_over(Over* over);
 
   int begin_watched();
   bool fail(const Cause* cause);
@@ -93,6 +102,7 @@ class WorkGroup {
   std::atomic<uint32_t> bell_{0};
   uint32_t sleepers_ CTX_GUARDED_BY(lock_) = 0;
   Event event_ CTX_GUARDED_BY(lock_);
+  Ring<Over> overs_ CTX_GUARDED_BY(lock_);
 };
 
 }  // namespace ctxcore

@@ -6,7 +6,7 @@
  *
  * A group has a context of its own and counts pieces of work: threads, tasks, requests. Each begins and ends.
  * The first one that ends with a cause cancels the group's context with that cause, so that the others stop.
- * ctx_group_wait() and ctx_group_fd() tell when nothing is left. The general rules are in ctx/ctx.h.
+ * ctx_group_wait(), ctx_group_fd() and ctx_group_over() tell when nothing is left. The general rules are in ctx/ctx.h.
  *
  *     if (ctx_group_begin(group) == 0) start_a_thread(group);   // which works in ctx_group_context(group)
  *     ...
@@ -112,6 +112,16 @@ CTX_API int ctx_group_wait(ctx_group_t *group, int64_t timeout_ns);
  * @return the descriptor, borrowed: valid while the caller holds the group; -EMFILE, -ENFILE, -ENOMEM.
  */
 CTX_API int ctx_group_fd(ctx_group_t *group);
+
+/**
+ * Makes a context that ends as soon as no work is left, or at once if none is: to be told by a callback or a
+ * queue, to wait for it with other contexts, or to await it. Work that begins afterwards does not concern it. It
+ * ends with CTX_CANCELED, and its callbacks run as those of a cancel by the thread that ends the last piece
+ * of work. It is below the root of its loop, not below the group's context.
+ * @param ret receives the context; the caller owns it.
+ * @return 0; -ENOMEM.
+ */
+CTX_API int ctx_group_over(ctx_group_t *group, ctx_t **ret);
 
 /** @} */
 

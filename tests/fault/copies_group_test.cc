@@ -34,6 +34,9 @@ TEST(TwoCopiesOfGroups, Rule49_AForeignGroupIsEremote) {
   EXPECT_EQ(ctx_group_end(foreign, nullptr), -EREMOTE);
   EXPECT_EQ(ctx_group_wait(foreign, kLimit), -EREMOTE);
   EXPECT_EQ(ctx_group_fd(foreign), -EREMOTE);
+  ctx_t* over = nullptr;
+  EXPECT_EQ(ctx_group_over(foreign, &over), -EREMOTE);
+  EXPECT_EQ(over, nullptr);
   EXPECT_EQ(ctx_group_context(foreign), nullptr);
   EXPECT_EQ(ctx_group_canceler(foreign), nullptr);
   EXPECT_EQ(ctx_group_cause(foreign), nullptr);

@@ -59,6 +59,8 @@ TEST(ForkGroup, Rule47_GroupsOfTheParentCanBeReadAndNothingElse) {
     EXPECT_EQ(ctx_group_wait(live, kLimit), -ECHILD);
     EXPECT_EQ(ctx_group_wait(failed, kLimit), -ECHILD);
     EXPECT_EQ(ctx_group_fd(live), -ECHILD);
+    ctx_t* over = nullptr;
+    EXPECT_EQ(ctx_group_over(live, &over), -ECHILD);
     live.reset();
     failed.reset();
     EXPECT_EQ(drop.count(), 0);
@@ -140,6 +142,21 @@ TEST(ForkGroup, Rule47_ACallbackOfANestedFailureForks) {
     EXPECT_EQ(callback.Arm(ctx_group_context(outer)), 0);
     outer.reset();
     inner.reset();
+  });
+}
+
+TEST(ForkGroup, Rule47_ACallbackOfTheEndOfTheWorkForks) {
+  Drop drop;
+  Group group = NewGroup(Watched(ctx_background(), &drop));
+  ctx_group_t* const held = group;
+  Ctx over;
+  ASSERT_EQ(ctx_group_begin(held), 0);
+  ASSERT_EQ(ctx_group_over(held, over.out()), 0);
+  group.reset();
+  ExpectTheRestIsTheParents(drop, [&](const Forks& forks) {
+    Callback callback([&](ctx_t*) { forks(); });
+    EXPECT_EQ(callback.Arm(over), 0);
+    EXPECT_EQ(ctx_group_end(held, nullptr), 0);
   });
 }
 

@@ -58,6 +58,25 @@ TEST(RefusedNestedGroup, Rule46_TheOuterGroupCountsNoneThatWasNotMade) {
   EXPECT_EQ(ctx_group_wait(outer, 0), 1);
 }
 
+TEST(RefusedGroupOver, Rule46_NothingIsLeftBehind) {
+  const Group group = NewGroup(ctx_background());
+  std::vector<Scope> spare;
+  for (int i = 0; i < 200; ++i) spare.push_back(WithCancel(ctx_background()));
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  int failures = 0, first = 0, result = 0;
+  Ctx over;
+  do {
+    Faults faults(Resource::kMemory, ENOMEM, first++);
+    result = ctx_group_over(group, over.out());
+    failures += result == -ENOMEM;
+  } while (result == -ENOMEM && first < 100);
+  EXPECT_EQ(result, 0);
+  EXPECT_GT(failures, 0);
+  EXPECT_EQ(ctx_err(over), 0);
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+}
+
 TEST(RefusedGroupFd, Rule46_AGroupGoesOnWithoutItsDescriptor) {
   const Group group = NewGroup(ctx_background());
   ASSERT_EQ(ctx_group_begin(group), 0);
@@ -83,6 +102,9 @@ TEST(NeedsNothing, Rule46_ToBeginEndWaitForAndReleaseWork) {
       EXPECT_GE(ctx_group_fd(outer), 0);
     }
     int asked = 0, result = 0;
+    EXPECT_EQ(ctx_group_begin(outer), 0);
+    std::vector<Ctx> overs(3);
+    for (Ctx& over : overs) EXPECT_EQ(ctx_group_over(outer, over.out()), 0);
     {
       Faults faults(Resource::kMemory, ENOMEM);
       for (int i = 0; i < 100; ++i) {
@@ -92,6 +114,7 @@ TEST(NeedsNothing, Rule46_ToBeginEndWaitForAndReleaseWork) {
       }
       for (int i = 0; i < 100; ++i) result |= ctx_group_end(inner, cause);
       inner.reset();
+      result |= ctx_group_end(outer, nullptr);
       result |= ctx_group_wait(outer, CTX_FOREVER) - 1;
       outer.reset();
       asked = faults.count(Resource::kMemory) + faults.count(Resource::kThread) +
@@ -99,6 +122,7 @@ TEST(NeedsNothing, Rule46_ToBeginEndWaitForAndReleaseWork) {
     }
     EXPECT_EQ(asked, 0);
     EXPECT_EQ(result, 0);
+    for (const Ctx& over : overs) EXPECT_EQ(ctx_err(over), CTX_CANCELED);
   }
 }
 

@@ -132,6 +132,18 @@ TEST(Groups, CountWorkThatIsStartedByOtherMeans) {
   EXPECT_EQ(group.cause().code(), 5);
 }
 
+TEST(Groups, TellTheirEndAsAContext) {
+  const ctx::group group;
+  EXPECT_TRUE(group.over().is_done());
+  EXPECT_TRUE(group.begin());
+  const ctx::context over = group.over();
+  EXPECT_FALSE(over.is_done());
+  bool told = false;
+  const ctx::watch_guard guard(ctx::after_func(over, [&] { told = true; }));
+  group.end();
+  EXPECT_TRUE(told);
+}
+
 // Objects that are thread_local in the work are gone when the wait is over.
 std::atomic<int> alive_in_threads{0};
 struct AliveInThread {

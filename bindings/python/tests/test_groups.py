@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import libctx
 import pytest
-from conftest import WATCHDOG, in_thread, python, until
+from conftest import WATCHDOG, Run, in_thread, python, until
 from libctx import Group, background, with_cancel
 
 
@@ -292,6 +292,21 @@ def test_a_failing_task_stops_the_threads() -> None:
     with pytest.raises(ExceptionGroup):
         asyncio.run(main())
     assert threads[0].wait(WATCHDOG) is True
+
+
+def test_the_end_of_the_work_can_be_awaited(run: Run) -> None:
+    group = Group()
+    assert group.over().is_done
+
+    async def main() -> None:
+        assert group.begin()
+        over = group.over()
+        assert not over.is_done
+        in_thread(group.end)
+        await over
+
+    run(main())
+    assert group.wait(0) is True
 
 
 def test_many_threads_and_one_failure() -> None:

@@ -178,5 +178,39 @@ TEST(GroupRace, Rule54_ANestedGroupEndsOnce) {
   EXPECT_EQ(drop.count(), rounds);
 }
 
+// Whoever asks while the work ends is told, at once or by the thread that ends it; and the group may go.
+TEST(GroupRace, Rule54_NobodyMissesTheEndOfTheWork) {
+  Drop drop;
+  ctx_group_t* group = nullptr;
+  Ctx over;
+  std::atomic<int> wrong{0}, runs{0};
+  Stagger here(1), there(2), third(3);
+  const auto count = [](ctx_t*, void* arg) { ++*static_cast<std::atomic<int>*>(arg); };
+  const int rounds = Race(
+      kGroupRounds / 2,
+      [&] {
+        group = NewGroup(Watched(ctx_background(), &drop)).release();
+        wrong += ctx_group_begin(group) + ctx_group_begin(group);
+      },
+      {[&] {
+         here.Pass();
+         wrong += ctx_group_over(group, over.out()) != 0;
+         wrong += ctx_after_func(over, count, &runs, nullptr, 0, nullptr) < 0;
+         ctx_group_unref(group);
+       },
+       [&] {
+         there.Pass();
+         wrong += ctx_group_end(group, nullptr) != 0;
+       },
+       [&] {
+         third.Pass();
+         wrong += ctx_group_end(group, nullptr) != 0;
+       }},
+      [&] { wrong += ctx_err(over) != CTX_CANCELED; });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(runs, rounds);
+  EXPECT_EQ(drop.count(), rounds);
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -298,6 +298,9 @@ void ExpectGroupRefused(ctx_group_t* bad) {
   EXPECT_EQ(ctx_group_wait(bad, 0), -EINVAL);
   EXPECT_EQ(ctx_group_wait(bad, CTX_FOREVER), -EINVAL);
   EXPECT_EQ(ctx_group_fd(bad), -EINVAL);
+  ctx_t* over = ctx_todo();
+  EXPECT_EQ(ctx_group_over(bad, &over), -EINVAL);
+  EXPECT_EQ(over, ctx_todo());
 }
 
 TEST(GroupBadInput, HandlesThatAreNoGroups) {
@@ -322,6 +325,7 @@ TEST(GroupBadInput, OtherHandlesInTheirPlaces) {
   EXPECT_EQ(ret, group.get());
   EXPECT_EQ(ctx_group_new(scope, nullptr), -EINVAL);
   EXPECT_EQ(ctx_group_new_below(group, nullptr), -EINVAL);
+  EXPECT_EQ(ctx_group_over(group, nullptr), -EINVAL);
   EXPECT_TRUE(IsEmpty(group));
   ASSERT_EQ(ctx_group_begin(group), 0);
   EXPECT_EQ(ctx_group_end(group, reinterpret_cast<const ctx_cause_t*>(scope.ctx.get())), -EINVAL);

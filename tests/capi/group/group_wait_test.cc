@@ -238,5 +238,107 @@ TEST(GroupFd, Rule54_APollWaitsForTheWorkOrAContext) {
   EXPECT_EQ(ctx_poll(WithCancel(ctx_background()), &fd, 1, CTX_FOREVER), 1);
 }
 
+Ctx Over(ctx_group_t* group) {
+  Ctx made;
+  EXPECT_EQ(ctx_group_over(group, made.out()), 0);
+  return made;
+}
+
+TEST(GroupOver, Rule54_EndsAtTheFirstMomentWithoutWork) {
+  const Group group = NewGroup(ctx_background());
+  EXPECT_EQ(ctx_err(Over(group)), CTX_CANCELED) << "nothing has begun";
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  const Ctx first = Over(group), second = Over(group);
+  EXPECT_EQ(ctx_cancelable(first), 1);
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  EXPECT_EQ(ctx_err(first), 0);
+  EXPECT_EQ(ctx_cancel(ctx_group_canceler(group)), 1);
+  EXPECT_EQ(ctx_err(first), 0) << "the end of the context is not the end of the work";
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  for (ctx_t* over : {first.get(), second.get()}) {
+    EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+    EXPECT_EQ(ctx_cause_given(ctx_cause(over)), 0);
+  }
+}
+
+TEST(GroupOver, Rule54_LaterWorkDoesNotConcernIt) {
+  const Group group = NewGroup(ctx_background());
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  const Ctx over = Over(group);
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+  EXPECT_EQ(ctx_err(Over(group)), 0);
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+}
+
+TEST(GroupOver, Rule54_CallsBackOnTheThreadThatEndsTheWork) {
+  Group group = NewGroup(ctx_background());
+  ctx_group_t* const held = group;
+  ASSERT_EQ(ctx_group_begin(held), 0);
+  const Ctx over = Over(held);
+  Callback callback([&](ctx_t*) {
+    EXPECT_EQ(ctx_group_wait(held, 0), 1);
+    EXPECT_EQ(ctx_group_begin(held), 0) << "the next round";
+  });
+  ASSERT_EQ(callback.Arm(over), 0);
+  EXPECT_EQ(ctx_group_end(held, nullptr), 0);
+  EXPECT_EQ(callback.runs(), 1);
+  EXPECT_EQ(callback.thread(), std::this_thread::get_id());
+  EXPECT_EQ(ctx_group_wait(held, 0), 0);
+  EXPECT_EQ(ctx_group_end(held, nullptr), 0);
+}
+
+// The group goes with its last work, before or after those who were told.
+TEST(GroupOver, Rule54_OutlivesTheGroupAndIsNotKeptByTheCaller) {
+  for (const bool keeps : {false, true}) {
+    Drop drop;
+    Group group = NewGroup(Watched(ctx_background(), &drop));
+    ctx_group_t* const held = group;
+    ASSERT_EQ(ctx_group_begin(held), 0);
+    Ctx over = Over(held);
+    Callback callback;
+    ASSERT_EQ(callback.Arm(over), 0);
+    if (!keeps) over.reset();
+    group.reset();
+    EXPECT_EQ(drop.count(), 0);
+    EXPECT_EQ(ctx_group_end(held, nullptr), 0);
+    EXPECT_EQ(drop.count(), 1);
+    EXPECT_EQ(callback.runs(), 1);
+    if (keeps) {
+      EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+    }
+  }
+}
+
+TEST(GroupOver, Rule54_OnEachKindOfLoop) {
+  for (const int kind : kLoopKinds) {
+    const Loop loop = NewLoop(kind);
+    const Group group = NewGroup(WithTimeout(LoopBackground(loop), 0));
+    const Group live = NewGroup(LoopBackground(loop));
+    EXPECT_EQ(ctx_err(Over(group)), CTX_CANCELED);
+    ASSERT_EQ(ctx_group_begin(live), 0);
+    const Ctx over = Over(live);
+    EXPECT_EQ(ctx_err(over), 0);
+    EXPECT_EQ(ctx_group_end(live, nullptr), 0);
+    EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+  }
+}
+
+TEST(GroupOver, Rule54_AWaitForSeveralSeesTheWorkOrAnotherEnd) {
+  const Group group = NewGroup(ctx_background());
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  const Ctx over = Over(group);
+  const Scope other = WithTimeout(ctx_background(), kMillisecond);
+  ctx_t* const either[] = {over, other};
+  size_t index = 9;
+  EXPECT_EQ(ctx_wait_any(either, 2, kLimit, &index), 1);
+  EXPECT_EQ(index, 1u);
+  std::thread ends([handle = group.get()] { ctx_group_end(handle, nullptr); });
+  EXPECT_EQ(ctx_wait(over, CTX_FOREVER), 1);
+  ends.join();
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -250,6 +250,12 @@ class group {
   /// Readable exactly while nothing is left. Borrowed: do not read it; it is open as long as the group. Throws if
   /// the system refuses it.
   int fd() const { return detail::check(ctx_group_fd(get()), "ctx_group_fd"); }
+  /// A context that ends as soon as nothing is left, or at once if nothing is: for callbacks, queues, waits for
+  /// several and `co_await group.over().done()`.
+  context over() const {
+    return detail::derive_plain("ctx_group_over",
+                                [&](ctx_t** made) { return ctx_group_over(get(), made); });
+  }
 
  private:
   explicit group(ctx_group_t* made) noexcept : handle_(made) {}

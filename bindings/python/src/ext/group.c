@@ -110,6 +110,12 @@ static PyObject *group_fileno(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return fd < 0 ? raise_result(fd) : PyLong_FromLong(fd);
 }
 
+static PyObject *group_over(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  ctx_t *ctx;
+  int result = ctx_group_over(group_of(self), &ctx);
+  return result < 0 ? raise_result(result) : steal_context(ctx);
+}
+
 static PyObject *group_cause_parts(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return parts_of_cause(ctx_group_cause(group_of(self)));
 }
@@ -132,6 +138,8 @@ static PyMethodDef methods[] = {
      "first."},
     {"fileno", group_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\nReadable exactly while nothing is left."},
+    {"over", group_over, METH_NOARGS,
+     "over($self, /)\n--\n\nA context that ends as soon as nothing is left."},
     {"handle", group_handle, METH_NOARGS, "handle($self, /)\n--\n\nThe ctx_group_t*, borrowed."},
     {"_cause_parts", group_cause_parts, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};

@@ -159,6 +159,10 @@ class Group:
         """Readable exactly while no work is left, for select and event loops; borrowed."""
         return self._group.fileno()
 
+    def over(self) -> Context:
+        """A context that ends as soon as no work is left, or at once if none is: `await group.over()`."""
+        return self._group.over()
+
     @property
     def handle(self) -> int:
         """The ctx_group_t* as an integer, for ctypes and the like. Borrowed: valid while this object is held."""

@@ -199,6 +199,7 @@ unsafe extern "C" {
     pub fn ctx_group_cause(group: *mut ctx_group_t) -> *const ctx_cause_t;
     pub fn ctx_group_wait(group: *mut ctx_group_t, timeout_ns: i64) -> c_int;
     pub fn ctx_group_fd(group: *mut ctx_group_t) -> c_int;
+    pub fn ctx_group_over(group: *mut ctx_group_t, ret: *mut *mut ctx_t) -> c_int;
 
     // ctx/loop.h
     pub fn ctx_loop_new(
