@@ -75,7 +75,9 @@ void WorkInChild(ctx_t* shared) {
   EXPECT_TRUE(Readable(ctx_done_fd(children[9])));
 }
 
-void ForkWhile(const std::vector<Busy::Step>& steps) { ctxtest::ForkWhile(steps, 60, WorkInChild); }
+void ForkWhile(const std::vector<Busy::Step>& steps, int rounds = Rounds(60)) {
+  ctxtest::ForkWhile(steps, rounds, WorkInChild);
+}
 
 TEST(ForkWhileBusy, Rule47_Deriving) { ForkWhile({DeriveAndRelease, DeriveAndRelease}); }
 
@@ -85,7 +87,7 @@ TEST(ForkWhileBusy, Rule47_Waiting) { ForkWhile({WaitForDeadline, WaitForDeadlin
 
 TEST(ForkWhileBusy, Rule47_CallingBack) { ForkWhile({CallBack, CallBack}); }
 
-TEST(ForkWhileBusy, Rule47_MakingDescriptors) { ForkWhile({MakeDescriptor, MakeDescriptor}); }
+TEST(ForkWhileBusy, Rule47_MakingDescriptors) { ForkWhile({MakeDescriptor, MakeDescriptor}, 60); }
 
 TEST(ForkWhileBusy, Rule47_AllOfIt) {
   ForkWhile({DeriveAndRelease, CancelSubtree, WaitForDeadline, CallBack, MakeDescriptor});

@@ -18,7 +18,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kRounds = kSanitized ? 150 : 600;
+const int kRounds = Rounds(kSanitized ? 150 : 600);
 
 // A parent with nothing but one child, which has many children. So the parent's cancel is through at
 // once, unless it waits for the child's that it meets.

@@ -22,7 +22,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kEpisodes = kSanitized ? 60 : 400;
+const int kEpisodes = Rounds(kSanitized ? 60 : 400);
 constexpr int kSteps = 150;
 
 class Episode {

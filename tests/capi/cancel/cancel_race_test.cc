@@ -15,7 +15,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kCancelRounds = kSanitized ? 300 : 2000;
+const int kCancelRounds = Rounds(kSanitized ? 300 : 2000);
 
 TEST(CancelRace, Rule04_ExactlyOneCallerGets1) {
   Scope scope;

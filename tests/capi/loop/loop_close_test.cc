@@ -233,7 +233,7 @@ TEST(LoopClose, Rule39_ACloseMissesNothingThatIsDerivedMeanwhile) {
   Stagger stagger(39);
   int round = 0;
   Race(
-      kSanitized ? 150 : 600,
+      Rounds(kSanitized ? 150 : 600),
       [&] {
         loop = NewLoop(kLoopKinds[++round % 3]);
         root = LoopBackground(loop);

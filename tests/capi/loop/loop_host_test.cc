@@ -169,7 +169,7 @@ TEST(LoopHost, NorDoesAnythingWhileItStarts) {
   std::unique_ptr<ManualLoop> manual;
   Scope past, timed;
   Race(
-      kSanitized ? 300 : 1'000,
+      Rounds(kSanitized ? 300 : 1'000),
       [&] {
         past = Scope(), timed = Scope();
         manual = std::make_unique<ManualLoop>();

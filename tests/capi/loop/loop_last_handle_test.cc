@@ -162,7 +162,7 @@ TEST(LoopLastHandle, Rule39_ADeferThatRacesWithTheLastHandleRunsOrIsRefused) {
   };
   Stagger stagger(39);
   Race(
-      kSanitized ? 300 : 1500,
+      Rounds(kSanitized ? 300 : 1500),
       [&] {
         loop = NewLoop(kDriven[++round % 2]);
         const Ctx root = LoopBackground(loop);
@@ -290,7 +290,7 @@ TEST(LoopLastHandle, Rule39_HandlesThatGoOnManyThreadsCloseOnce) {
   std::unique_ptr<Callback> armed;
   int wrong = 0, round = 0;
   Race(
-      kSanitized ? 150 : 600,
+      Rounds(kSanitized ? 150 : 600),
       [&] {
         handles[0] = NewLoop(kDriven[++round % 2]);
         handles[1].reset(ctx_loop_ref(handles[0]));

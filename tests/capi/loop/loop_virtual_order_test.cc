@@ -151,7 +151,7 @@ TEST(VirtualOrder, Rule41_NextIsExactlyTheNextDeadline) {
 
 // If each call looked at all deadlines there are, this would take an hour.
 TEST(VirtualOrder, Rule41_NextAndAdvanceCostLittleHoweverManyDeadlinesThereAre) {
-  constexpr int kMany = kSanitized ? 100'000 : 300'000;
+  const int kMany = Rounds(kSanitized ? 100'000 : 300'000);
   const VirtualLoop time;
   std::vector<Scope> far;
   for (int64_t i = 0; i < kMany; ++i) {

@@ -295,7 +295,7 @@ TEST(Virtual, Rule37_WhatIsDueHasEndedWhoeverSetItMeanwhile) {
   Stagger early(37), late(38);
   int round = 0;
   Race(
-      kSanitized ? 3'000 : 40'000,
+      Rounds(kSanitized ? 3'000 : 40'000),
       [&] {
         made.reset();
         time = std::make_unique<VirtualLoop>();

@@ -15,7 +15,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kGraceRounds = kSanitized ? 200 : 1000;
+const int kGraceRounds = Rounds(kSanitized ? 200 : 1000);
 
 TEST(GraceRace, Rule23_MadeWhileTheParentEndsItNeverMissesThat) {
   const VirtualLoop time;

@@ -13,7 +13,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kLifeRounds = kSanitized ? 200 : 1000;
+const int kLifeRounds = Rounds(kSanitized ? 200 : 1000);
 
 // Merges, and what is derived from them, are made while their parents end.
 TEST(MergeLifeRace, Rule08_MergingWhileTheParentsAreCanceledNeverMissesIt) {

@@ -19,7 +19,7 @@
 namespace ctxtest {
 namespace {
 
-constexpr int kMergeRounds = kSanitized ? 200 : 1000;
+const int kMergeRounds = Rounds(kSanitized ? 200 : 1000);
 
 // A graph with a cause, a count of callbacks and some descriptors for each context.
 struct WatchedGraph {

@@ -178,7 +178,7 @@ TEST(Weak, Rule11_AReleaseThatRacesWithTheParentsCancel) {
   Scope parent;
   std::vector<Scope> children(32);
   int rounds = 0;
-  const int kRounds = kSanitized ? 200 : 1000;
+  const int kRounds = Rounds(kSanitized ? 200 : 1000);
   Stagger stagger(11);
   Race(
       kRounds,
@@ -201,7 +201,7 @@ TEST(Weak, Rule11_AReleaseThatRacesWithTheParentsCancel) {
 }
 
 TEST(Weak, Rule11_AReleaseThatRacesWithItsOwnDeadline) {
-  const int kRounds = kSanitized ? 50 : 200;
+  const int kRounds = Rounds(kSanitized ? 50 : 200);
   Drop drop;
   Stagger stagger(12);
   for (int round = 0; round < kRounds; ++round) {
