@@ -152,7 +152,7 @@ def rust_names():
         text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
         # An impl begins and ends at the left margin, as rustfmt lays it out; a trait's own names are not ours.
         for block in re.finditer(r"^impl(?:<[^{]*?>)? (\w+)[^{\n]*\{\n(.*?)^\}", text, flags=re.S | re.M):
-            for name in re.findall(r"^    pub (?:const |unsafe )*fn (\w+)", block[2], flags=re.M):
+            for name in re.findall(r"^    pub (?:const |unsafe |async )*fn (\w+)", block[2], flags=re.M):
                 if block[1] in names:
                     names.setdefault(name, set()).add(block[1])
     return names
