@@ -10,6 +10,7 @@
 #include "core/life/ended_by.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
+#include "core/loop/idle.h"
 #include "core/loop/loop.h"
 #include "core/loop/roots.h"
 
@@ -120,6 +121,22 @@ int ctx_with_grace(ctx_t* parent, int64_t grace_ns, ctx_t** ret, ctx_canceler_t*
   Node* node = nullptr;
   const int result = ctxcore::derive_grace(from(parent), grace_ns, handles(ret_canceler), &node);
   return result < 0 ? result : hand_out(node, ret, ret_canceler);
+}
+
+int ctx_with_idle(ctx_t* parent, int64_t idle_ns, const ctx_cause_t* cause, ctx_t** ret,
+                  ctx_canceler_t** ret_canceler) {
+  if (const int result = check_derive(parent, ret); result < 0) return result;
+  if (const int result = check_cause(cause); result < 0) return result;
+  Node* node = nullptr;
+  const int result =
+      ctxcore::derive_idle(from(parent), idle_ns, from(cause), handles(ret_canceler), &node);
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
+}
+
+int ctx_touch(ctx_t* ctx) {
+  if (const int result = check(ctx); result < 0) [[unlikely]]
+    return result;
+  return ctxcore::touch(from(ctx));
 }
 
 int ctx_err(const ctx_t* ctx) {

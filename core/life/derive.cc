@@ -9,6 +9,7 @@
 #include "core/life/grace.h"
 #include "core/life/make_node.h"
 #include "core/life/merge.h"
+#include "core/loop/idle.h"
 #include "core/loop/loop.h"
 
 namespace ctxcore {
@@ -89,6 +90,36 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
     loop->arm(node, now);
     loop->catch_up();
   } else if (error_of(node) == 0) {
+    cancel(node, kDeadlineExceeded, cause, Callbacks::here);
+  }
+  *ret = node;
+  return 0;
+}
+
+int derive_idle(Context* parent, int64_t limit, const Cause* cause, uint32_t refs, Node** ret) {
+  Node* const above = node_of(parent);
+  Loop* const loop = family_loop(above);
+  const int64_t now = loop->now();
+  if (above->deadline <= now) end_passed(above, kForever);
+  const bool timed = limit > 0 && limit != kForever && birth_error(above) == 0;
+  uint8_t wheel = kUnarmed;
+  if (timed) {
+    if (const int result = loop->start(); result < 0) return result;
+    wheel = loop->pick_wheel();
+  }
+  IdleNode* node = nullptr;
+  if (const int result = make_node(parent, Kind::idle, refs, &node, above->deadline, limit, now,
+                                   ref(cause), wheel);
+      result < 0) {
+    unref(cause);
+    return result;
+  }
+  give_to_deadline(cause);
+  if (timed) {
+    if (!put_off(node)) node->when = now;
+    loop->arm(node, now);
+    loop->catch_up();
+  } else if (limit <= 0 && error_of(node) == 0) {
     cancel(node, kDeadlineExceeded, cause, Callbacks::here);
   }
   *ret = node;

@@ -14,6 +14,7 @@
 #include "core/loop/signals.h"
 #include "core/loop/sources.h"
 #include "core/system/clock.h"
+#include "core/tree/idle_node.h"
 
 namespace ctxcore {
 
@@ -72,6 +73,9 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
       break;
     case Kind::grace:
       text.add(".WithGrace(").add_duration(static_cast<const GraceNode*>(context)->grace).add(")");
+      break;
+    case Kind::idle:
+      text.add(".WithIdle(").add_duration(static_cast<const IdleNode*>(context)->limit).add(")");
       break;
     case Kind::fd:
       text.add(".WithFD(")

@@ -26,6 +26,7 @@ const Cause* reason_of(const Node* node) {
   if (node->kind == Kind::cancel) return nullptr;
   switch (node->kind) {
     case Kind::deadline:
+    case Kind::idle:
       return static_cast<const TimerNode*>(node)->reason;
     case Kind::fd:
       return static_cast<const FdNode*>(node)->reason;

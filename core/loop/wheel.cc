@@ -5,10 +5,19 @@
 #include <bit>
 
 #include "core/base/check.h"
+#include "core/loop/idle.h"
 #include "core/system/clock.h"
-#include "core/tree/grace_node.h"
+#include "core/tree/node.h"
 
 namespace ctxcore {
+
+namespace {
+
+bool is_touched(const TimerNode* node) {
+  return node->kind == Kind::idle && static_cast<const IdleNode*>(node)->is_touched();
+}
+
+}  // namespace
 
 // The tick that the time lies in.
 uint64_t Wheel::tick_of(int64_t time) const {
@@ -58,6 +67,13 @@ void Wheel::take_out(TimerNode* node) {
     const auto index = static_cast<unsigned>(after - &slots_[0][0]);
     occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
   }
+}
+
+// Puts a timer that was taken out back at a later time, if its node is an idle one that was touched.
+bool Wheel::goes_on(TimerNode* node) {
+  if (node->kind != Kind::idle || !put_off(static_cast<IdleNode*>(node))) return false;
+  place(node);
+  return true;
 }
 
 int64_t Wheel::insert(TimerNode* node, int64_t now) {
@@ -122,6 +138,7 @@ bool Wheel::expire(int64_t now, Ring<TimerNode>& due, size_t most) {
       if (taken == most) return true;
       node = soon_.take_first(now);
       if (node == nullptr) break;
+      if (goes_on(node)) continue;
       add_ref(node);
       // After the pin: release.cc relies on it.
       node->armed.store(kUnarmed, std::memory_order_release);
@@ -140,7 +157,13 @@ int64_t Wheel::next(int64_t now) {
   for (;;) {
     Guard guard(lock_);
     if (!moving()) {
-      if (const TimerNode* const first = soon_.first(); first != nullptr) return time_of(first);
+      TimerNode* const first = soon_.first();
+      if (first != nullptr && is_touched(first)) {
+        soon_.remove(first);
+        if (!goes_on(first)) soon_.insert(first);
+        continue;
+      }
+      if (first != nullptr) return time_of(first);
     }
     if (move_some(until)) continue;
     const uint64_t tick = next_tick();

@@ -20,6 +20,8 @@
 //  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under
 //     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
 //  7. An ended node leaves the wheel before the call that ended it returns.
+//  8. The timer of an idle node that was touched never fires: it is put back at a later time, within the section that
+//     took it out.
 //
 // Lock order: a leaf; taken with tree locks held (node.h).
 #ifndef CTX_CORE_LOOP_WHEEL_H
@@ -72,6 +74,7 @@ class Wheel {
   uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: all slots are empty
   bool moving() const CTX_REQUIRES(lock_) { return moving_.linked() && moving_.next != &moving_; }
   bool move_some(uint64_t until) CTX_REQUIRES(lock_);
+  bool goes_on(TimerNode* node) CTX_REQUIRES(lock_);
   static void append(Link& head, Link* link);
 
   const Tick tick_ = Tick::coarse;

@@ -31,6 +31,7 @@ enum class Kind : uint8_t {
   cancel,
   deadline,  // a TimerNode (node.h)
   grace,     // a GraceNode (grace.h)
+  idle,      // an IdleNode (idle_node.h)
   fd,        // an FdNode (sources.h)
   signal,    // a SignalNode (signals.h)
   merged,    // a MergedNode (merge.h)

@@ -15,10 +15,10 @@
 
 namespace ctxcore {
 
-struct GraceNode : TimerNode, Observer {
+struct GraceNode : LateNode, Observer {
   GraceNode(Context* above, Value* nearest, Loop* runner, int64_t latest, int64_t length,
             uint8_t wheel)
-      : TimerNode(above, nearest, runner, latest, nullptr, wheel, Kind::grace),
+      : LateNode(above, nearest, runner, latest, nullptr, wheel, Kind::grace),
         Observer(Type::grace),
         grace(length) {}
 
@@ -29,13 +29,7 @@ struct GraceNode : TimerNode, Observer {
   void forget_parent();  // before it is freed, unless it was told
 
   const int64_t grace;
-  int64_t when = 0;
 };
-
-// When a timer is due.
-inline int64_t time_of(const TimerNode* node) {
-  return node->kind == Kind::grace ? static_cast<const GraceNode*>(node)->when : node->deadline;
-}
 
 }  // namespace ctxcore
 

@@ -76,6 +76,18 @@ struct TimerNode : Node, Link {
   const Cause* const reason;  // of its deadline; a reference, or nullptr; the node's for life
 };
 
+// A timer whose time is not its deadline: that of a grace, or of an idle context.
+struct LateNode : TimerNode {
+  using TimerNode::TimerNode;
+
+  int64_t when = 0;
+};
+
+// When a timer is due.
+inline int64_t time_of(const TimerNode* node) {
+  return node->kind == Kind::deadline ? node->deadline : static_cast<const LateNode*>(node)->when;
+}
+
 // glibc has chunks of 128 and 144 bytes for these: one more field, and every context costs 16 bytes more.
 static_assert(sizeof(void*) != 8 || sizeof(Node) <= 120);
 static_assert(sizeof(void*) != 8 || sizeof(TimerNode) <= 136);

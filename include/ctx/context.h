@@ -115,6 +115,29 @@ CTX_API int ctx_without_cancel(ctx_t *parent, ctx_t **ret);
 CTX_API int ctx_with_name(ctx_t *parent, const char *name, ctx_t **ret);
 
 /**
+ * Derives a context that also ends, with CTX_DEADLINE_EXCEEDED, when it was not touched for some time: for
+ * reads that must make progress, heartbeats and watchdogs. Being made counts as a touch. Its deadline is its
+ * parent's, since nobody knows when it will be idle.
+ *
+ * It never ends early. It may end late by a sixteenth of idle_ns, at least 1 ms; on a virtual loop it ends at the
+ * exact time.
+ * @param idle_ns on the clock of ctx_now(). Zero or negative: it is done on return. CTX_FOREVER: never.
+ * @param cause   borrowed; of the end by idleness. NULL for the plain one.
+ * @return as ctx_with_deadline().
+ */
+CTX_API int ctx_with_idle(ctx_t *parent, int64_t idle_ns, const ctx_cause_t *cause, ctx_t **ret,
+                          ctx_canceler_t **ret_canceler);
+
+/**
+ * Says that there was progress: moves the ends of all contexts of ctx_with_idle() at or above this one, of a
+ * merge those of its first parent. So code that does not know who watches it may touch what it was given. Takes
+ * no lock and wakes nobody; about 3 ns, and 2 ns for each context in between. A touch at
+ * the very moment of the end may come too late.
+ * @return 0, also if there is none; the context's error once it is done; -EINVAL; -ECHILD; -EREMOTE.
+ */
+CTX_API int ctx_touch(ctx_t *ctx);
+
+/**
  * Derives a context that ends with the first of several parents that is done, with that one's error and
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
  *

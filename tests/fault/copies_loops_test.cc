@@ -102,6 +102,8 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignContextIsEremote) {
   EXPECT_EQ(ctx_merge(mixed, 2, &ret, &canceler), -EREMOTE);
   EXPECT_EQ(ctx_merge(mixed + 1, 1, &ret, &canceler), -EREMOTE);
   EXPECT_EQ(ctx_with_grace(ctx_, kHour, &ret, &canceler), -EREMOTE);
+  EXPECT_EQ(ctx_with_idle(ctx_, kHour, nullptr, &ret, &canceler), -EREMOTE);
+  EXPECT_EQ(ctx_touch(ctx_), -EREMOTE);
   EXPECT_EQ(ctx_with_fd(ctx_, pipe.read_end, POLLIN, &ret, &canceler), -EREMOTE);
   EXPECT_EQ(ctx_with_signal(ctx_, &signal, 1, &ret, &canceler), -EREMOTE);
   EXPECT_EQ(ctx_cancel_fd(canceler_), -EREMOTE);

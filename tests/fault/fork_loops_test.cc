@@ -155,6 +155,8 @@ TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
       EXPECT_EQ(ctx_merge(mixed, 2, &ret, &canceler), -ECHILD);
       EXPECT_EQ(ctx_merge(mixed + 1, 1, &ret, &canceler), -ECHILD);
       EXPECT_EQ(ctx_with_grace(*old, kHour, &ret, &canceler), -ECHILD);
+      EXPECT_EQ(ctx_with_idle(*old, kHour, nullptr, &ret, &canceler), -ECHILD);
+      EXPECT_EQ(ctx_touch(*old), -ECHILD);
       EXPECT_EQ(ctx_with_fd(*old, pipe.read_end, POLLIN, &ret, &canceler), -ECHILD);
       EXPECT_EQ(ctx_with_signal(*old, &signal, 1, &ret, &canceler), -ECHILD);
       EXPECT_EQ(ctx_cancel_fd(old->canceler), -ECHILD);

@@ -11,6 +11,8 @@ namespace {
 
 int Merge(Stage& s, size_t n) { return ctx_merge(s.many.data(), n, &s.ret, &s.ret_canceler); }
 
+int IdleOf(Stage& s) { return ctx_with_idle(s.parent, kHour, nullptr, &s.ret, &s.ret_canceler); }
+
 int GraceOf(Stage& s) { return ctx_with_grace(s.parent, kHour, &s.ret, &s.ret_canceler); }
 
 int AddTo(ctx_queue_t* queue, ctx_t* ctx, Stage& s) {
@@ -45,6 +47,12 @@ void ExpectOneEvent(Stage& s) {
   EXPECT_EQ(Tokens(s.queue), std::vector<uint64_t>{7});
 }
 
+// It was done when it was made, if it was made.
+void ExpectOver(Stage& s) {
+  EXPECT_TRUE(s.ret == nullptr || ctx_err(s.ret) == CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(s.parent.Cancel(), 1);
+}
+
 const Construction kQueueCases[] = {
     {"MergeOfOne", On::kDefault, kMem, kNothing, [](Stage& s) { return Merge(s, 1); },
      ExpectEndsWithParent},
@@ -63,6 +71,14 @@ const Construction kQueueCases[] = {
     {"GraceForEver", On::kDefault, kMem, kNothing,
      [](Stage& s) { return ctx_with_grace(s.parent, CTX_FOREVER, &s.ret, &s.ret_canceler); },
      ExpectOutlivesParent},
+
+    {"Idle", On::kDefault, kMem, kNothing, IdleOf, ExpectEndsWithParent},
+    {"Idle", On::kThread, kMem | kDesc | kThr, kWat, IdleOf, ExpectEndsWithParent},
+    {"Idle", On::kManual, kMem, kDesc | kWat, IdleOf, ExpectEndsWithParent},
+    {"Idle", On::kVirtual, kMem, kNothing, IdleOf, ExpectEndsWithParent},
+    {"IdleForNothing", On::kDefault, kMem, kNothing,
+     [](Stage& s) { return ctx_with_idle(s.parent, 0, nullptr, &s.ret, &s.ret_canceler); },
+     ExpectOver},
 
     {"QueueNew", On::kDefault, kMem, kNothing, [](Stage& s) { return ctx_queue_new(&s.ret_queue); },
      ExpectEndsWithParent},

@@ -107,6 +107,12 @@ inline Scope WithGrace(ctx_t* parent, int64_t grace_ns) {
   return made;
 }
 
+inline Scope WithIdle(ctx_t* parent, int64_t idle_ns, const ctx_cause_t* cause = nullptr) {
+  Scope made;
+  EXPECT_EQ(ctx_with_idle(parent, idle_ns, cause, made.ctx.out(), made.canceler.out()), 0);
+  return made;
+}
+
 inline ctx_loop_options_t LoopOptions() {
   ctx_loop_options_t options{};
   options.size = sizeof options;

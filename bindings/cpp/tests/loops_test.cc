@@ -106,6 +106,21 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
   EXPECT_EQ(alive.use_count(), 2) << "a loop that is refused keeps none";
 }
 
+TEST(Loops, AnIdleContextEndsWhenNobodyTouchesIt) {
+  const ctx::virtual_loop loop;
+  const auto [read, cancel] = ctx::with_idle(loop.background(), 30s, ctx::cause("no byte came"));
+  const ctx::context below = ctx::with_cancel(read).first;
+  for (int i = 0; i < 3; ++i) {
+    loop.advance(29s);
+    EXPECT_TRUE(below.touch());
+  }
+  EXPECT_FALSE(read.deadline());
+  loop.advance(30s);
+  EXPECT_EQ(read.err(), std::errc::timed_out);
+  EXPECT_EQ(read.cause().message(), "no byte came");
+  EXPECT_FALSE(read.touch());
+}
+
 void EndTheDefaultLoop() {
   Gate blocks;
   Gate goes_on;

@@ -14,7 +14,7 @@ from pathlib import Path
 import libctx
 import pytest
 from conftest import WATCHDOG, Run, in_thread, python
-from libctx import ManualLoop, ThreadLoop, VirtualLoop, with_cancel, with_timeout
+from libctx import ManualLoop, ThreadLoop, VirtualLoop, with_cancel, with_idle, with_timeout
 
 
 def test_a_virtual_clock_moves_by_hand_alone() -> None:
@@ -228,3 +228,16 @@ def test_a_loop_is_made_with_options() -> None:
 def test_a_name_that_no_thread_can_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
         ThreadLoop(name=name)
+
+
+def test_an_idle_context_ends_when_nobody_touches_it() -> None:
+    clock = VirtualLoop()
+    read = with_idle(clock.background(), timedelta(seconds=30), cause="no byte came").ctx
+    below = with_cancel(read).ctx
+    for _ in range(3):
+        clock.advance(29)
+        assert below.touch()
+    assert read.deadline() is None
+    clock.advance(30)
+    assert isinstance(read.err(), TimeoutError) and str(read.cause()) == "no byte came"
+    assert not read.touch()

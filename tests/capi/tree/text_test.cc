@@ -35,6 +35,7 @@ TEST(Text, Rule32_Roots) {
 TEST(Text, Rule32_HowAContextCameToBe) {
   const Scope cancel = WithCancel(ctx_background());
   EXPECT_EQ(Describe(cancel), "context.Background.WithCancel");
+  EXPECT_EQ(Describe(WithIdle(ctx_todo(), 90 * kSecond)), "context.TODO.WithIdle(1m30s)");
   const Ctx value = WithValue(cancel, &kUser, nullptr);
   EXPECT_EQ(Describe(value), "context.Background.WithCancel.WithValue(user)");
   const Ctx detached = WithoutCancel(value);

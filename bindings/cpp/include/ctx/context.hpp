@@ -88,6 +88,9 @@ class context {
   bool is_done() const noexcept { return ctx_err(get()) != 0; }
   /// None while live; std::errc::operation_canceled or std::errc::timed_out once done.
   std::error_code err() const noexcept { return to_error_code(ctx_err(get())); }
+  /// Says that there was progress: the ends of all contexts of ctx::with_idle() at or above this one move. False
+  /// if it is done. Some nanoseconds.
+  bool touch() const noexcept { return ctx_touch(get()) == 0; }
   /// Why it is done; none while live.
   ctx::cause cause() const { return ctx::cause::share(ctx_cause(get())); }
   /// Throws context_error if it is done.

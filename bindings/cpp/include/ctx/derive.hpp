@@ -197,6 +197,16 @@ template <class Rep, class Period>
   });
 }
 
+/// Also ends, with std::errc::timed_out, when it was not touched for this long: see context::touch(). The
+/// context has the cause then.
+template <class Rep, class Period>
+[[nodiscard]] derived with_idle(const context& parent, std::chrono::duration<Rep, Period> limit,
+                                const cause& why = {}) {
+  return detail::derive("ctx::with_idle", [&](ctx_t** made, ctx_canceler_t** right) {
+    return ctx_with_idle(parent.get(), detail::to_ns(limit), why.get(), made, right);
+  });
+}
+
 /// Ends with the first of several parents; its values are those of the first one.
 template <class Range>
 [[nodiscard]] derived merge(Range&& parents) {

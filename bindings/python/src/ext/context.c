@@ -82,6 +82,13 @@ static PyObject *context_remaining_ms(PyObject *self, PyObject *Py_UNUSED(unused
   return ms < 0 ? raise_result(ms) : PyLong_FromLong(ms);
 }
 
+static PyObject *context_touch(PyObject *self, PyObject *Py_UNUSED(unused)) {
+  int result = ctx_touch(((Context *)self)->ctx);
+  if (result == CTX_CANCELED || result == CTX_DEADLINE_EXCEEDED) Py_RETURN_FALSE;
+  if (result < 0) return raise_result(result);
+  Py_RETURN_TRUE;
+}
+
 static PyObject *context_now(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return from_ns(ctx_now(((Context *)self)->ctx));
 }
@@ -216,6 +223,10 @@ static PyMethodDef methods[] = {
      "Milliseconds until the deadline, rounded up, 0 after it, as select.poll().poll() and C "
      "libraries\n"
      "take them; None without one."},
+    {"touch", context_touch, METH_NOARGS,
+     "touch($self, /)\n--\n\n"
+     "Says that there was progress: the ends of all contexts of with_idle() at or above this one "
+     "move. False if it is done."},
     {"now", context_now, METH_NOARGS,
      "now($self, /)\n--\n\n"
      "Now, on the clock of deadline(): time.monotonic(), but for contexts of a VirtualLoop and of "

@@ -58,6 +58,11 @@ static PyObject *with_deadline(PyObject *Py_UNUSED(module), PyObject *args, PyOb
   return with_time(args, kwargs, "OO|$O:with_deadline", names, to_when, ctx_with_deadline_cause);
 }
 
+static PyObject *with_idle(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"", "seconds", "cause", NULL};
+  return with_time(args, kwargs, "OO|$O:with_idle", names, to_ns, ctx_with_idle);
+}
+
 static PyObject *with_grace(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
   static char *names[] = {"", "seconds", NULL};
   PyObject *parent, *seconds;
@@ -276,6 +281,10 @@ PyMethodDef derive_functions[] = {
      "As with_timeout(), at a time on the clock of parent.now(): that of time.monotonic() and "
      "loop.time(),\n"
      "unless the parent's loop has another."},
+    {"with_idle", KEYWORDS(with_idle),
+     "with_idle(parent, /, seconds, *, cause=None)\n--\n\n"
+     "A context that also ends, with DeadlineExceeded, when it was not touched for that long: see "
+     "Context.touch()."},
     {"with_grace", KEYWORDS(with_grace),
      "with_grace(parent, /, seconds)\n--\n\n"
      "Derives a context that ends that many seconds after its parent, so that work in hand can "

@@ -52,6 +52,14 @@ unsafe extern "C" {
         ret: *mut *mut ctx_t,
         ret_canceler: *mut *mut ctx_canceler_t,
     ) -> c_int;
+    pub fn ctx_with_idle(
+        parent: *mut ctx_t,
+        idle_ns: i64,
+        cause: *const ctx_cause_t,
+        ret: *mut *mut ctx_t,
+        ret_canceler: *mut *mut ctx_canceler_t,
+    ) -> c_int;
+    pub fn ctx_touch(ctx: *mut ctx_t) -> c_int;
     pub fn ctx_with_grace(
         parent: *mut ctx_t,
         grace_ns: i64,

@@ -89,6 +89,14 @@ impl Context {
         unsafe { sys::ctx_err(self.as_raw()) != 0 }
     }
 
+    /// Says that there was progress: the ends of all contexts of [`with_idle`](Context::with_idle) at or above this
+    /// one move. False if it is done. Some nanoseconds.
+    #[inline]
+    pub fn touch(&self) -> bool {
+        // SAFETY: self holds a reference.
+        unsafe { sys::ctx_touch(self.as_raw()) == 0 }
+    }
+
     /// Why the context is done; `None` while it is live, never `None` after.
     pub fn cause(&self) -> Option<Cause> {
         // SAFETY: self holds a reference, and with it the cause, if there is one.

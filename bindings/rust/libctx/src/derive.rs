@@ -135,6 +135,40 @@ impl Context {
         pair(|ctx, canceler| unsafe { sys::ctx_with_grace(self.as_raw(), grace, ctx, canceler) })
     }
 
+    /// Derives a context that also ends when it was not [touched](Context::touch) for that long: for reads that must
+    /// make progress, heartbeats and watchdogs. Its deadline is this one's.
+    ///
+    /// ```
+    /// use libctx::Loop;
+    /// use std::time::Duration;
+    ///
+    /// let clock = Loop::virtual_time()?;
+    /// let (read, _canceler) = clock.background()?.with_idle(Duration::from_secs(30))?;
+    /// for _ in 0..10 {
+    ///     clock.advance(Duration::from_secs(29))?;
+    ///     assert!(read.touch()); // a byte came
+    /// }
+    /// clock.advance(Duration::from_secs(30))?;
+    /// assert!(read.is_done());
+    /// # Ok::<(), libctx::Error>(())
+    /// ```
+    pub fn with_idle(&self, limit: Duration) -> Result<(Context, Canceler)> {
+        let limit = nanoseconds(limit);
+        // SAFETY: as in with_cancel().
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_idle(self.as_raw(), limit, ptr::null(), ctx, canceler)
+        })
+    }
+
+    /// As [`with_idle`](Context::with_idle); the context has this cause if it ends so.
+    pub fn with_idle_cause(&self, limit: Duration, cause: &Cause) -> Result<(Context, Canceler)> {
+        let (limit, cause) = (nanoseconds(limit), cause.as_raw());
+        // SAFETY: as in with_timeout_cause().
+        pair(|ctx, canceler| unsafe {
+            sys::ctx_with_idle(self.as_raw(), limit, cause, ctx, canceler)
+        })
+    }
+
     /// Derives a context that carries a value. The thread that frees the last context that can see the value
     /// drops it, but never a loop's clock.
     pub fn with_value<T: Send + Sync + 'static>(
