@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark several times, in rounds, and sets the medians beside their targets.
 
-P1 to P19 are the targets of docs/targets.md: what is measured is named beside each. P16 and P24, of the bindings,
+P1 to P19 and P25 are the targets of docs/targets.md: what is measured is named beside each. P16 and P24, of the bindings,
 are measured by bindings/rust/bench.sh, bindings/python/bench.sh and bindings/cross_runtime/bench.py.
 
 A round runs each program once, so that both sides of a ratio meet the same noise. The first round
@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-GOOGLE = ["derive", "read", "fan", "chain", "threads", "growth", "merge"]
+GOOGLE = ["derive", "read", "fan", "chain", "threads", "growth", "merge", "group"]
 PLAIN = ["memory", "queue", "timers", "go_peers"]
 
 # For peers that are not measured if their language is not there: what they were.
@@ -84,6 +84,9 @@ TARGETS = [
     ("P19", "… a lone one 1 ms later", "P19/ends/lone", (5, "limit"), "<=", 1.0, "ms"),
     ("P19", "… with callbacks, the last", "P19/callbacks/last", (15, "limit"), "<=", 1.0, "ms"),
     ("P19", "… with callbacks, the lone one", "P19/callbacks/lone", (5, "limit"), "<=", 1.0, "ms"),
+    ("P25", "begin and end a piece of work", "P25/ours", "P25/bare", "<=", 1.5, "ns"),
+    ("P25", "… against Go's WaitGroup", "P25/ours", "P25/go", None, None, "ns"),
+    ("P25", "… of a group with a descriptor", "P25/descriptor", "P25/bare", None, None, "ns"),
     ("P1", "growth: 1,000,000 siblings", "P1/growth/siblings", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P1", "growth: 100,000 timers", "P1/growth/timers", "P1/growth/alone", "<=", 1.3, "ns"),
     ("P2", "growth: 1,000,000 siblings", "P2/growth/siblings", "P2/growth/alone", "<=", 1.3, "ns"),

@@ -20,6 +20,7 @@ func main() {
 	timers() // first, while there is little for the collector to do
 	derive()
 	read()
+	group()
 	fan(10_000, 20)
 	fan(1_000_000, 1)
 	chain(1_000_000)
