@@ -117,7 +117,8 @@ CTX_API int ctx_group_fd(ctx_group_t *group);
  * Makes a context that ends as soon as no work is left, or at once if none is: to be told by a callback or a
  * queue, to wait for it with other contexts, or to await it. Work that begins afterwards does not concern it. It
  * ends with CTX_CANCELED, and its callbacks run as those of a cancel by the thread that ends the last piece
- * of work. It is below the root of its loop, not below the group's context.
+ * of work. It is below the root of its loop, not below the group's context. If the loop is closed, that ends
+ * it, too, and its cause says so.
  * @param ret receives the context; the caller owns it.
  * @return 0; -ENOMEM.
  */

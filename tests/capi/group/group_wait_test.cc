@@ -326,6 +326,19 @@ TEST(GroupOver, Rule54_OnEachKindOfLoop) {
   }
 }
 
+TEST(GroupOver, Rule39_ItEndsWithItsLoop) {
+  const Loop loop = NewLoop(CTX_LOOP_VIRTUAL);
+  const Group group = NewGroup(LoopBackground(loop));
+  ASSERT_EQ(ctx_group_begin(group), 0);
+  const Ctx over = Over(group);
+  EXPECT_EQ(ctx_loop_close(loop), 0);
+  EXPECT_EQ(ctx_err(over), CTX_CANCELED);
+  EXPECT_EQ(ctx_cause_given(ctx_cause(over)), 1);
+  EXPECT_EQ(ctx_group_wait(group, 0), 0);
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  EXPECT_EQ(ctx_group_wait(group, 0), 1);
+}
+
 TEST(GroupOver, Rule54_AWaitForSeveralSeesTheWorkOrAnotherEnd) {
   const Group group = NewGroup(ctx_background());
   ASSERT_EQ(ctx_group_begin(group), 0);

@@ -167,14 +167,17 @@ impl Group {
         }
     }
 
-    /// As [`wait`](Group::wait), in async code on any executor.
+    /// As [`wait`](Group::wait), in async code on any executor. If its loop is closed before, that is the error.
     pub async fn done(&self) -> Result<()> {
-        self.over()?.done().await?;
+        let ended = self.over()?.done().await?;
+        if ended.cause().is_given() {
+            return Err(ended.into()); // the end of the work gives no cause
+        }
         self.failure()
     }
 
     /// A context that ends as soon as nothing is left, or at once if nothing is: for callbacks, queues, and waits for
-    /// several.
+    /// several. If its loop is closed, that ends it, too, with a cause that says so.
     pub fn over(&self) -> Result<Context> {
         let mut ctx = ptr::null_mut();
         // SAFETY: self holds a reference, and the result is written to `ctx`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Groups: threads, scoped threads and futures; errors and panics; nested groups.
 
-use libctx::{Cause, Context, Ended, ErrorKind, Events, Group, PollFd, Result};
+use libctx::{Cause, Context, Ended, ErrorKind, Events, Group, Loop, PollFd, Result};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -181,6 +181,19 @@ type TaskFuture = std::pin::Pin<
             + Send,
     >,
 >;
+
+#[test]
+fn a_loop_that_is_closed_is_not_the_end_of_the_work() {
+    let clock = Loop::virtual_time().unwrap();
+    let group = Group::new(&clock.background().unwrap()).unwrap();
+    let piece = group.begin().unwrap();
+    clock.close().unwrap();
+    let closed = smol::block_on(group.done()).unwrap_err();
+    assert_eq!(closed.ended().unwrap().cause().message(), "loop closed");
+    assert!(!group.wait_timeout(Duration::ZERO).unwrap());
+    drop(piece);
+    group.wait().unwrap();
+}
 
 #[test]
 fn tasks_on_tokio() {
