@@ -21,6 +21,9 @@ static_assert(sizeof(ctx::context) == sizeof(void*));
 static_assert(sizeof(ctx::canceler) == sizeof(void*));
 static_assert(!std::is_copy_constructible_v<ctx::watch>);
 static_assert(!std::is_constructible_v<ctx::canceler, ctx::context>);
+// A context is one class in files of C++17 and of C++20, which may be mixed: it has all members in both.
+static_assert(std::is_same_v<decltype(ctx::context().done()), ctx::done_awaiter>);
+static_assert(std::is_same_v<decltype(ctx::context().done(ctx::deferred)), ctx::done_awaiter>);
 
 const ctx::key<Tracked> kKey("tracked");
 

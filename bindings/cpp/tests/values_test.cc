@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -46,10 +47,9 @@ TEST(Values, AreFoundByTheirKeyAlone) {
   ASSERT_TRUE(below.value(kUser));
   EXPECT_EQ(*below.value(kUser), "red");
   EXPECT_EQ(below.value(kUser)->size(), 3u);
-  EXPECT_EQ(below.value(kUser).get(), ctx.value(kUser).get());
+  EXPECT_EQ(below.value(kUser), ctx.value(kUser));
   EXPECT_FALSE(below.value(kOther));
-  EXPECT_FALSE(ctx::background().value(kUser).has_value());
-  EXPECT_EQ(below.value(kOther).value_or("nobody"), "nobody");
+  EXPECT_EQ(ctx::background().value(kUser), nullptr);
   EXPECT_NE(ctx.describe().find("WithValue(user)"), std::string::npos);
 }
 
@@ -74,14 +74,13 @@ void ExpectKept(const std::vector<T>& values) {
   static const ctx::key<T> key("kept");
   for (const T& value : values) {
     const ctx::context ctx = ctx::with_value(ctx::background(), key, value);
-    const ctx::found<T> found = ctx.value(key);
+    const T* const found = ctx.value(key);
     ASSERT_TRUE(found);
     EXPECT_EQ(*found, value);
     EXPECT_FALSE(ctx::without_value(ctx, key).value(key));
   }
 }
 
-// Those that fit a pointer, and look like none when they are zero.
 TEST(Values, ZeroIsAValue) {
   ExpectKept<char>({0, 1, -1});
   ExpectKept<int>({0, 1, -1, std::numeric_limits<int>::min()});
@@ -91,17 +90,21 @@ TEST(Values, ZeroIsAValue) {
   ExpectKept<std::chrono::nanoseconds>({0ns, 1ns});
   ExpectKept<long double>({0.0L, 1.5L});
   static const ctx::key<bool> flag("flag");
-  EXPECT_EQ(ctx::with_value(ctx::background(), flag, false).value(flag).value_or(true), false);
+  const ctx::context off = ctx::with_value(ctx::background(), flag, false);
+  ASSERT_TRUE(off.value(flag));
+  EXPECT_FALSE(*off.value(flag));
   enum class Kind : char { kNone, kSome };
   ExpectKept<Kind>({Kind::kNone, Kind::kSome});
 }
 
-TEST(Values, ANullPointerIsNone) {
+TEST(Values, ANullPointerIsAValue) {
   static const ctx::key<const int*> key("pointer");
   static const int number = 7;
   const ctx::context ctx = ctx::with_value(ctx::background(), key, &number);
   EXPECT_EQ(*ctx.value(key), &number);
-  EXPECT_FALSE(ctx::with_value(ctx, key, nullptr).value(key));
+  const ctx::context null = ctx::with_value(ctx, key, nullptr);
+  ASSERT_TRUE(null.value(key));
+  EXPECT_EQ(*null.value(key), nullptr);
 }
 
 TEST(Values, WithoutADefaultOrACopy) {
@@ -120,7 +123,7 @@ TEST(Values, WithoutADefaultOrACopy) {
   static const ctx::key<Wide> wide("wide");
   const ctx::context aligned = ctx::with_value(ctx::background(), wide, Wide{});
   EXPECT_EQ(aligned.value(wide)->number, 5);
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(aligned.value(wide).get()) % 64, 0u);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(aligned.value(wide)) % 64, 0u);
 }
 
 TEST(Values, TextIsSharedWithC) {
@@ -132,6 +135,23 @@ TEST(Values, TextIsSharedWithC) {
   EXPECT_FALSE(ctx.string("other"));
   EXPECT_EQ(ctx::with_string(ctx, name, "").string(name), "");
   EXPECT_FALSE(ctx::without_string(ctx, name).string(name));
+}
+
+// A part of a text ends where the view ends, and not at the next NUL.
+TEST(Values, TextMayBeAView) {
+  const std::string_view header = "trace-id: 4711; user: ada";
+  const std::string_view name = header.substr(0, 8), value = header.substr(10, 4);
+  const ctx::context ctx = ctx::with_string(ctx::background(), name, value);
+  EXPECT_STREQ(ctx_string(ctx.get(), "trace-id"), "4711");
+  EXPECT_EQ(ctx.string(name), "4711");
+  EXPECT_FALSE(ctx::without_string(ctx, name).string(name));
+  EXPECT_NE(ctx::with_name(ctx, value).describe().find("4711"), std::string::npos);
+  EXPECT_EQ(ctx::cause(-EIO, header.substr(16, 4)).message(), "user");
+  EXPECT_EQ(ctx::cause(header.substr(22)).message(), "ada");
+  EXPECT_EQ(ctx::cause(std::string_view("a\0b", 3)).message(),
+            "a\xEF\xBF\xBD"
+            "b");
+  EXPECT_THROW((void)ctx::with_string(ctx, "name", std::string_view("a\0b", 3)), std::system_error);
 }
 
 TEST(Values, AllTextIsListed) {

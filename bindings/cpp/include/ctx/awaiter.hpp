@@ -15,7 +15,12 @@
 #include <ctx/callback.hpp>
 #include <ctx/context.hpp>
 
-#if defined(CTX_HAS_COROUTINES)
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
+#define CTX_HAS_COROUTINES 1
+
 #include <atomic>
 #include <coroutine>
 #include <memory>

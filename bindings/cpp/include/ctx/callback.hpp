@@ -6,6 +6,7 @@
 
 #include <ctx/done.h>
 
+#include <cstring>
 #include <ctx/context.hpp>
 #include <functional>
 #include <memory>
@@ -79,6 +80,29 @@ class borrowed {
  private:
   context context_;
 };
+
+// Whether the void pointer itself can hold a T.
+template <class T>
+inline constexpr bool fits_pointer =
+    sizeof(T) <= sizeof(void*) && alignof(T) <= alignof(void*) && std::is_trivially_copyable_v<T>;
+
+// Room for a T that is made of its bytes.
+template <class T>
+union bytes_of {
+  bytes_of() noexcept : none() {}
+  explicit bytes_of(void* const& pointer) noexcept : none() {
+    std::memcpy(static_cast<void*>(std::addressof(value)), &pointer, sizeof(T));
+  }
+  char none;
+  T value;
+};
+
+template <class T>
+void* to_bytes(const T& value) noexcept {
+  void* pointer = nullptr;
+  std::memcpy(&pointer, static_cast<const void*>(std::addressof(value)), sizeof(T));
+  return pointer;
+}
 
 // A callable behind the void pointer of ctx_after_func(): in the pointer itself, or allocated.
 template <class F>

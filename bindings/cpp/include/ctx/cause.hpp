@@ -142,14 +142,16 @@ class cause {
     const char* const file = ctx_cause_file(raw);
     return file == nullptr ? place() : place(file, ctx_cause_line(raw), ctx_cause_function(raw));
   }
-  /// The data that the cause was made with under this key.
+  /// The data that the cause was made with under this key, or null. Valid as long as this cause or a copy
+  /// of it exists.
   template <class T>
-  found<T> data(const key<T>& key) const noexcept {
-    return key.unpack(ctx_cause_data(handle_.get(), key.get()));
+  const T* data(const key<T>& key) const noexcept {
+    return static_cast<const T*>(ctx_cause_data(handle_.get(), key.get()));
   }
   /// The exception that it was made from, or null.
   std::exception_ptr exception() const noexcept {
-    return data(detail::exception_key).value_or(nullptr);
+    const std::exception_ptr* const found = data(detail::exception_key);
+    return found != nullptr ? *found : nullptr;
   }
 
   /// For the C functions, which borrow it; null for none.

@@ -24,13 +24,6 @@
 #include <utility>
 #include <vector>
 
-#if __has_include(<version>)
-#include <version>
-#endif
-#if defined(__cpp_impl_coroutine) && defined(__cpp_lib_coroutine)
-#define CTX_HAS_COROUTINES 1
-#endif
-
 namespace ctx {
 
 /// The tag for a callback or coroutine that never runs inside a call that cancels: it runs on the thread
@@ -57,6 +50,7 @@ struct waker_t {
 /// Its value, to pass.
 inline constexpr waker_t waker{};
 
+// Declared in C++17, too, so that a context is the same class in both; only C++20 defines them.
 class done_awaiter;
 template <class Executor>
 class posted_awaiter;
@@ -153,8 +147,7 @@ class context {
   [[nodiscard]] unique_fd done_fd_dup() const {
     return unique_fd(detail::check(ctx_done_fd_dup(get()), "ctx_done_fd_dup"));
   }
-#if defined(CTX_HAS_COROUTINES)
-  /// `std::error_code why = co_await ctx.done();` goes on at once if the context is done. Otherwise it
+  /// With C++20, `std::error_code why = co_await ctx.done();` goes on at once if the context is done. Otherwise it
   /// resumes on a thread of the library's that it has to itself, or in a dispatch: never behind somebody
   /// else's callback, and never inside a cancel. See ctx/awaiter.hpp.
   done_awaiter done() const;
@@ -165,12 +158,11 @@ class context {
   /// captures, give it a name before: g++ 12 destroys one that is written inside a co_await twice.
   template <class Executor>
   posted_awaiter<Executor> done(Executor executor) const;
-#endif
 
-  /// The nearest value of a key; the context owns it.
+  /// The nearest value of a key, or null. The context owns it: it is valid as long as that is held.
   template <class T>
-  found<T> value(const key<T>& key) const noexcept {
-    return key.unpack(ctx_value(get(), key.get()));
+  const T* value(const key<T>& key) const noexcept {
+    return static_cast<const T*>(ctx_value(get(), key.get()));
   }
   /// The nearest text of a name, which every language sees; valid as long as the context is held.
   std::optional<std::string_view> string(detail::text name) const noexcept {

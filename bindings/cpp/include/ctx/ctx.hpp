@@ -18,8 +18,8 @@
 ///     each other. One object is like a std::shared_ptr: many threads may read it, or one may write it.
 ///  5. Callbacks, drops of values and resumed coroutines run inside the library's C functions, which no
 ///     exception can pass: if one leaves a callback, the binding prints it and calls std::terminate.
-///  6. Memory. The binding allocates once for a callable or value, and not at all if that is no larger
-///     than a pointer and trivially copyable.
+///  6. Memory. The binding allocates once for a value; and once for a callable, but not at all for one that is
+///     no larger than a pointer and trivially copyable.
 ///
 /// For text there are ctx/fmt.hpp and ctx/format.hpp, which this header does not include.
 #ifndef CTX_CTX_HPP

@@ -274,7 +274,7 @@ template <class T>
 }
 /// Hides the parent's text of a name.
 [[nodiscard]] inline context without_string(const context& parent, detail::text name) {
-  return with_string(parent, name, nullptr);
+  return with_string(parent, name.c_str(), nullptr);
 }
 
 }  // namespace ctx

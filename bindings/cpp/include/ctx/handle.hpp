@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctx/error.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace ctx {
@@ -75,16 +76,26 @@ class handle {
   T* raw_ = nullptr;
 };
 
-// Text on its way to a C function, which reads up to the first NUL, so none may be inside.
+// Text on its way to a C function, which reads up to the first NUL, so none may be inside. A string_view is
+// copied, as it may not end in one.
 class text {
  public:
   text(const char* chars) noexcept : chars_(chars) {}         // NOLINT: wants no name at the call
   text(const std::string& string) : chars_(string.c_str()) {  // NOLINT
-    if (std::strlen(chars_) != string.size()) fail(-EINVAL, "ctx: a NUL inside a text");
+    check_size(string.size());
   }
+  text(std::string_view view) : copy_(view), chars_(copy_.c_str()) {  // NOLINT
+    check_size(view.size());
+  }
+  text(const text&) = delete;
   const char* c_str() const noexcept { return chars_; }
 
  private:
+  void check_size(std::size_t size) const {
+    if (std::strlen(chars_) != size) fail(-EINVAL, "ctx: a NUL inside a text");
+  }
+
+  std::string copy_;
   const char* chars_;
 };
 
@@ -93,20 +104,25 @@ class shown_text {
  public:
   shown_text(const char* chars) noexcept : chars_(chars) {}         // NOLINT
   shown_text(const std::string& string) : chars_(string.c_str()) {  // NOLINT
-    if (std::strlen(chars_) == string.size()) return;
-    for (const char each : string) {
+    if (std::strlen(chars_) != string.size()) copy(string);
+  }
+  shown_text(std::string_view view) : chars_("") { copy(view); }  // NOLINT
+  shown_text(shown_text&&) = default;
+  const char* c_str() const noexcept { return copy_.empty() ? chars_ : copy_.c_str(); }
+
+ private:
+  void copy(std::string_view view) {
+    for (const char each : view) {
       if (each == '\0') {
-        mended_ += "\xEF\xBF\xBD";
+        copy_ += "\xEF\xBF\xBD";
       } else {
-        mended_ += each;
+        copy_ += each;
       }
     }
   }
-  const char* c_str() const noexcept { return mended_.empty() ? chars_ : mended_.c_str(); }
 
- private:
   const char* chars_;
-  std::string mended_;
+  std::string copy_;
 };
 
 }  // namespace detail
