@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// Says that there was progress: the ends of all contexts of [`with_idle`](Context::with_idle) at or above this
-    /// one move. False if it is done. Some nanoseconds.
+    /// one move. False if it is done, or was made before a fork. Some nanoseconds.
     #[inline]
     pub fn touch(&self) -> bool {
         // SAFETY: self holds a reference.
