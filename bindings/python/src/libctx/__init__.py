@@ -47,6 +47,7 @@ from ._current import current, use, wrap
 from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, here
 from ._group import Group
 from ._scope import deadline, scope, timeout
+from ._virtual import VirtualEventLoop
 
 __all__ = [
     "Canceled",
@@ -63,6 +64,7 @@ __all__ = [
     "Origin",
     "Place",
     "ThreadLoop",
+    "VirtualEventLoop",
     "VirtualLoop",
     "Watch",
     "background",
