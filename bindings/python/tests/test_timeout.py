@@ -10,7 +10,7 @@ import anyio
 import libctx
 import pytest
 from conftest import WATCHDOG, AnyRun, Run
-from libctx import VirtualLoop, background, current, deadline, scope, timeout, use, with_cancel, with_timeout
+from libctx import VirtualLoop, background, current, deadline, idle, scope, timeout, use, with_cancel, with_timeout
 
 
 async def advance(clock: VirtualLoop, seconds: float) -> None:
@@ -55,6 +55,23 @@ def test_a_deadline(clock: VirtualLoop, anyrun: AnyRun) -> None:
                 async with deadline(clock.now() + 5, cause="late") as ctx:
                     assert ctx.deadline() == 6
                     await anyio.sleep_forever()
+
+    anyrun(main)
+
+
+def test_progress_puts_the_end_of_an_idle_one_off(clock: VirtualLoop, anyrun: AnyRun) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError) as caught:
+            async with idle(2, cause="no progress") as ctx, anyio.create_task_group() as group:
+                for _ in range(5):
+                    clock.advance(1)
+                    await anyio.sleep(0)
+                    ctx.touch()
+                group.start_soon(advance, clock, 2)
+                await anyio.sleep_forever()
+        assert clock.now() == 7 and str(caught.value.__cause__) == "no progress"
+        with pytest.raises(RuntimeError, match=r"async with libctx\.idle"), idle(2):
+            pass
 
     anyrun(main)
 
@@ -258,6 +275,13 @@ def test_without_awaits(clock: VirtualLoop) -> None:
     with pytest.raises(TimeoutError), deadline(clock.now() + 1) as ctx:
         clock.advance(1)
         ctx.check()
+    with idle(2) as ctx:
+        for _ in range(3):
+            clock.advance(1)
+            ctx.touch()
+        assert not ctx.is_done
+        clock.advance(2)
+        assert isinstance(ctx.err(), TimeoutError)
     with timeout(0):  # whoever does not look is not ended
         pass
     with pytest.raises(KeyError), timeout(1, parent=background()) as ctx:

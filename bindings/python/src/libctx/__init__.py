@@ -46,7 +46,7 @@ from ._core import (
 from ._current import current, use, wrap
 from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, here
 from ._group import Group
-from ._scope import deadline, scope, timeout
+from ._scope import deadline, idle, scope, timeout
 from ._virtual import VirtualEventLoop
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "current",
     "deadline",
     "here",
+    "idle",
     "library_path",
     "merge",
     "scope",

@@ -9,7 +9,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from . import _asyncio
-from ._core import Context, Derived, with_cancel, with_deadline, with_timeout
+from ._core import Context, Derived, with_cancel, with_deadline, with_idle, with_timeout
 from ._current import Entered, current, enter, leave
 from ._errors import Canceled, DeadlineExceeded, Error
 
@@ -145,3 +145,21 @@ class deadline(timeout):
         self, when: float | None, *, cause: BaseException | str | None = None, parent: Context | None = None
     ) -> None:
         self._start(with_deadline(current() if parent is None else parent, when, cause=cause))
+
+
+class idle(timeout):
+    """As timeout(), after that many seconds without progress: each ctx.touch() begins them anew.
+
+        async with libctx.idle(30) as ctx:
+            async for part in download():
+                ctx.touch()
+    """
+
+    def __init__(
+        self,
+        seconds: float | timedelta | None,
+        *,
+        cause: BaseException | str | None = None,
+        parent: Context | None = None,
+    ) -> None:
+        self._start(with_idle(current() if parent is None else parent, seconds, cause=cause))
