@@ -81,6 +81,16 @@ TEST(Allocations, OneForALargerCallable) {
   EXPECT_EQ(LiveNews(), live);
 }
 
+TEST(Allocations, NoneForATokenAndItsCallbacks) {
+  EXPECT_EQ(Allocations([] {
+              const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+              const ctx::done_token token(ctx);
+              const ctx::done_callback callback(token, [large = Large()] { (void)large; });
+              cancel();
+            }),
+            0);
+}
+
 TEST(Allocations, OneForAValue) {
   static const ctx::key<int> number("number");
   static const ctx::key<Large> large("large");

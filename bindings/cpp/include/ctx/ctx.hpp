@@ -38,6 +38,7 @@
 #include <ctx/queue.hpp>
 #include <ctx/stop_token.hpp>
 #include <ctx/time.hpp>
+#include <ctx/token.hpp>
 #include <ctx/wait.hpp>
 
 #endif  // CTX_CTX_HPP
