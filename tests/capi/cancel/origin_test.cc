@@ -2,7 +2,6 @@
 //
 // Rule 56: who ended a context, and where the cause of that was made.
 #include <signal.h>
-#include <sys/eventfd.h>
 
 #include <cstring>
 #include <string>
@@ -11,6 +10,7 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/sources.h"
 
 namespace ctxtest {
 namespace {
@@ -102,15 +102,12 @@ TEST(Origin, Rule56_OfSourcesAndLoops) {
   EXPECT_EQ(OriginOf(closed), CTX_ORIGIN_SHUTDOWN);
   EXPECT_EQ(OriginOf(WithCancel(loop.root)), CTX_ORIGIN_SHUTDOWN) << "born done";
 
-  const int fd = eventfd(1, EFD_CLOEXEC);
-  ASSERT_GE(fd, 0);
-  Scope readable;
-  ASSERT_EQ(ctx_with_fd(ctx_background(), fd, POLLIN, readable.ctx.out(), readable.canceler.out()),
-            0);
+  const Pipe pipe;
+  pipe.Write();
+  const Scope readable = WithFd(ctx_background(), pipe.read_end, POLLIN);
   EXPECT_TRUE(Done(readable));
   EXPECT_EQ(OriginOf(readable), CTX_ORIGIN_DESCRIPTOR);
   ExpectNoPlace(ctx_cause(readable));
-  close(fd);
 }
 
 TEST(Origin, Rule56_APlaceIsWhereItSaysSo) {
