@@ -9,10 +9,10 @@
 #include "core/life/describe.h"
 #include "core/life/ended_by.h"
 #include "core/life/grace.h"
-#include "core/life/merge.h"
 #include "core/loop/idle.h"
 #include "core/loop/loop.h"
 #include "core/loop/roots.h"
+#include "core/watch/mirror.h"
 
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::kForever;
@@ -111,8 +111,8 @@ int ctx_merge(ctx_t* const* parents, size_t n, ctx_t** ret, ctx_canceler_t** ret
     if (const int result = check(parents[i]); result < 0) return result;
   }
   Node* node = nullptr;
-  const int result = ctxcore::derive_merged(reinterpret_cast<Context* const*>(parents), n,
-                                            handles(ret_canceler), &node);
+  const int result =
+      ctxcore::merge(reinterpret_cast<Context* const*>(parents), n, handles(ret_canceler), &node);
   return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 

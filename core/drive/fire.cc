@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/life/cancel.h"
 #include "core/loop/loop.h"
+#include "core/loop/mirror_node.h"
 #include "core/loop/signals.h"
 #include "core/tree/grace_node.h"
 
@@ -17,6 +18,12 @@ namespace {
 
 bool fire_source(Source* source) {
   Node* const node = source->node;
+  if (node->kind == Kind::mirror) {
+    const Node* const followed = static_cast<MirrorNode*>(node)->followed;
+    const int error =
+        error_of(followed);  // not 0, unless somebody has closed the library's descriptor
+    return error != 0 && cancel(node, error, cause_of(followed), Callbacks::queued);
+  }
   if (source->reason == nullptr) return cancel(node, kCanceled, nullptr, Callbacks::queued);
   source->reason->code = static_cast<int>(source->came);
   write_events(blank_text(source->reason), source->fd, source->came);

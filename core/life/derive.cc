@@ -59,6 +59,12 @@ void end_passed(Node* node, int64_t until_ns) {
   node->loop->settle();
 }
 
+const TimerNode* deadline_to_pass_on(Node* node) {
+  if (node->deadline == kForever || error_of(node) != 0) return nullptr;
+  const TimerNode* const owner = owner_of_deadline(node);
+  return owner->kind == Kind::deadline ? owner : nullptr;
+}
+
 int derive_cancel(Context* parent, uint32_t refs, Node** ret) {
   return make_node<Node>(parent, Kind::cancel, refs, ret, node_of(parent)->deadline);
 }

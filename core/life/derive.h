@@ -20,6 +20,10 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
 // Ends when it was not touched for that long (loop/idle.h); the cause as above.
 int derive_idle(Context* parent, int64_t limit, const Cause* cause, uint32_t refs, Node** ret);
 
+// The timer that will end this node at its deadline, with the cause of its own; nullptr if there is none, or if the
+// cause will be another.
+const TimerNode* deadline_to_pass_on(Node* node);
+
 // Ends a node whose deadline has passed, if its loop has not fired it yet: at the ancestor that the deadline
 // belongs to, so that no child is done before its parent. Nodes due before it end first; but if more than a batch
 // of them are due, and the time is over, this one does not wait for the rest. The loop runs the callbacks.

@@ -89,6 +89,7 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
       text.add(".Merge(").add(uint64_t{static_cast<const MergedNode*>(context)->count}).add(")");
       break;
     case Kind::anchor:
+    case Kind::mirror:
     case Kind::proxy:
       break;
   }

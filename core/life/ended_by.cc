@@ -2,11 +2,21 @@
 #include "core/life/ended_by.h"
 
 #include "core/life/merge.h"
+#include "core/loop/mirror_node.h"
 #include "core/tree/grace_node.h"
 
 namespace ctxcore {
 
 namespace {
+
+// For a node that stands for one of another loop, or the deadline above such a node (watch/mirror.h): that one; else
+// nullptr.
+const Node* mirrored(const Node* node) {
+  const Context* const above = node->parent;
+  if (node->kind == Kind::mirror) return static_cast<const MirrorNode*>(node)->followed;
+  if (node->kind != Kind::deadline || above->kind != Kind::anchor) return nullptr;
+  return node_of(above->parent);
+}
 
 // For a node that is done: the parent, or the root of an ended loop, through which the end came to it; nullptr
 // if the node ended by itself.
@@ -14,7 +24,7 @@ const Node* ended_through(const Node* node) {
   if (node->kind == Kind::grace && has_followed(node)) {
     return static_cast<const GraceNode*>(node)->graced();
   }
-  if (ender_of(node) == node) return nullptr;
+  if (ender_of(node) == node) return mirrored(node);
   if (node->kind == Kind::merged) {
     const Proxy* const proxy = static_cast<const MergedNode*>(node)->ended_through;
     if (proxy != nullptr) return node_of(proxy->parent);

@@ -78,9 +78,7 @@ int join(MergedNode* node, Node* parent) {
 int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** ret) {
   int64_t earliest = kForever;
   for (size_t i = 0; i < count; ++i) {
-    const Node* const parent = node_of(parents[i]);
-    if (loop_of(parent) != loop_of(node_of(parents[0]))) return -EXDEV;
-    earliest = std::min(earliest, parent->deadline);
+    earliest = std::min(earliest, node_of(parents[i])->deadline);
   }
   Loop* const loop = family_loop(node_of(parents[0]));
   Carrier* const anchor = make_carrier(Kind::anchor, parents[0], loop->root());

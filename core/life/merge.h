@@ -71,7 +71,7 @@ struct Proxy : Node {
   Proxy* sibling = nullptr;  // in the target's list, or in a chain of those taken out
 };
 
-// -EXDEV if the parents are not on one loop; -ENOMEM.
+// All parents are on one loop, but for roots (for others see watch/mirror.h). 0 or -ENOMEM.
 int derive_merged(Context* const* parents, size_t count, uint32_t refs, Node** ret);
 
 // The parent that its deadline comes from; there must be one.

@@ -105,6 +105,10 @@ class Loop {
     return drive_ == Drive::virtual_time ? clock_.load(std::memory_order_acquire)
                                          : now_on(options_.clock);
   }
+  bool same_clock(const Loop& other) const {
+    return drive_ != Drive::virtual_time && other.drive_ != Drive::virtual_time &&
+           options_.clock == other.options_.clock;
+  }
   uint64_t starters_mask() const { return starters_mask_; }  // once it is started
   Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
   uint64_t next_birth() CTX_REQUIRES(merge_lock_) { return ++births_; }

@@ -46,8 +46,8 @@ struct Source : Link {
 // The node of ctx_with_fd.
 struct FdNode : Node, Source {
   FdNode(Context* above, Value* nearest, Loop* runner, int64_t when, int descriptor,
-         uint32_t wanted, Cause* why)
-      : Node(above, nearest, runner, when, Kind::fd), Source(this, descriptor, wanted, why) {
+         uint32_t wanted, Cause* why, Kind which = Kind::fd)
+      : Node(above, nearest, runner, when, which), Source(this, descriptor, wanted, why) {
     armed.store(kByDescriptor, std::memory_order_relaxed);
   }
 };

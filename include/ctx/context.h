@@ -141,12 +141,16 @@ CTX_API int ctx_touch(ctx_t *ctx);
  * Derives a context that ends with the first of several parents that is done, with that one's error and
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
  *
+ * It lives on the loop of the first parent. A parent of another loop ends it as a descriptor does: soon, by the
+ * loop's threads, or in the next dispatch or advance. The deadline of such a parent counts if both loops have the
+ * same real clock. For such a parent the loop watches its done descriptor.
+ *
  * It may block while another cancel on the same loop marks contexts that have merged ones below them.
  * So may every cancel above a merged context, and the merged context's last unref.
- * @param parents borrowed; all on one loop, else -EXDEV. The merged context keeps the first parent in
- *        memory, and of each other parent only the context that can end it.
+ * @param parents borrowed. The merged context keeps the first parent in memory, and of each other parent only the
+ *        context that can end it.
  * @param n       at least 1, else -EINVAL.
- * @return 0; -EINVAL; -EXDEV; -ENOMEM.
+ * @return 0; -EINVAL; -ENOMEM; for parents of several loops also as ctx_done_fd() and ctx_with_fd().
  */
 CTX_API int ctx_merge(ctx_t *const *parents, size_t n, ctx_t **ret, ctx_canceler_t **ret_canceler);
 

@@ -11,6 +11,11 @@ namespace {
 
 int Merge(Stage& s, size_t n) { return ctx_merge(s.many.data(), n, &s.ret, &s.ret_canceler); }
 
+int MergeWithTheDefaultLoop(Stage& s) {
+  ctx_t* const parents[] = {s.parent, s.spare[0], s.spare[1], s.second, ctx_background()};
+  return ctx_merge(parents, 5, &s.ret, &s.ret_canceler);
+}
+
 int IdleOf(Stage& s) { return ctx_with_idle(s.parent, kHour, nullptr, &s.ret, &s.ret_canceler); }
 
 int GraceOf(Stage& s) { return ctx_with_grace(s.parent, kHour, &s.ret, &s.ret_canceler); }
@@ -60,6 +65,11 @@ const Construction kQueueCases[] = {
      ExpectEndsWithSecond},
     {"MergeOfMany", On::kDefault, kMem, kNothing, [](Stage& s) { return Merge(s, 50); },
      ExpectEndsWithSecond},
+
+    {"MergeOfLoops", On::kVirtual, kMem | kDesc | kWat, kNothing, MergeWithTheDefaultLoop,
+     ExpectEndsWithParent},
+    {"MergeOfLoops", On::kManual, kMem | kDesc | kWat, kNothing, MergeWithTheDefaultLoop,
+     ExpectEndsWithParent},
 
     {"Grace", On::kDefault, kMem, kNothing, GraceOf, ExpectOutlivesParent},
     {"Grace", On::kThread, kMem | kDesc | kThr, kWat, GraceOf, ExpectOutlivesParent},

@@ -64,8 +64,11 @@ TEST(Loops, OneWithThreadsRunsByItself) {
   const ctx::thread_loop loop;
   const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
   EXPECT_TRUE(ctx.wait_for(kWatchdog));
-  const ctx::context other = ctx::with_cancel(ctx::background()).first;
-  ExpectThrows(std::errc::cross_device_link, [&, c = ctx] { (void)ctx::merge({c, other}); });
+  const auto [other, end] = ctx::with_cancel(ctx::background());
+  const ctx::context merged = ctx::merge({ctx::with_cancel(loop.background()).first, other}).first;
+  end(ctx::cause("on another loop"));
+  EXPECT_TRUE(merged.wait_for(kWatchdog));
+  EXPECT_EQ(merged.cause().message(), "on another loop");
 }
 
 TEST(Loops, AnExecutorRunsTheCallbacks) {

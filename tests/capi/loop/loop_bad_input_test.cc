@@ -156,44 +156,5 @@ TEST(LoopBadInput, AnAbsurdNumberOfParentsIsAnError) {
   }
 }
 
-// A refused merge has taken nothing: what it was given is freed as if it had not been.
-TEST(LoopBadInput, Rule22_ParentsOnDifferentLoopsAreEXDEV) {
-  Drop drop;
-  {
-    const ManualLoop manual;
-    const VirtualLoop time, other_time;
-    const Loop threaded = NewLoop(CTX_LOOP_THREAD);
-    const Ctx watched = Watched(time.root, &drop);
-    const Scope done = WithTimeout(watched, 0), live = WithCancel(watched);
-    const std::vector<Ctx> roots = [&] {
-      std::vector<Ctx> made;
-      made.push_back(LoopBackground(threaded));
-      for (ctx_t* root : {ctx_background(), manual.root.get(), other_time.root.get()}) {
-        made.emplace_back(ctx_ref(root));
-      }
-      return made;
-    }();
-    ctx_t* untouched = ctx_todo();
-    for (const Ctx& root : roots) {
-      const Scope elsewhere = WithCancel(root);
-      const Ctx detached = WithoutCancel(elsewhere);
-      for (ctx_t* one : {root.get(), elsewhere.ctx.get(), detached.get()}) {
-        for (ctx_t* two : {time.root.get(), done.ctx.get(), live.ctx.get()}) {
-          ctx_t* const parents[] = {one, one, two};
-          EXPECT_EQ(ctx_merge(parents, 3, &untouched, nullptr), -EXDEV);
-          EXPECT_EQ(ctx_merge(parents + 1, 2, &untouched, nullptr), -EXDEV);
-          ctx_t* const turned[] = {two, one};
-          EXPECT_EQ(ctx_merge(turned, 2, &untouched, nullptr), -EXDEV);
-        }
-      }
-    }
-    EXPECT_EQ(untouched, ctx_todo());
-    EXPECT_EQ(live.Cancel(), 1);
-    const Scope with_todo = Merge({WithCancel(ctx_background()), ctx_todo()});
-    EXPECT_EQ(ctx_err(with_todo), 0) << "both roots live on the default loop";
-  }
-  EXPECT_EQ(drop.count(), 1);
-}
-
 }  // namespace
 }  // namespace ctxtest

@@ -105,7 +105,7 @@ impl Context {
     }
 
     /// Derives a context that ends with the first of several, with that one's error and cause. Its
-    /// deadline is the earliest, its values are those of the first. All must live on one loop.
+    /// deadline is the earliest, its values are those of the first. One of another loop ends it soon after its own end.
     ///
     /// ```
     /// use libctx::Context;

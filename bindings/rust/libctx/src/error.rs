@@ -56,8 +56,6 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// An argument that makes no sense, such as a NUL inside a name or a signal that is not blocked.
     InvalidInput,
-    /// Contexts of different loops cannot be merged.
-    OtherLoop,
     /// A loop of this kind cannot do it, or a context that can never be done has no descriptor.
     Unsupported,
     /// The loop is being driven already, or the default loop has been used.
@@ -89,7 +87,6 @@ impl Error {
             sys::CTX_DEADLINE_EXCEEDED => ErrorKind::DeadlineExceeded,
             code => match -code {
                 libc::EINVAL => ErrorKind::InvalidInput,
-                libc::EXDEV => ErrorKind::OtherLoop,
                 libc::ENOTSUP => ErrorKind::Unsupported,
                 libc::EBUSY => ErrorKind::Busy,
                 libc::ECHILD => ErrorKind::Forked,
@@ -143,7 +140,6 @@ impl fmt::Display for Error {
             }
             (_, ErrorKind::Forked) => f.write_str("the context was made before a fork"),
             (_, ErrorKind::Foreign) => f.write_str("a handle of another copy of libctx"),
-            (_, ErrorKind::OtherLoop) => f.write_str("contexts of different loops"),
             (What::Code(code), _) => f.write_str(text(*code)),
         }
     }

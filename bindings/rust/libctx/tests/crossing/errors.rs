@@ -82,9 +82,6 @@ fn every_kind_comes_from_where_it_should() {
     assert_eq!(kind(Context::merge([]).err()), ErrorKind::InvalidInput);
     assert_eq!(kind(Context::wait_any([], None).err()), ErrorKind::InvalidInput);
     assert_eq!(kind(root.with_signal(&[]).err()), ErrorKind::InvalidInput);
-    let (here, _canceler) = root.with_cancel().unwrap();
-    let (there, _canceler) = manual.background().unwrap().with_cancel().unwrap();
-    assert_eq!(kind(Context::merge([&here, &there]).err()), ErrorKind::OtherLoop);
     assert_eq!(kind(manual.set_default().err()), ErrorKind::Busy);
 }
 
