@@ -51,7 +51,7 @@ def mapped() -> set[str]:
     """The files with a libctx in them that this process has in memory, also renamed or linked statically."""
     lines = (line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines())
     files = {line[5] for line in lines if len(line) == 6 and line[5].startswith("/") and "x" in line[1]}
-    return {file for file in files if b"ctx-calls" in Path(file).read_bytes()}  # its thread's name
+    return {file for file in files if b"context.Background" in Path(file).read_bytes()}  # what it calls the root
 
 
 Client = Callable[[socket.socket, "asyncio.Task[None]"], Coroutine[Any, Any, None]]
