@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 LIBRARY, ROOT = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-NODE = "LIBCTX_0.1"
+NODE = "LIBCTX_1.0"
 
 
 def output(*command):
