@@ -15,7 +15,10 @@
 #include <boost/asio.hpp>
 // clang-format on
 
+#include <ctx/asio.hpp>
+
 #include "cases.h"
+#include "fault/no_descriptors.h"
 #include "support/process.h"
 #if defined(CTX_HAS_COROUTINES)
 #include "coroutine.h"
@@ -123,7 +126,100 @@ TEST(Asio, AQueueServesManyContexts) {
   EXPECT_EQ(drained, 1000u);
 }
 
+TEST(Asio, TheEndIsAnOperationThatKeepsTheIoContextAtWork) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 20ms);
+  asio::io_context io;
+  std::error_code why;
+  std::thread::id thread;
+  ctx::async_done(ctx, asio::bind_executor(io.get_executor(), [&](std::error_code error) {
+                    why = error;
+                    thread = std::this_thread::get_id();
+                  }));
+  EXPECT_EQ(io.run(), 1u) << "nothing else is there to do";
+  EXPECT_EQ(why, std::errc::timed_out);
+  EXPECT_EQ(thread, std::this_thread::get_id());
+}
+
+TEST(Asio, AnEndThatHasComeIsToldLaterAllTheSame) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  cancel();
+  asio::io_context io;
+  std::error_code why;
+  ctx::async_done(
+      ctx, asio::bind_executor(io.get_executor(), [&](std::error_code error) { why = error; }));
+  EXPECT_FALSE(why) << "inside the call";
+  io.run();
+  EXPECT_EQ(why, std::errc::operation_canceled);
+}
+
+TEST(Asio, AnOperationIsToldThatThereIsNoDescriptor) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  asio::io_context io;
+  std::error_code why;
+  {
+    const NoDescriptors none;
+    ctx::async_done(
+        ctx, asio::bind_executor(io.get_executor(), [&](std::error_code error) { why = error; }));
+  }
+  io.run();
+  EXPECT_EQ(why, std::errc::too_many_files_open);
+  EXPECT_FALSE(ctx.is_done());
+}
+
+// The handler belongs to the io_context, also while the context is live or can never be done.
+TEST(Asio, AnIoContextThatIsDestroyedTakesTheHandlerAlong) {
+  const auto [live, cancel] = ctx::with_cancel(ctx::background());
+  const auto [done, right] = ctx::with_timeout(ctx::background(), 0s);
+  for (const ctx::context& ctx : {live, done, ctx::background()}) {
+    const auto held = std::make_shared<int>(0);
+    {
+      asio::io_context io;
+      ctx::async_done(
+          ctx, asio::bind_executor(io.get_executor(), [held](std::error_code) { ADD_FAILURE(); }));
+      EXPECT_EQ(held.use_count(), 2);
+    }
+    EXPECT_EQ(held.use_count(), 1);
+  }
+}
+
 #if defined(CTX_HAS_COROUTINES)
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+// A callback of somebody else's blocks until the coroutine has gone on.
+TEST(Asio, ACoroutineOfAsioAwaitsTheEnd) {
+  const auto [ctx, cancel] = ctx::with_timeout(ctx::background(), 1ms);
+  asio::io_context io;
+  std::promise<void> resumed;
+  const ctx::watch_guard blocked(ctx::after_func(
+      ctx, ctx::deferred, [over = resumed.get_future().share()] { over.wait_for(kWatchdog); }));
+  std::error_code why;
+  const auto coroutine = [&, c = ctx]() -> asio::awaitable<void> {
+    why = co_await ctx::async_done(c, asio::use_awaitable);
+    EXPECT_TRUE(io.get_executor().running_in_this_thread());
+    resumed.set_value();
+  };
+  asio::co_spawn(io, coroutine, asio::detached);
+  io.run();
+  EXPECT_EQ(why, std::errc::timed_out);
+}
+
+TEST(Asio, AnIoContextThatIsDestroyedTakesTheCoroutineAlong) {
+  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
+  const auto held = std::make_shared<int>(0);
+  {
+    asio::io_context io;
+    const auto coroutine = [](ctx::context c, std::shared_ptr<int>) -> asio::awaitable<void> {
+      co_await ctx::async_done(c, asio::use_awaitable);
+      ADD_FAILURE();
+    };
+    asio::co_spawn(io, coroutine(ctx, held), asio::detached);
+    io.poll();
+    EXPECT_GT(held.use_count(), 1);
+  }
+  EXPECT_EQ(held.use_count(), 1);
+  cancel();
+}
+#endif
+
 template <class Executor>
 Coroutine AwaitOn(ctx::context ctx, Executor executor, std::thread::id* thread,
                   std::error_code* why, std::function<void()> then) {
