@@ -53,7 +53,7 @@ TEST(Crossing, Rule05_WaitsForTheMarkingOfTheCancelThatItMeets) {
        },
        [&] { fan[0].child.Cancel(); },
        [&] {  // rule 6: nor is anybody else told before
-         while (ctx_err(fan[0].parent) == 0) sched_yield();
+         for (Patience wait; ctx_err(fan[0].parent) == 0;) wait.Pause();
          if (ctx_wait(fan[0].parent, 0) == 1) live_for_waiter += count_live();
        }},
       [] {});

@@ -74,7 +74,7 @@ TEST(Races, Rule25_CallbacksRegisteredDuringACancelRunOnceWithAllMarked) {
        }},
       [&] {
         armed += 6;
-        while (runs.load() < armed) std::this_thread::yield();  // the deferred ones
+        for (Patience wait; runs.load() < armed;) wait.Pause();  // the deferred ones
       });
   EXPECT_EQ(runs.load(), armed);
   EXPECT_EQ(wrong.load(), 0);
@@ -183,12 +183,12 @@ TEST(Races, Rule08_ManyThreadsBelowOneParent) {
           if (stagger.Odd()) alive.push_back(std::move(child));
           if (alive.size() > 50) alive.pop_front();
         }
-        while (!canceled.load()) std::this_thread::yield();
+        for (Patience wait; !canceled.load();) wait.Pause();
         for (const Scope& child : alive) wrong += ctx_err(child) != CTX_CANCELED;
       };
       std::vector<std::thread> threads;
       for (unsigned i = 0; i < 4; ++i) threads.emplace_back(churn, 100 * i + 11);
-      while (derived < kDerivations * (round % 8) / 2) std::this_thread::yield();
+      for (Patience wait; derived < kDerivations * (round % 8) / 2;) wait.Pause();
       EXPECT_EQ(parent.Cancel(), 1);
       canceled = true;
       for (std::thread& thread : threads) thread.join();

@@ -53,6 +53,22 @@ class Gate {
   Counter counter_;
 };
 
+// For a thread that asks again and again whether another has come so far: spins, yields, and then sleeps, so that it
+// does not keep the other from its processor.
+class Patience {
+ public:
+  void Pause() {
+    if (++tries_ > 300) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    } else if (tries_ > 200) {
+      sched_yield();
+    }
+  }
+
+ private:
+  int tries_ = 0;
+};
+
 // Lets n threads go on only together. Spins, so that they leave within a few nanoseconds of each other. A thread
 // that waits for one without a processor sleeps instead of keeping one busy. It comes late out of that: so all
 // meet twice, and the second time they are awake.
@@ -72,13 +88,7 @@ class StartLine {
       round_.fetch_add(1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-      if (spins > 300) {
-        std::this_thread::sleep_for(std::chrono::microseconds(20));
-      } else if (spins > 200) {
-        sched_yield();
-      }
-    }
+    for (Patience wait; round_.load(std::memory_order_acquire) == round;) wait.Pause();
   }
 
   const int n_;

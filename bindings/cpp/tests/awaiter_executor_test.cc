@@ -151,7 +151,7 @@ TEST(AwaiterOnAnExecutor, MayGoOnWhileItIsSuspended) {
       {[&] { task.push_back(AwaitOn(made.first, executor, result.get())); },
        [&] {
          made.second.cancel();
-         while (executor.Run() == 0) std::this_thread::yield();
+         for (Patience wait; executor.Run() == 0;) wait.Pause();
        }},
       [&] { ASSERT_TRUE(task.front().done()); });
 }

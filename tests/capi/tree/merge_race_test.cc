@@ -226,7 +226,7 @@ TEST(MergeRace, Rule06_APollerOfAParentSeesEveryMergeDone) {
        },
        [&] { two.Cancel(); },
        [&] {
-         while (poll(&descriptor, 1, 0) == 0) sched_yield();
+         for (Patience wait; poll(&descriptor, 1, 0) == 0;) wait.Pause();
          for (const Scope& scope : merged) live += ctx_err(scope) == 0;
        }},
       [] {});
