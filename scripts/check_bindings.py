@@ -23,7 +23,7 @@ CPP, PYTHON, RUST = "bindings/cpp/include/ctx", "bindings/python/src/libctx", "b
 # Where each language calls C.
 CALLS = {"C++": (CPP, ["*.hpp"]), "Python": ("bindings/python/src", ["ext/*.c"]), "Rust": (RUST, ["*.rs"])}
 # The language itself asks for these names.
-OF_THE_LANGUAGE = {"await_ready", "await_suspend", "await_resume", "what"}
+OF_THE_LANGUAGE = {"await_ready", "await_suspend", "await_resume", "callback_type", "what"}
 
 
 def c_names():

@@ -95,7 +95,7 @@ TEST(Causes, TellWhereTheyWereMadeIfAsked) {
   EXPECT_EQ(error.exception(), thrown);
 }
 
-#if __cplusplus >= 202002L
+#ifdef __cpp_lib_source_location  // clang 14 has none with libstdc++ 12
 TEST(Causes, ASourceLocationIsAPlace) {
   const auto location = std::source_location::current();
   const ctx::cause cause(-1, "somewhere", location);
