@@ -163,7 +163,7 @@ def shown(cell):
     is no name of the binding's, such as `cause=`, `await ...` and `__cause__`, is left out."""
     for quoted in re.findall(r"`([^`]+)`", cell):
         match = re.search(r"(?:(\w+)(?:::|\.))?(\w+)(?:<\w+>|\[\w+\])?(?:\(.*\))?$", quoted)
-        if match and not match[2].startswith("__") and not quoted.startswith(("co_await", "await", "async")):
+        if match and not match[2].startswith("__") and not quoted.startswith(("co_await ", "await ", "async ")):
             yield match[1], match[2]
 
 
