@@ -8,11 +8,11 @@
 
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 
-static_assert(ctxcore::kByCancel == CTX_ORIGIN_CANCELED &&
-              ctxcore::kByDeadline == CTX_ORIGIN_DEADLINE &&
-              ctxcore::kBySignalSent == CTX_ORIGIN_SIGNAL &&
-              ctxcore::kByEvents == CTX_ORIGIN_DESCRIPTOR &&
-              ctxcore::kByShutdown == CTX_ORIGIN_SHUTDOWN);
+static_assert(ctxcore::kOriginCanceled == CTX_ORIGIN_CANCELED &&
+              ctxcore::kOriginDeadline == CTX_ORIGIN_DEADLINE &&
+              ctxcore::kOriginSignal == CTX_ORIGIN_SIGNAL &&
+              ctxcore::kOriginDescriptor == CTX_ORIGIN_DESCRIPTOR &&
+              ctxcore::kOriginShutdown == CTX_ORIGIN_SHUTDOWN);
 
 namespace {
 

@@ -29,7 +29,7 @@ int derive_fd(Context* parent, int fd, uint32_t events, uint32_t refs, Node** re
   Node* const above = node_of(parent);
   Loop* const loop = family_loop(above);
   if (const int result = loop->start_watching(); result < 0) return result;
-  Cause* const reason = make_blank_cause(kEventsText, kByEvents);
+  Cause* const reason = make_blank_cause(kEventsText, kOriginDescriptor);
   if (reason == nullptr) return -ENOMEM;
   FdNode* node = nullptr;
   int result = make_node(parent, Kind::fd, refs, &node, above->deadline, fd, events, reason);
@@ -50,7 +50,7 @@ int derive_signal(Context* parent, uint64_t signals, uint32_t refs, Node** ret) 
   Node* const above = node_of(parent);
   Loop* const loop = family_loop(above);
   if (const int result = loop->start_watching(); result < 0) return result;
-  Cause* const reason = make_blank_cause(kSignalText, kBySignalSent);
+  Cause* const reason = make_blank_cause(kSignalText, kOriginSignal);
   if (reason == nullptr) return -ENOMEM;
   SignalNode* node = nullptr;
   int result = make_node(parent, Kind::signal, refs, &node, above->deadline, signals, reason);

@@ -24,9 +24,10 @@ const char* copy(const char* text, char** at) {
 }  // namespace
 
 constinit Cause plain_causes[3] = {
-    {0, 1, kCanceled, kByCancel, false, kCanceledText, nullptr, nullptr, nullptr},
-    {0, 1, kDeadlineExceeded, kByDeadline, false, kDeadlineExceededText, nullptr, nullptr, nullptr},
-    {0, 1, kCanceled, kByShutdown, false, "loop closed", nullptr, nullptr, nullptr}};
+    {0, 1, kCanceled, kOriginCanceled, false, kCanceledText, nullptr, nullptr, nullptr},
+    {0, 1, kDeadlineExceeded, kOriginDeadline, false, kDeadlineExceededText, nullptr, nullptr,
+     nullptr},
+    {0, 1, kCanceled, kOriginShutdown, false, "loop closed", nullptr, nullptr, nullptr}};
 
 void stamp_plain_causes() {
   for (Cause& cause : plain_causes) cause.stamp = stamp::make(stamp::kCause);

@@ -19,12 +19,12 @@
 namespace ctxcore {
 
 // Who ended the context: the numbers of CTX_ORIGIN_..., or any other up to 255 that a caller has stated.
-constexpr uint8_t kNotStated = 0;
-constexpr uint8_t kByCancel = 1;
-constexpr uint8_t kByDeadline = 2;
-constexpr uint8_t kBySignalSent = 3;
-constexpr uint8_t kByEvents = 4;
-constexpr uint8_t kByShutdown = 5;
+constexpr uint8_t kOriginNotStated = 0;
+constexpr uint8_t kOriginCanceled = 1;
+constexpr uint8_t kOriginDeadline = 2;
+constexpr uint8_t kOriginSignal = 3;
+constexpr uint8_t kOriginDescriptor = 4;
+constexpr uint8_t kOriginShutdown = 5;
 
 // Where a cause was made. Its maker gave the texts; function may be nullptr.
 struct Place {
@@ -54,8 +54,8 @@ struct CauseData {
 
 // nullptr if there is no memory. A null message is the text of the code. All texts are copied; a place without a
 // file is none.
-Cause* make_cause(int code, const char* message, const CauseData& data, uint8_t origin = kNotStated,
-                  const Place& place = {});
+Cause* make_cause(int code, const char* message, const CauseData& data,
+                  uint8_t origin = kOriginNotStated, const Place& place = {});
 
 // A cause whose code and text, of at most `room` bytes, are written later, before a context gets it. A source
 // makes its cause in advance, since ending a context must not fail.
@@ -69,21 +69,21 @@ inline const Place* place_of(const Cause* cause) {
 
 inline uint8_t origin_of(const Cause* cause) {
   const uint8_t stated = cause->origin.load(std::memory_order_relaxed);
-  if (stated != kNotStated) return stated;
-  return cause->code == kDeadlineExceeded ? kByDeadline : kByCancel;
+  if (stated != kOriginNotStated) return stated;
+  return cause->code == kDeadlineExceeded ? kOriginDeadline : kOriginCanceled;
 }
 
 // Before a context can end with it, by a deadline. It orders nothing: who sees the context's error sees this.
 inline void give_to_deadline(const Cause* cause) {
-  if (cause == nullptr || cause->origin.load(std::memory_order_relaxed) != kNotStated) return;
-  cause->origin.store(kByDeadline, std::memory_order_relaxed);
+  if (cause == nullptr || cause->origin.load(std::memory_order_relaxed) != kOriginNotStated) return;
+  cause->origin.store(kOriginDeadline, std::memory_order_relaxed);
 }
 
 // Whether it says more than one of the two errors. Without a given text, the message is the code's own static
 // text, so comparing addresses suffices.
 inline bool is_given(const Cause* cause) {
   return (cause->code != kCanceled && cause->code != kDeadlineExceeded) || cause->key != nullptr ||
-         cause->placed || origin_of(cause) > kByDeadline ||
+         cause->placed || origin_of(cause) > kOriginDeadline ||
          cause->message != error_text(cause->code);
 }
 
