@@ -20,8 +20,8 @@ bool fire_source(Source* source) {
   Node* const node = source->node;
   if (node->kind == Kind::mirror) {
     const Node* const followed = static_cast<MirrorNode*>(node)->followed;
-    const int error =
-        error_of(followed);  // not 0, unless somebody has closed the library's descriptor
+    // Not 0, unless somebody has closed the library's descriptor.
+    const int error = error_of(followed);
     return error != 0 && cancel(node, error, cause_of(followed), Callbacks::queued);
   }
   if (source->reason == nullptr) return cancel(node, kCanceled, nullptr, Callbacks::queued);

@@ -32,7 +32,7 @@ enum class Callbacks {
 
 // True if this call ended the node. Else it returns when the call that did has marked and woken. The caller
 // must hold the node or a context below it. The cause is borrowed; nullptr for the plain one. `followed` is
-// kFollowed for a grace that ends since its parent has ended.
+// kFollowed for a grace that ends because its parent has ended.
 bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed = 0);
 
 // As cancel() and ring, for a caller that holds locks of its own: leaves all users' code to the loop, which it starts

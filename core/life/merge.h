@@ -55,8 +55,8 @@ struct MergedNode : Node, Link {
   const size_t count;        // of its parents, roots included
   Proxy* proxies = nullptr;  // all that stand for it
   Node* last = nullptr;      // of the nodes that its walk must visit again; the walk's own
-  const Proxy* ended_through =
-      nullptr;  // written before its error, under the same lock (ended_by.h)
+  // Written before its error, under the same lock (ended_by.h).
+  const Proxy* ended_through = nullptr;
 };
 
 // Stands for a merged node among the children of one of its parents. It is never live and never a handle: its

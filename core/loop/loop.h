@@ -4,7 +4,8 @@
 //
 // A loop's driver is its own thread `ctx-loop`, or its host, or a host that moves its clock. All do the same in the
 // same order: take everything due, end it, and leave callbacks to the backlog. The thread `ctx-calls` runs the
-// backlog, or a host once everything is marked and woken; the driver itself runs wakers.
+// backlog, or a host once everything is marked and woken; the driver itself runs wakers. In the names of the threads,
+// that of the loop's options takes the place of `ctx`.
 //
 // Invariants
 //  1. `alarm_` is the time that the poller's alarm is set to: both change together, in one section under

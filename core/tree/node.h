@@ -8,7 +8,7 @@
 //     shard, where the parent lists this node: the first end wins, error and cause together.
 //  3. If its cause is a Cause, a cancel ended this node itself; else the same call ended it as the ancestor that
 //     its cause names. That ancestor's phase says how far the call has come. kFollowed beside a Cause marks a
-//     grace that its loop ended since its parent had ended.
+//     grace that its loop ended because its parent had ended.
 //  4. kFamily is set, under the lock of the home shard, before the first child or observer is added. So a thread
 //     that sets error sees, under the same lock, whether there may be any; and a thread that adds one later
 //     sees the error.
@@ -144,7 +144,7 @@ inline const Cause* own_cause(const Node* node) {
   return (word & 1) != 0 ? nullptr : reinterpret_cast<const Cause*>(word & ~Node::kFollowed);
 }
 
-// For a grace that is done: whether it ended since its parent had ended.
+// For a grace that is done: whether it ended because its parent had ended.
 inline bool has_followed(const Node* node) {
   const uintptr_t word = node->cause.load(std::memory_order_relaxed);
   return (word & 1) == 0 && (word & Node::kFollowed) != 0;

@@ -37,8 +37,8 @@ struct WaitEntry : Observer {
 // For more entries there can be no memory.
 constexpr size_t kMostWaitedFor = PTRDIFF_MAX / sizeof(WaitEntry);
 
-// When the limit of a wait is over: ends a node of a manual loop whose deadline has passed by `now`, also if much else
-// is due before it.
+// When the limit of a wait is over: ends a node of a manual loop whose deadline has passed, also if much else is due
+// before it.
 void end_overdue(Node* node);
 
 // Waits until one of the contexts is done, or until `until_ns` on CLOCK_MONOTONIC. 1, with the lowest
