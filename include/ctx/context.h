@@ -119,8 +119,8 @@ CTX_API int ctx_with_name(ctx_t *parent, const char *name, ctx_t **ret);
  * reads that must make progress, heartbeats and watchdogs. Being made counts as a touch. Its deadline is its
  * parent's, since nobody knows when it will be idle.
  *
- * It never ends early. It may end late by a sixteenth of idle_ns, at least 1 ms; on a virtual loop it ends at the
- * exact time.
+ * It never ends early. It may end late, by a sixteenth of idle_ns at most, or by 1 ms if that is more; on a virtual
+ * loop it ends at the exact time.
  * @param idle_ns on the clock of ctx_now(). Zero or negative: it is done on return. CTX_FOREVER: never.
  * @param cause   borrowed; of the end by idleness. NULL for the plain one.
  * @return as ctx_with_deadline().
@@ -129,10 +129,10 @@ CTX_API int ctx_with_idle(ctx_t *parent, int64_t idle_ns, const ctx_cause_t *cau
                           ctx_canceler_t **ret_canceler);
 
 /**
- * Says that there was progress: moves the ends of all contexts of ctx_with_idle() at or above this one, of a
- * merge those of its first parent. So code that does not know who watches it may touch what it was given. Takes
- * no lock and wakes nobody; about 3 ns, and 2 ns for each context in between. A touch at
- * the very moment of the end may come too late.
+ * Says that there was progress: moves the ends of all contexts of ctx_with_idle() at or above this one. Above a
+ * merge these are those of its first parent; those above ctx_without_cancel() stay. So code that does not know who
+ * watches it may touch what it was given. It takes no lock and wakes nobody; it costs about 3 ns, and 2 ns for each
+ * context in between. A touch at the very moment of the end may come too late.
  * @return 0, also if there is none; the context's error once it is done; -EINVAL; -ECHILD; -EREMOTE.
  */
 CTX_API int ctx_touch(ctx_t *ctx);
@@ -189,8 +189,8 @@ CTX_API int ctx_cancelable(const ctx_t *ctx);
  * Whether a context ended another: which parent of a merge was first, whether a request ended on its own or
  * with its server. A context that its own cancel, deadline, descriptor or signal ended was ended by itself. Any
  * other was ended by its parent, and by whatever ended that one: by every context that the end came through.
- * A grace whose time was over was ended by its parent; a merge by one of its parents, the first that was
- * done. Contexts that carry values stand for the one that they were derived from. The end of a loop comes from no
+ * A grace whose time was over was ended by its parent; a merge by one of its parents, the first that was done.
+ * Contexts that carry values stand for the one that they were derived from. The end of a loop comes from no
  * context. The time it takes grows with the number of contexts between the two.
  * @param candidate any context; one that is not above ctx did not end it.
  * @return 1 if the candidate ended ctx; 0 if not, and while ctx is live.

@@ -90,16 +90,15 @@ CTX_API int ctx_group_begin(ctx_group_t *group);
 CTX_API int ctx_group_end(ctx_group_t *group, const ctx_cause_t *cause);
 
 /**
- * The cause that the first piece of work to fail has ended with. If the work failed since the context ended,
- * ctx_cause() of the context says why that did.
+ * The cause that the first piece of work to fail has ended with. If the work failed because the context
+ * ended, ctx_cause() of the context says why that did.
  * @return NULL while none has failed; borrowed: it lives as long as the group is held.
  */
 CTX_API const ctx_cause_t *ctx_group_cause(ctx_group_t *group);
 
 /**
- * Blocks until no work is left. It does not end the context. If the context is done by then, no
- * work begins after that: all that the work used may go. To give up with another context, poll
- * ctx_group_fd() by ctx_poll().
+ * Blocks until no work is left. It does not end the context. If the context is done by then, no work begins after
+ * that: all that the work used may go. To give up with another context, poll ctx_group_fd() by ctx_poll().
  * @param timeout_ns limit in real time; CTX_FOREVER for none; 0 only looks; negative is -EINVAL.
  * @return 1: nothing is left, and ctx_group_cause() says whether any work has failed; 0: timed out; -EINTR: a
  *         signal handler ran on this thread meanwhile; -EINVAL.

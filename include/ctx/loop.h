@@ -34,15 +34,15 @@ extern "C" {
 #define CTX_LOOP_MANUAL 2  /**< A loop that the host drives. */
 #define CTX_LOOP_VIRTUAL 3 /**< A loop whose time the host moves. */
 
-#define CTX_CLOCK_MONOTONIC \
-  0 /**< Real time in which the system is not suspended: CLOCK_MONOTONIC. */
-#define CTX_CLOCK_BOOTTIME 1 /**< Real time, suspended or not: CLOCK_BOOTTIME. */
+/** Real time in which the system is not suspended: CLOCK_MONOTONIC. */
+#define CTX_CLOCK_MONOTONIC 0
+/** Real time, suspended or not: CLOCK_BOOTTIME. */
+#define CTX_CLOCK_BOOTTIME 1
 
 /**
- * Starts the loop in ctx_loop_new(), and not when it first needs its threads and descriptors. So the
- * thread that calls that decides what the loop's threads inherit from it (scheduling, processors,
- * namespaces), and the signal mask of callbacks. And nothing that needs the loop fails later because it
- * cannot start.
+ * Starts the loop in ctx_loop_new(), and not when it first needs its threads and descriptors. So the loop's
+ * threads inherit from the thread that makes it (scheduling, processors, namespaces), and callbacks run with its
+ * signal mask. And nothing that needs the loop fails later because it cannot start.
  */
 #define CTX_LOOP_START 1u
 
@@ -63,16 +63,17 @@ typedef struct ctx_loop_options {
   size_t size;    /**< Of this struct, as the caller was compiled with it. */
   uint32_t flags; /**< 0 or CTX_LOOP_START. */
   uint32_t clock; /**< CTX_CLOCK_MONOTONIC, or CTX_CLOCK_BOOTTIME unless the loop is virtual. */
-  const char *
-      name; /**< The threads are `NAME-loop` and `NAME-calls`; 1 to 9 bytes. NULL: "ctx". Copied. */
+  /** The threads are `NAME-loop` and `NAME-calls`; 1 to 9 bytes. NULL: "ctx". Copied. */
+  const char *name;
   ctx_post_fn post; /**< Of a threaded loop's executor; NULL for none. */
   void *executor;   /**< Passed to post. */
-  ctx_drop_fn
-      drop; /**< NULL for none. Called once as drop(executor), when nothing will be posted any more
-                          and all posted work has run, though run may not have returned yet: on a thread of
-                          the loop, or on one of the executor's; if the loop never had threads, on the one
-                          that frees it; for the default loop, before ctx_shutdown() returns 0. Never called
-                          if ctx_loop_new() fails. */
+  /**
+   * NULL for none. Called once as drop(executor), when nothing will be posted any more and all posted work has
+   * run, though run may not have returned yet: on a thread of the loop, or on one of the executor's; if the loop
+   * never had threads, on the one that frees it; for the default loop, before ctx_shutdown() returns 0. Never
+   * called if ctx_loop_new() fails.
+   */
+  ctx_drop_fn drop;
 } ctx_loop_options_t;
 
 /**
