@@ -40,7 +40,8 @@ struct Source : Link {
   const uint32_t events;
   uint32_t came = 0;
   Group<Source>* group = nullptr;
-  Cause* const reason;  // a blank one, filled in when the source fires; nullptr for the plain one
+  // A blank one, filled in when the source fires; nullptr for the plain one, and for a mirror (mirror_node.h).
+  Cause* const reason;
 };
 
 // The node of ctx_with_fd.

@@ -40,7 +40,7 @@ class WorkGroup {
   // A group below a context, with one handle. 0 or -ENOMEM.
   static int create(Context* parent, WorkGroup** ret);
 
-  // One that is nested in another, and below its context. Also the error of that context, if it is done.
+  // One that is nested in another, and below its context. 0, the error of that context if it is done, or -ENOMEM.
   static int create_below(WorkGroup* outer, WorkGroup** ret);
 
   WorkGroup(Node* node, WorkGroup* outer) : node_(node), outer_(outer) {}
@@ -70,11 +70,8 @@ class WorkGroup {
   static constexpr uint64_t kMostHandles = kWork / 2;   // half the range: see count.h
   static constexpr uint64_t kMostWork = uint64_t{1} << 63;
 
-  enum class Left {
-    refused,
-    some,
-    nothing
-  };  // of the group's life, when a piece of work has been taken out
+  // What is left of the group's life when a piece of work was taken out; refused if there was none.
+  enum class Left { refused, some, nothing };
 
   struct Over : Link {
     Node* node = nullptr;  // a reference
