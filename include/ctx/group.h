@@ -61,7 +61,7 @@ CTX_API void ctx_group_unrefp(ctx_group_t **group);
 
 /**
  * The group's context, in which its work runs. It ends with the parent, with the first failure, or by
- * ctx_group_canceler(). It does not end because the work has.
+ * ctx_group_canceler(). The end of the work does not end it.
  * @return the context, borrowed: valid while the caller holds the group; NULL for a bad handle.
  */
 CTX_API ctx_t *ctx_group_context(ctx_group_t *group);
@@ -97,8 +97,9 @@ CTX_API int ctx_group_end(ctx_group_t *group, const ctx_cause_t *cause);
 CTX_API const ctx_cause_t *ctx_group_cause(ctx_group_t *group);
 
 /**
- * Blocks until no work is left. It does not end the context. If the context is done by then, no work begins after
- * that: all that the work used may go. To give up with another context, poll ctx_group_fd() by ctx_poll().
+ * Blocks until no work is left. It does not end the context. If the context was done when this was called, no work
+ * begins after it has returned 1: all that the work used may go. To give up with another context, poll
+ * ctx_group_fd() by ctx_poll().
  * @param timeout_ns limit in real time; CTX_FOREVER for none; 0 only looks; negative is -EINVAL.
  * @return 1: nothing is left, and ctx_group_cause() says whether any work has failed; 0: timed out; -EINTR: a
  *         signal handler ran on this thread meanwhile; -EINVAL.

@@ -143,7 +143,7 @@ impl Group {
 
     /// Blocks until nothing is left. The first failure is an error: [`Ended::Canceled`] with its cause.
     ///
-    /// If the group's context is done by then, no work begins any more.
+    /// If the group's context was done before the call, no work begins after it.
     pub fn wait(&self) -> Result<()> {
         self.wait_for(None).map(|_| ())
     }
