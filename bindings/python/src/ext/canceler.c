@@ -35,9 +35,9 @@ PyObject *steal_derived(ctx_t *ctx, ctx_canceler_t *canceler) {
 typedef int (*Cancel)(ctx_canceler_t *, int, const ctx_cause_t *);
 
 /*
- * Cancels. Returns the result of ctx_cancel_with() or ctx_cancel_deferred(), or -EINTR with the exception by which a callback leaves.
- * It releases the GIL: it may run another language's callbacks, which may wait for a lock whose owner waits
- * for the GIL.
+ * Cancels. Returns the result of ctx_cancel_with() or ctx_cancel_deferred(), or -EINTR with the exception by which
+ * a callback leaves. It releases the GIL: it may run another language's callbacks, which may wait for a lock whose
+ * owner waits for the GIL.
  */
 static int cancel(PyObject *self, Cancel how, int err, const ctx_cause_t *cause) {
   ctx_canceler_t *canceler = ((Canceler *)self)->canceler;

@@ -244,8 +244,8 @@ impl Cause {
         unsafe { lossy(sys::ctx_cause_message(self.as_raw())) }.unwrap_or_default()
     }
 
-    /// Who ended the context; [`signal`](Cause::signal) and [`events`](Cause::events) say more. If its maker did not say so, it is a deadline for a cause that was given to one,
-    /// and otherwise a cancel.
+    /// Who ended the context; [`signal`](Cause::signal) and [`events`](Cause::events) say more. If its maker stated no
+    /// origin, it is a deadline if the code is that of one or the cause was given to one, and otherwise a cancel.
     pub fn origin(&self) -> Origin {
         // SAFETY: self holds a reference.
         let number = unsafe { sys::ctx_cause_origin(self.as_raw()) };
