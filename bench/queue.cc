@@ -25,7 +25,7 @@ struct Queue {
   // Takes all that waits; how many events, each of which must be of its own context.
   size_t DrainAll(std::vector<bool>* seen) const {
     size_t drained = 0;
-    ctx_event events[kBatch];
+    ctx_event_t events[kBatch];
     for (int64_t n; (n = ctx_queue_drain(queue, events, kBatch)) > 0;) {
       for (int64_t i = 0; i < n; ++i) (*seen)[events[i].token] = true;
       drained += static_cast<size_t>(n);

@@ -9,14 +9,14 @@
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::Posted;
 
-static_assert(sizeof(ctx_event) == sizeof(Posted) &&
-              offsetof(ctx_event, token) == offsetof(Posted, token) &&
-              offsetof(ctx_event, err) == offsetof(Posted, error) &&
-              offsetof(ctx_event, reserved) == offsetof(Posted, reserved));
+static_assert(sizeof(ctx_event_t) == sizeof(Posted) &&
+              offsetof(ctx_event_t, token) == offsetof(Posted, token) &&
+              offsetof(ctx_event_t, err) == offsetof(Posted, error) &&
+              offsetof(ctx_event_t, reserved) == offsetof(Posted, reserved));
 
 namespace {
 
-Posted* posted_of(struct ctx_event* events) { return reinterpret_cast<Posted*>(events); }
+Posted* posted_of(ctx_event_t* events) { return reinterpret_cast<Posted*>(events); }
 
 }  // namespace
 
@@ -54,20 +54,20 @@ int ctx_queue_add(ctx_queue_t* queue, ctx_t* ctx, uint64_t token, ctx_watch_t** 
   return from(queue)->add(from(ctx), token, reinterpret_cast<ctxcore::Watch**>(ret));
 }
 
-int64_t ctx_queue_drain(ctx_queue_t* queue, struct ctx_event* events, size_t n) {
+int64_t ctx_queue_drain(ctx_queue_t* queue, ctx_event_t* events, size_t n) {
   if (events == nullptr && n != 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
   return static_cast<int64_t>(from(queue)->drain(posted_of(events), n));
 }
 
-int64_t ctx_queue_drain_ctxs(ctx_queue_t* queue, struct ctx_event* events, ctx_t** ctxs, size_t n) {
+int64_t ctx_queue_drain_ctxs(ctx_queue_t* queue, ctx_event_t* events, ctx_t** ctxs, size_t n) {
   if ((events == nullptr || ctxs == nullptr) && n != 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
   auto** const contexts = reinterpret_cast<ctxcore::Context**>(ctxs);
   return static_cast<int64_t>(from(queue)->take_posted(posted_of(events), n, contexts));
 }
 
-int64_t ctx_queue_wait(ctx_queue_t* queue, struct ctx_event* events, size_t n, int64_t timeout_ns) {
+int64_t ctx_queue_wait(ctx_queue_t* queue, ctx_event_t* events, size_t n, int64_t timeout_ns) {
   if (events == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
   if (const int result = check(queue); result < 0) return result;
   return from(queue)->wait(posted_of(events), n, ctxcapi::until(timeout_ns));

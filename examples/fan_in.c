@@ -90,7 +90,7 @@ struct tally {
   int by[WAYS];
 };
 
-static void count(struct tally *t, const struct ctx_event *event) {
+static void count(struct tally *t, const ctx_event_t *event) {
   enum way way = way_of(event->token);
   int err = way == BY_DEADLINE ? CTX_DEADLINE_EXCEEDED : CTX_CANCELED;
   if (event->token >= kContexts || event->err != err || t->seen[event->token]++) ++t->wrong;
@@ -111,7 +111,7 @@ static void show(struct tally *t) {
 
 static int drain_all(ctx_queue_t *queue, struct tally *t) {
   struct pollfd fd = {.fd = ctx_queue_fd(queue), .events = POLLIN};
-  struct ctx_event events[kBatch];
+  ctx_event_t events[kBatch];
   while (t->events < kContexts) {
     int r = poll(&fd, 1, kWatchdogMs);
     if (r <= 0) return r < 0 ? -errno : -ETIMEDOUT;

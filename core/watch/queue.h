@@ -52,7 +52,7 @@ struct Entry : Watch {
   Context* context = nullptr;
 };
 
-// A ctx_event.
+// A ctx_event_t.
 struct Posted {
   uint64_t token;
   int32_t error;

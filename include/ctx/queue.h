@@ -20,11 +20,11 @@ extern "C" {
 #endif
 
 /** The event of a context that is done. */
-struct ctx_event {
+typedef struct ctx_event {
   uint64_t token;    /**< The token given to ctx_queue_add(). */
   int32_t err;       /**< CTX_CANCELED or CTX_DEADLINE_EXCEEDED. */
   uint32_t reserved; /**< 0. */
-};
+} ctx_event_t;
 
 /**
  * Makes a queue. It takes no descriptor until ctx_queue_fd() asks for one.
@@ -73,7 +73,7 @@ CTX_API int ctx_queue_add(ctx_queue_t *queue, ctx_t *ctx, uint64_t token, ctx_wa
  * @param events room for n; may be NULL if n is 0.
  * @return how many; 0 if none waits; -EINVAL for NULL events with an n.
  */
-CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, struct ctx_event *events, size_t n);
+CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, ctx_event_t *events, size_t n);
 
 /**
  * As ctx_queue_drain(), and hands the contexts of the events over, in place of giving them back: for the
@@ -81,7 +81,7 @@ CTX_API int64_t ctx_queue_drain(ctx_queue_t *queue, struct ctx_event *events, si
  * @param ctxs receives a context for each event; the caller owns them. Room for n; may be NULL if n is 0.
  * @return how many; 0 if none waits; -EINVAL for NULL events or ctxs with an n.
  */
-CTX_API int64_t ctx_queue_drain_ctxs(ctx_queue_t *queue, struct ctx_event *events, ctx_t **ctxs,
+CTX_API int64_t ctx_queue_drain_ctxs(ctx_queue_t *queue, ctx_event_t *events, ctx_t **ctxs,
                                      size_t n);
 
 /**
@@ -92,7 +92,7 @@ CTX_API int64_t ctx_queue_drain_ctxs(ctx_queue_t *queue, struct ctx_event *event
  * @return how many, at least 1; 0: timed out; -EINTR: a signal handler ran on this thread meanwhile;
  *         -EINVAL.
  */
-CTX_API int64_t ctx_queue_wait(ctx_queue_t *queue, struct ctx_event *events, size_t n,
+CTX_API int64_t ctx_queue_wait(ctx_queue_t *queue, ctx_event_t *events, size_t n,
                                int64_t timeout_ns);
 
 /** @} */

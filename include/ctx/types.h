@@ -5,7 +5,7 @@
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
  * All objects are opaque: a program holds pointers to them and never looks inside. Only three structs are
- * public: ctx_key_t here, ctx_event in ctx/queue.h and ctx_loop_options_t in ctx/loop.h.
+ * public: ctx_key_t here, ctx_event_t in ctx/queue.h and ctx_loop_options_t in ctx/loop.h.
  * @{
  */
 #ifndef CTX_TYPES_H

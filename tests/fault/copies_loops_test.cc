@@ -37,7 +37,7 @@ class TwoCopiesOfLoops : public ::testing::Test {
   void ExpectItWorks() {
     EXPECT_EQ(CTX_OTHER(ctx_loop_dispatch)(loop_), 0);
     EXPECT_EQ(CTX_OTHER(ctx_cancel)(canceler_), 1);
-    ctx_event event = {};
+    ctx_event_t event = {};
     EXPECT_EQ(CTX_OTHER(ctx_queue_drain)(queue_, &event, 1), 1);
     EXPECT_EQ(event.token, 7u);
   }
@@ -70,7 +70,7 @@ TEST_F(TwoCopiesOfLoops, Rule49_AForeignLoopIsEremote) {
 TEST_F(TwoCopiesOfLoops, Rule49_AForeignQueueIsEremote) {
   const Scope own = WithCancel(ctx_background());
   ctx_watch_t* watch = nullptr;
-  ctx_event event = {99, 99, 99};
+  ctx_event_t event = {99, 99, 99};
   EXPECT_EQ(ctx_queue_fd(queue_), -EREMOTE);
   EXPECT_EQ(ctx_queue_add(queue_, own, 1, &watch), -EREMOTE);
   EXPECT_EQ(ctx_queue_drain(queue_, &event, 1), -EREMOTE);

@@ -43,7 +43,7 @@ ctx_t* LeaveEverything(int kind) {
     }
   }
   std::thread([queue] {
-    ctx_event event;
+    ctx_event_t event;
     while (ctx_queue_wait(queue, &event, 1, CTX_FOREVER) >= 0) {
     }
   }).detach();

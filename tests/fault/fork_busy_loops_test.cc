@@ -25,7 +25,7 @@ void PostAndDrain(ctx_t* shared) {
   for (uint64_t i = 0; i < 4; ++i) ctx_queue_add(queue, ctx, i, i == 3 ? watch.out() : nullptr);
   ctx_cancel(canceler);
   ctx_watch_stop(watch);
-  ctx_event events[2];
+  ctx_event_t events[2];
   ctx_queue_drain(queue, events, 2);
 }
 

@@ -133,7 +133,7 @@ TEST_P(ForkLoops, Rule47_AllOfItAnswersEchild) {
     ctx_t* ret = nullptr;
     ctx_canceler_t* canceler = nullptr;
     ctx_watch_t* watch = nullptr;
-    ctx_event event = {99, 99, 99};
+    ctx_event_t event = {99, 99, 99};
     const int signal = SIGUSR1;
     const Pipe pipe;
     const Scope fresh = WithCancel(ctx_background());

@@ -33,7 +33,7 @@ TEST(NoDescriptorForQueues, Rule46_OnlyTheirDescriptorIsMissing) {
     }
     EXPECT_EQ(scope.Cancel(), 1);
     EXPECT_EQ(ctx_queue_fd(queue), -EMFILE);
-    ctx_event event;
+    ctx_event_t event;
     EXPECT_EQ(ctx_queue_wait(made_now, &event, 1, kLimit), 1);
     EXPECT_TRUE(Readable(fd));
     EXPECT_EQ(Tokens(with_fd).size(), 1u);

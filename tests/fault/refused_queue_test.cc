@@ -120,7 +120,7 @@ const Construction kQueueCases[] = {
      }},
     {"QueueWaitAndDrainOfNothing", On::kDefault, kNothing, kNothing,
      [](Stage& s) {
-       ctx_event event;
+       ctx_event_t event;
        return static_cast<int>(ctx_queue_wait(s.queue, &event, 1, 1) +
                                ctx_queue_drain(s.queue, &event, 1));
      },
@@ -169,7 +169,7 @@ TEST(NeedsNothing, Rule46_ToPostWithdrawDrainAndReleaseAQueue) {
       scopes.push_back(WithTimeout(parent, kHour));
       watches.push_back(Add(queue, scopes.back(), i));
     }
-    std::vector<ctx_event> events(500);
+    std::vector<ctx_event_t> events(500);
     int64_t drained = 0, withdrawn = 0;
     ExpectNothing(WhatIsAskedBy([&] {
       ctx_cancel(parent.canceler);

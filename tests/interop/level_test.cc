@@ -33,7 +33,7 @@ TEST_P(LevelTriggered, QueueIsReportedUntilItIsEmpty) {
   }
   int64_t drained = 0;
   Watcher watcher(host(), ctx_queue_fd(queue), [&] {
-    ctx_event one{};
+    ctx_event_t one{};
     drained += ctx_queue_drain(queue, &one, 1);
   });
   parent.Cancel();

@@ -30,7 +30,7 @@ class QueueDescriptor : public Interop {
 
    private:
     void Drain() {
-      std::array<ctx_event, 7> events{};
+      std::array<ctx_event_t, 7> events{};
       int64_t n = 0;
       while ((n = ctx_queue_drain(queue_, events.data(), events.size())) > 0) {
         for (int64_t i = 0; i < n; ++i) {

@@ -27,8 +27,8 @@ inline Watch Add(ctx_queue_t* queue, ctx_t* ctx, uint64_t token) {
 }
 
 // What one drain with room for n takes.
-inline std::vector<ctx_event> Drain(ctx_queue_t* queue, size_t n = 64) {
-  std::vector<ctx_event> events(n, ctx_event{~uint64_t{0}, 42, 42});
+inline std::vector<ctx_event_t> Drain(ctx_queue_t* queue, size_t n = 64) {
+  std::vector<ctx_event_t> events(n, ctx_event_t{~uint64_t{0}, 42, 42});
   const int64_t taken = ctx_queue_drain(queue, events.data(), n);
   EXPECT_GE(taken, 0);
   EXPECT_LE(taken, static_cast<int64_t>(n));
@@ -40,9 +40,9 @@ inline std::vector<ctx_event> Drain(ctx_queue_t* queue, size_t n = 64) {
 inline std::vector<uint64_t> Tokens(ctx_queue_t* queue) {
   std::vector<uint64_t> tokens;
   for (;;) {
-    const std::vector<ctx_event> events = Drain(queue);
+    const std::vector<ctx_event_t> events = Drain(queue);
     if (events.empty()) return tokens;
-    for (const ctx_event& event : events) tokens.push_back(event.token);
+    for (const ctx_event_t& event : events) tokens.push_back(event.token);
   }
 }
 

@@ -95,7 +95,7 @@ void EveryFunctionOfAFamily() {
   pollfd polled[] = {{pipe.read_end, POLLIN, 0}};
   GOES_THROUGH(EXPECT_EQ(ctx_poll(below, polled, 1, kMillisecond), 0));
   GOES_THROUGH(EXPECT_EQ(ctx_poll(ctx_background(), polled, 1, kMillisecond), 0));
-  ctx_event event;
+  ctx_event_t event;
   GOES_THROUGH(EXPECT_EQ(ctx_queue_wait(queue, &event, 1, kMillisecond), 0));
   char text[200];
   GOES_THROUGH(EXPECT_GT(ctx_describe(below, text, sizeof text), 0));
@@ -167,7 +167,7 @@ void EveryWait() {
   ctx_t* const several[] = {scope, other};
   Victim waits_any("ctx_wait_any", [&] { ctx_wait_any(several, 2, CTX_FOREVER, nullptr); });
   Victim polls("ctx_poll", [&] { ctx_poll(scope, polled, 1, CTX_FOREVER); });
-  ctx_event event;
+  ctx_event_t event;
   Victim drains("ctx_queue_wait", [&] { ctx_queue_wait(queue, &event, 1, CTX_FOREVER); });
   for (const Victim* victim : {&waits, &waits_any, &polls, &drains}) {
     EXPECT_EQ(pthread_cancel(victim->thread), 0);

@@ -98,7 +98,7 @@ TEST(QueueLifetime, ADeadlineOfAContextThatNobodyHolds) {
   ASSERT_EQ(ctx_queue_add(queue, WithTimeout(Watched(ctx_background(), &drop), kMillisecond).ctx, 5,
                           nullptr),
             0);
-  ctx_event event;
+  ctx_event_t event;
   ASSERT_EQ(ctx_queue_wait(queue, &event, 1, kLimit), 1);
   EXPECT_EQ(event.err, CTX_DEADLINE_EXCEEDED);
   // The wheel may have been the last to let go.
@@ -192,7 +192,7 @@ TEST(QueueLifetime, DrainsAndAddsFromInsideACallback) {
   Callback callback([&](ctx_t* ctx) {
     EXPECT_EQ(ctx_queue_add(queue, ctx, 2, nullptr), 0);  // done already
     second.Cancel();
-    for (const ctx_event& event : Drain(queue, 2)) inside.push_back(event.token);
+    for (const ctx_event_t& event : Drain(queue, 2)) inside.push_back(event.token);
   });
   callback.Arm(first);
   ASSERT_EQ(ctx_queue_add(queue, first, 1, nullptr), 0);
@@ -245,14 +245,14 @@ TEST(QueueLifetime, ADropInsideADrainDrainsAndAdds) {
   const Queue queue = NewQueue();
   Tokens64 inside;
   Inside drop([&] {
-    for (const ctx_event& event : Drain(queue, 1)) inside.push_back(event.token);
+    for (const ctx_event_t& event : Drain(queue, 1)) inside.push_back(event.token);
     Post(queue, ctx_background(), 9);
   });
   Post(queue, drop.Value(), 1);
   Post(queue, ctx_background(), 2);
   Post(queue, ctx_background(), 3);
   Tokens64 drained;
-  for (const ctx_event& event : Drain(queue, 1)) drained.push_back(event.token);
+  for (const ctx_event_t& event : Drain(queue, 1)) drained.push_back(event.token);
   EXPECT_EQ(drop.runs(), 1);
   EXPECT_EQ(drained, Tokens64{1});
   EXPECT_EQ(inside, Tokens64{2});
@@ -284,7 +284,7 @@ TEST(QueueLifetime, ADropInsideADrainReleasesTheQueue) {
     Post(queue, Watched(ctx_background(), &other), kEvents);
     const Scope armed = WithCancel(Watched(ctx_background(), &other));
     ASSERT_EQ(ctx_queue_add(queue, armed, 3, nullptr), 0);
-    std::vector<ctx_event> events(room);
+    std::vector<ctx_event_t> events(room);
     const int64_t taken = ctx_queue_drain(queue, events.data(), room);
     EXPECT_GE(taken, 1);
     EXPECT_EQ(events[0].token, 0u);

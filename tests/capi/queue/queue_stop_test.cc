@@ -62,7 +62,7 @@ TEST(QueueStop, Rule26_WithdrawingTheLastEventLeavesTheDescriptorUnreadable) {
     EXPECT_EQ(ctx_watch_stop(second), 1);
     EXPECT_FALSE(Readable(fd));
     EXPECT_TRUE(Drain(queue).empty());
-    ctx_event event;
+    ctx_event_t event;
     EXPECT_EQ(ctx_queue_wait(queue, &event, 1, 0), 0);
   }
 }
@@ -121,7 +121,7 @@ TEST(QueueStop, Rule26_AStopThatCrossesTheCancelAndTheDrain) {
        [&] { scope.Cancel(); },
        [&] {
          other.Pass(1024);
-         ctx_event event;
+         ctx_event_t event;
          drained = static_cast<int>(ctx_queue_drain(queue, &event, 1));
        }},
       [&] {
@@ -150,7 +150,7 @@ TEST(QueueStop, Rule26_OfManyStopsOfAPostedEntryOneWins) {
       {[&] { stopped[0] = ctx_watch_stop(watch); },
        [&] { stopped[1] = ctx_watch_stop_wait(watch); },
        [&] {
-         ctx_event event;
+         ctx_event_t event;
          drained = static_cast<int>(ctx_queue_drain(queue, &event, 1));
        }},
       [&] { wrong += stopped[0] + stopped[1] + drained != 1 || Readable(fd); });

@@ -26,7 +26,7 @@ TEST(Queue, Rule36_EachAddGivesExactlyOneEvent) {
   const Watch a = Add(queue, first, 7), b = Add(queue, second, 8);
   EXPECT_TRUE(Drain(queue).empty());
   EXPECT_EQ(second.Cancel(), 1);
-  const std::vector<ctx_event> events = Drain(queue);
+  const std::vector<ctx_event_t> events = Drain(queue);
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].token, 8u);
   EXPECT_EQ(events[0].err, CTX_CANCELED);
@@ -55,7 +55,7 @@ TEST(Queue, Rule36_ADoneContextGivesItsEventAtOnce) {
   const Watch a = Add(queue, canceled, 1);
   EXPECT_TRUE(Readable(fd));
   const Watch b = Add(queue, late, 2), c = Add(queue, canceled, 3);
-  const std::vector<ctx_event> events = Drain(queue);
+  const std::vector<ctx_event_t> events = Drain(queue);
   ASSERT_EQ(events.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(events[i].token, i + 1);
   EXPECT_EQ(events[0].err, CTX_CANCELED);
@@ -70,7 +70,7 @@ TEST(Queue, Rule36_ADeadlinePostsToo) {
   const Scope below = WithCancel(timed);
   const Watch a = Add(queue, below, 5);
   ASSERT_TRUE(Readable(ctx_queue_fd(queue), kLimitMs));
-  const std::vector<ctx_event> events = Drain(queue);
+  const std::vector<ctx_event_t> events = Drain(queue);
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].err, CTX_DEADLINE_EXCEEDED);
 }
@@ -166,9 +166,9 @@ TEST(Queue, DrainsInBatches) {
   std::vector<bool> seen(kMany);
   uint64_t all = 0;
   for (const size_t n : {size_t{1}, size_t{7}, size_t{64}, size_t{100}, size_t{5000}}) {
-    const std::vector<ctx_event> events = Drain(queue, n);
+    const std::vector<ctx_event_t> events = Drain(queue, n);
     EXPECT_EQ(events.size(), std::min<size_t>(n, kMany - all));
-    for (const ctx_event& event : events) {
+    for (const ctx_event_t& event : events) {
       ASSERT_LT(event.token, kMany);
       EXPECT_FALSE(seen[event.token]) << "twice";
       seen[event.token] = true;
@@ -195,7 +195,7 @@ TEST(Queue, Rule36_ADrainHandsContextsOverWithTheirCauses) {
   }
   uint64_t all = 0;
   for (const size_t n : {size_t{1}, size_t{64}, size_t{100}, size_t{1000}}) {
-    std::vector<ctx_event> events(n);
+    std::vector<ctx_event_t> events(n);
     std::vector<ctx_t*> ctxs(n);
     const int64_t taken = ctx_queue_drain_ctxs(queue, events.data(), ctxs.data(), n);
     ASSERT_EQ(taken, static_cast<int64_t>(std::min<uint64_t>(n, kMany - all)));
@@ -217,7 +217,7 @@ TEST(Queue, ADrainWithoutRoomTakesNothing) {
   const Scope done = WithTimeout(ctx_background(), 0);
   EXPECT_EQ(ctx_queue_drain(queue, nullptr, 0), 0);
   const Watch watch = Add(queue, done, 1);
-  ctx_event event = {};
+  ctx_event_t event = {};
   EXPECT_EQ(ctx_queue_drain(queue, nullptr, 0), 0);
   EXPECT_EQ(ctx_queue_drain(queue, &event, 0), 0);
   EXPECT_EQ(ctx_queue_drain_ctxs(queue, nullptr, nullptr, 0), 0);
@@ -230,7 +230,7 @@ TEST(Queue, ADrainWritesNoMoreThanItTakes) {
   const Queue queue = NewQueue();
   const Scope done = WithTimeout(ctx_background(), 0);
   const Watch watch = Add(queue, done, 1);
-  std::array<ctx_event, 3> events;
+  std::array<ctx_event_t, 3> events;
   events.fill({99, 99, 99});
   EXPECT_EQ(ctx_queue_drain(queue, events.data(), events.size()), 1);
   EXPECT_EQ(events[0].token, 1u);

@@ -23,7 +23,7 @@ constexpr int kThreadRounds = kSanitized ? 200 : 1500;
 class Tally {
  public:
   explicit Tally(size_t n) : seen_(n) {}
-  void Count(const ctx_event& event) {
+  void Count(const ctx_event_t& event) {
     if (event.token >= seen_.size() || event.err == 0) {
       ++wrong_;
     } else {
@@ -66,7 +66,7 @@ void PostFromMany(int posters, int drainers) {
   }
   for (int d = 0; d < drainers; ++d) {
     threads.emplace_back([&, d] {
-      std::array<ctx_event, 50> events;
+      std::array<ctx_event_t, 50> events;
       while (left > 0) {
         int64_t taken;
         if (d % 2 == 0) {
@@ -112,9 +112,9 @@ TEST(QueueThreads, Rule36_TheDescriptorLosesNoEvent) {
   size_t taken = 0;
   for (size_t n = 1; taken < 2 * kEach; n = n % 5 + 1) {
     ASSERT_TRUE(Readable(fd, kLimitMs)) << taken;
-    const std::vector<ctx_event> events = Drain(queue, n);
+    const std::vector<ctx_event_t> events = Drain(queue, n);
     ASSERT_FALSE(events.empty()) << "readable for nothing, and only one drains";
-    for (const ctx_event& event : events) tally.Count(event);
+    for (const ctx_event_t& event : events) tally.Count(event);
     taken += events.size();
   }
   for (std::thread& poster : posters) poster.join();
@@ -165,7 +165,7 @@ TEST(QueueThreads, Rule06_WhoTakesAnEventSeesEveryDescendantDone) {
       {[&] { top.Cancel(); },
        [&] {
          for (int taken = 0; taken < 4;) {
-           ctx_event event;
+           ctx_event_t event;
            const int64_t got = ctx_queue_wait(queue, &event, 1, kLimit);
            wrong += got != 1;
            if (got != 1) return;
@@ -312,11 +312,11 @@ TEST(QueueThreads, OneContextInTwoQueues) {
       },
       {[&] { scope.Cancel(); },
        [&] {
-         ctx_event event = {};
+         ctx_event_t event = {};
          wrong += ctx_queue_wait(queues[0], &event, 1, kLimit) != 1 || event.token != 0;
        },
        [&] {
-         ctx_event event = {};
+         ctx_event_t event = {};
          wrong += ctx_queue_wait(queues[1], &event, 1, kLimit) != 1 || event.token != 1;
        }},
       [] {});

@@ -21,7 +21,7 @@ TEST(QueueWait, TakesWhatWaitsAtOnce) {
   const Queue queue = NewQueue();
   const Scope done = WithTimeout(ctx_background(), 0);
   for (uint64_t i = 0; i < 5; ++i) ASSERT_EQ(ctx_queue_add(queue, done, i, nullptr), 0);
-  ctx_event events[3];
+  ctx_event_t events[3];
   EXPECT_EQ(ctx_queue_wait(queue, events, 3, 0), 3);
   EXPECT_EQ(events[0].token, 0u);
   EXPECT_EQ(events[2].token, 2u);
@@ -36,7 +36,7 @@ TEST(QueueWait, EndsWithADeadline) {
   const Queue queue = NewQueue();
   const Scope timed = WithTimeout(ctx_background(), 2 * kMillisecond);
   ASSERT_EQ(ctx_queue_add(queue, timed, 9, nullptr), 0);
-  ctx_event event = {};
+  ctx_event_t event = {};
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, CTX_FOREVER), 1);
   EXPECT_EQ(event.token, 9u);
   EXPECT_EQ(event.err, CTX_DEADLINE_EXCEEDED);
@@ -54,7 +54,7 @@ TEST(QueueWait, EndsWithACancelFromAnotherThread) {
       },
       {[&] { scope.Cancel(); },
        [&] {
-         ctx_event event = {};
+         ctx_event_t event = {};
          wrong += ctx_queue_wait(queue, &event, 1, CTX_FOREVER) != 1 || event.token != 1;
        }},
       [] {});
@@ -67,7 +67,7 @@ TEST(QueueWait, WorksBesideTheDescriptor) {
   const int fd = ctx_queue_fd(queue);
   const Scope scope = WithCancel(ctx_background());
   ASSERT_EQ(ctx_queue_add(queue, scope, 1, nullptr), 0);
-  ctx_event event = {};
+  ctx_event_t event = {};
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, kMillisecond), 0);
   std::thread canceler([&] { scope.Cancel(); });
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, CTX_FOREVER), 1);
@@ -79,7 +79,7 @@ TEST(QueueWait, AnAddOfADoneContextEndsIt) {
   const Queue queue = NewQueue();
   std::thread adds(
       [&] { EXPECT_EQ(ctx_queue_add(queue, WithTimeout(ctx_background(), 0), 4, nullptr), 0); });
-  ctx_event event = {};
+  ctx_event_t event = {};
   EXPECT_EQ(ctx_queue_wait(queue, &event, 1, CTX_FOREVER), 1);
   EXPECT_EQ(event.token, 4u);
   adds.join();
@@ -101,7 +101,7 @@ TEST(QueueWait, AsManyWaitersAsEventsAllGetOne) {
     std::vector<std::thread> waiters;
     for (int i = 0; i < kWaiters; ++i) {
       waiters.emplace_back([&] {
-        ctx_event event = {};
+        ctx_event_t event = {};
         wrong += ctx_queue_wait(queue, &event, 1, kLimit) != 1;
         seen |= 1u << event.token;
       });
@@ -124,7 +124,7 @@ TEST(QueueWait, GoesOnWhenAnotherTookTheEvent) {
   std::vector<std::thread> waiters;
   for (int i = 0; i < 4; ++i) {
     waiters.emplace_back([&] {
-      ctx_event event = {};
+      ctx_event_t event = {};
       wrong += ctx_queue_wait(queue, &event, 1, kLimit) != 1;
     });
   }
@@ -142,7 +142,7 @@ TEST(QueueWait, GoesOnWhenAnotherTookTheEvent) {
 
 TEST(QueueWait, Rule40_ItDoesNotTimeOutEarly) {
   const Queue queue = NewQueue();
-  ctx_event event;
+  ctx_event_t event;
   for (int64_t limit = 1; limit < 10 * kMillisecond; limit = limit * 7 + 3) {
     const int64_t start = ctx_now(ctx_background());
     EXPECT_EQ(ctx_queue_wait(queue, &event, 1, limit), 0);
@@ -153,7 +153,7 @@ TEST(QueueWait, Rule40_ItDoesNotTimeOutEarly) {
 TEST(QueueWait, Rule40_ANegativeLimitIsEINVAL) {
   const Queue empty = NewQueue(), queue = NewQueue();
   ASSERT_EQ(ctx_queue_add(queue, WithTimeout(ctx_background(), 0), 1, nullptr), 0);
-  ctx_event event = {99, 99, 99};
+  ctx_event_t event = {99, 99, 99};
   for (int64_t limit : {int64_t{-1}, -kHour, INT64_MIN}) {
     EXPECT_EQ(ctx_queue_wait(empty, &event, 1, limit), -EINVAL);
     EXPECT_EQ(ctx_queue_wait(queue, &event, 1, limit), -EINVAL);
@@ -167,14 +167,14 @@ TEST(QueueWait, Rule40_ALimitNearTheLargestIsNoLimit) {
   for (int64_t limit : {CTX_FOREVER, CTX_FOREVER - 1, CTX_FOREVER / 2}) {
     const Scope scope = WithTimeout(ctx_background(), kMillisecond);
     ASSERT_EQ(ctx_queue_add(queue, scope, 1, nullptr), 0);
-    ctx_event event;
+    ctx_event_t event;
     EXPECT_EQ(ctx_queue_wait(queue, &event, 1, limit), 1);
   }
 }
 
 TEST(QueueWait, ASignalHandlerEndsIt) {
   const Queue queue = NewQueue();
-  ctx_event event;
+  ctx_event_t event;
   for (int flags : {0, SA_RESTART}) {
     for (int64_t limit : {kLimit, CTX_FOREVER}) {
       EXPECT_EQ(
@@ -190,7 +190,7 @@ TEST(QueueWait, ASignalHandlerEndsIt) {
 TEST(QueueBadInput, NullHandles) {
   const Queue queue = NewQueue();
   const Scope scope = WithCancel(ctx_background());
-  ctx_event event = {99, 99, 99};
+  ctx_event_t event = {99, 99, 99};
   auto* const untouched = reinterpret_cast<ctx_watch_t*>(&event);
   ctx_watch_t* watch = untouched;
   EXPECT_EQ(ctx_queue_new(nullptr), -EINVAL);
@@ -233,7 +233,7 @@ TEST(QueueBadInput, ACancelerPassedAsAContext) {
 TEST(QueueBadInput, HandlesOfOtherObjectsAreRefused) {
   const Queue queue = NewQueue();
   const Scope scope = WithCancel(ctx_background());
-  ctx_event event;
+  ctx_event_t event;
   auto* const bad = reinterpret_cast<ctx_queue_t*>(scope.ctx.get());
   EXPECT_EQ(ctx_queue_fd(bad), -EINVAL);
   EXPECT_EQ(ctx_queue_add(bad, scope, 1, nullptr), -EINVAL);

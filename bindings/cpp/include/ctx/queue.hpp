@@ -17,7 +17,7 @@
 namespace ctx {
 
 /// The event of a context that is done: its token, and in err a result for to_error_code().
-using event = ::ctx_event;
+using event = ::ctx_event_t;
 
 /// Gets one event from each added context when that is done. Copies are the same queue; the last one takes
 /// all its entries back.

@@ -49,7 +49,7 @@ static PyObject *queue_add(PyObject *self, PyObject *args) {
  * So a token is eight bytes, which can be filled in later.
  */
 static PyObject *queue_next(PyObject *self) {
-  struct ctx_event event;
+  ctx_event_t event;
   PyObject *token = PyBytes_FromStringAndSize(NULL, sizeof event.token);
   if (!token) return NULL;
   int64_t n = ctx_queue_drain(((Queue *)self)->queue, &event, 1);

@@ -180,16 +180,16 @@ unsafe extern "C" {
         token: u64,
         ret: *mut *mut ctx_watch_t,
     ) -> c_int;
-    pub fn ctx_queue_drain(queue: *mut ctx_queue_t, events: *mut ctx_event, n: usize) -> i64;
+    pub fn ctx_queue_drain(queue: *mut ctx_queue_t, events: *mut ctx_event_t, n: usize) -> i64;
     pub fn ctx_queue_drain_ctxs(
         queue: *mut ctx_queue_t,
-        events: *mut ctx_event,
+        events: *mut ctx_event_t,
         ctxs: *mut *mut ctx_t,
         n: usize,
     ) -> i64;
     pub fn ctx_queue_wait(
         queue: *mut ctx_queue_t,
-        events: *mut ctx_event,
+        events: *mut ctx_event_t,
         n: usize,
         timeout_ns: i64,
     ) -> i64;

@@ -70,7 +70,7 @@ pub struct ctx_key_t {
 /// The event of a context that is done.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ctx_event {
+pub struct ctx_event_t {
     /// The token given to `ctx_queue_add()`.
     pub token: u64,
     /// `CTX_CANCELED` or `CTX_DEADLINE_EXCEEDED`.

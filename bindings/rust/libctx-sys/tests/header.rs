@@ -62,13 +62,12 @@ fn c_type(rust: &str) -> String {
         "usize" => "size_t",
         "AtomicI32" => "volatile int32_t",
         "pollfd" => "struct pollfd",
-        "ctx_event" => "struct ctx_event",
         "Option<ctx_fn>" => "ctx_fn",
         "Option<ctx_drop_fn>" => "ctx_drop_fn",
         "Option<ctx_post_fn>" => "ctx_post_fn",
         "Option<ctx_string_fn>" => "ctx_string_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
-        | "ctx_group_t" | "ctx_loop_t" | "ctx_key_t" | "ctx_loop_options_t" => rust,
+        | "ctx_group_t" | "ctx_loop_t" | "ctx_event_t" | "ctx_key_t" | "ctx_loop_options_t" => rust,
         other => panic!("no C type is known for {other}"),
     }
     .into()
@@ -189,11 +188,11 @@ fn layouts_are_the_headers() {
     let mut same = |what: &str, value: usize| {
         writeln!(source, "_Static_assert({what} == {value}, \"{what}\");").unwrap();
     };
-    same("sizeof(struct ctx_event)", size_of::<ctx_event>());
-    same("_Alignof(struct ctx_event)", align_of::<ctx_event>());
-    same("offsetof(struct ctx_event, token)", offset_of!(ctx_event, token));
-    same("offsetof(struct ctx_event, err)", offset_of!(ctx_event, err));
-    same("offsetof(struct ctx_event, reserved)", offset_of!(ctx_event, reserved));
+    same("sizeof(ctx_event_t)", size_of::<ctx_event_t>());
+    same("_Alignof(ctx_event_t)", align_of::<ctx_event_t>());
+    same("offsetof(ctx_event_t, token)", offset_of!(ctx_event_t, token));
+    same("offsetof(ctx_event_t, err)", offset_of!(ctx_event_t, err));
+    same("offsetof(ctx_event_t, reserved)", offset_of!(ctx_event_t, reserved));
     same("sizeof(ctx_key_t)", size_of::<ctx_key_t>());
     same("_Alignof(ctx_key_t)", align_of::<ctx_key_t>());
     same("offsetof(ctx_key_t, name)", offset_of!(ctx_key_t, name));
@@ -215,7 +214,7 @@ fn layouts_are_the_headers() {
     source +=
         "_Static_assert(__builtin_types_compatible_p(ctx_drop_fn, void (*)(void *)), \"\");\n";
     source += "_Static_assert(__builtin_types_compatible_p(\
-               __typeof__(((struct ctx_event *)0)->err), int32_t), \"\");\n";
+               __typeof__(((ctx_event_t *)0)->err), int32_t), \"\");\n";
     must_compile(&["-c"], "layouts", &source);
 }
 

@@ -42,7 +42,7 @@ unsafe impl Sync for Queue {}
 /// The event of a context that is done.
 #[repr(transparent)]
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Event(sys::ctx_event);
+pub struct Event(sys::ctx_event_t);
 
 impl Event {
     /// The token given to [`Queue::add`].
@@ -92,7 +92,7 @@ impl Queue {
     /// Takes events in the order they were posted, as many as there are and fit. Never blocks.
     pub fn drain<'a>(&self, events: &'a mut [Event]) -> Result<&'a [Event]> {
         let (first, room) = (events.as_mut_ptr().cast(), events.len());
-        // SAFETY: self holds a reference; Event has the layout of a ctx_event, and there is room.
+        // SAFETY: self holds a reference; Event has the layout of a ctx_event_t, and there is room.
         taken(events, unsafe { sys::ctx_queue_drain(self.as_raw(), first, room) })
     }
 
@@ -116,7 +116,7 @@ impl Queue {
         let mut events = vec![Event::default(); most];
         let mut contexts = vec![ptr::null_mut(); most];
         let first = events.as_mut_ptr().cast();
-        // SAFETY: self holds a reference; Event has the layout of a ctx_event, and there is room for both.
+        // SAFETY: self holds a reference; Event has the layout of a ctx_event_t, and there is room for both.
         let n =
             unsafe { sys::ctx_queue_drain_ctxs(self.as_raw(), first, contexts.as_mut_ptr(), most) };
         let events = taken(&events, n)?;
