@@ -109,6 +109,35 @@ TEST(Loops, AnExecutorRunsTheCallbacks) {
   EXPECT_EQ(alive.use_count(), 2) << "a loop that is refused keeps none";
 }
 
+#if __cplusplus >= 202002L
+TEST(Loops, OptionsAreWrittenInPlace) {
+  const ctx::thread_loop loop({.name = "web", .start = true});
+  const auto [ctx, cancel] = ctx::with_cancel(loop.background());
+  std::string thread;
+  Counter ran;
+  ctx::after_func(ctx, ctx::deferred, [&] {
+    thread = CurrentThreadName();
+    ran.Add();
+  });
+  cancel();
+  ASSERT_TRUE(ran.WaitFor(1));
+  EXPECT_EQ(thread, "web-calls");
+  EXPECT_NO_THROW(ctx::thread_loop({.name = "web"}));
+  EXPECT_NO_THROW(ctx::thread_loop([](const auto& work) { work(); }, {.name = "web"}));
+  EXPECT_NO_THROW(ctx::manual_loop({.name = "web"}));
+}
+#endif
+
+TEST(Loops, ANameThatIsTooLongIsNamedInTheError) {
+  try {
+    const ctx::thread_loop loop(ctx::loop_options{"0123456789"});
+    FAIL() << "ten bytes are too many";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::invalid_argument);
+    EXPECT_NE(std::string(e.what()).find("name"), std::string::npos) << e.what();
+  }
+}
+
 TEST(Loops, AnIdleContextEndsWhenNobodyTouchesIt) {
   const ctx::virtual_loop loop;
   const auto [read, cancel] = ctx::with_idle(loop.background(), 30s, ctx::cause("no byte came"));

@@ -76,8 +76,7 @@ class loop {
 
  protected:
   /// Of one of the CTX_LOOP_ kinds.
-  explicit loop(int kind, const ctx_loop_options_t* options = nullptr)
-      : handle_(make(kind, options)) {}
+  loop(int kind, const ctx_loop_options_t& options) : handle_(make(kind, options)) {}
   /// When there is work, as far as deadlines are concerned; none if there is no deadline.
   std::optional<time_point> next_work() const {
     const std::int64_t ns = ctx_loop_next(get());
@@ -87,9 +86,9 @@ class loop {
   }
 
  private:
-  static ctx_loop_t* make(int kind, const ctx_loop_options_t* options) {
+  static ctx_loop_t* make(int kind, const ctx_loop_options_t& options) {
     ctx_loop_t* made = nullptr;
-    detail::check(ctx_loop_new(kind, options, &made), "ctx_loop_new");
+    detail::check(ctx_loop_new(kind, &options, &made), "ctx_loop_new");
     return made;
   }
   detail::handle<ctx_loop_t, ctx_loop_ref, ctx_loop_unref> handle_;
@@ -103,14 +102,16 @@ enum class loop_clock : unsigned {
 
 /// How a loop is made: `ctx::thread_loop loop({.name = "web"})` in C++20.
 struct loop_options {
-  std::string name{};  ///< Of its threads: "web-loop" and so on; up to 9 bytes.
+  std::string name{};  ///< Of its threads: "web-loop" and so on; up to 9 bytes. Empty: "ctx".
   loop_clock clock = loop_clock::monotonic;  ///< Of its deadlines.
   bool start = false;  ///< Starts it at once, so that its threads inherit from this one.
 };
 
 namespace detail {
 inline ctx_loop_options_t raw_options(const loop_options& options) {
-  if (options.name.find('\0') != std::string::npos) fail(-EINVAL, "a loop's name");
+  if (options.name.size() > 9 || options.name.find('\0') != std::string::npos) {
+    fail(-EINVAL, "ctx: a loop's name has at most 9 bytes, and no NUL");
+  }
   ctx_loop_options_t raw{};
   raw.size = sizeof raw;
   raw.flags = options.start ? CTX_LOOP_START : 0;
@@ -125,7 +126,7 @@ class thread_loop : public loop {
  public:
   /// Throws if the system refuses memory, or threads that are to start. Else threads start when first needed.
   explicit thread_loop(const loop_options& options = {})
-      : thread_loop(detail::raw_options(options)) {}
+      : loop(CTX_LOOP_THREAD, detail::raw_options(options)) {}
   /// Has an executor run the callbacks that the loop sets off or that are deferred: so those of one library do
   /// not wait for those of another. The executor is one of Boost.Asio's, or a callable that takes work. The work
   /// is a callable without arguments; the executor calls it once, on any thread. If the executor throws, the loop
@@ -143,10 +144,9 @@ class thread_loop : public loop {
   }
 
  private:
-  explicit thread_loop(const ctx_loop_options_t& raw) : loop(CTX_LOOP_THREAD, &raw) {}
   template <class Executor>
   thread_loop(std::unique_ptr<Executor> own, ctx_loop_options_t raw)
-      : thread_loop(with_executor<Executor>(own.get(), raw)) {
+      : loop(CTX_LOOP_THREAD, with_executor<Executor>(own.get(), raw)) {
     static_cast<void>(own.release());
   }
 
@@ -166,7 +166,7 @@ class manual_loop : public loop {
  public:
   /// Throws if the system refuses memory, or the descriptors of a loop that is to start at once.
   explicit manual_loop(const loop_options& options = {})
-      : manual_loop(detail::raw_options(options)) {}
+      : loop(CTX_LOOP_MANUAL, detail::raw_options(options)) {}
   /// Readable when dispatch() has work. Borrowed: do not read it; it is open as long as the loop. Throws
   /// if the system refuses it.
   int fd() const { return detail::check(ctx_loop_fd(get()), "ctx_loop_fd"); }
@@ -175,16 +175,13 @@ class manual_loop : public loop {
   int dispatch() const { return detail::check(ctx_loop_dispatch(get()), "ctx_loop_dispatch"); }
   /// When dispatch() has work, as far as deadlines are concerned; never later than the deadline.
   std::optional<time_point> next() const { return next_work(); }
-
- private:
-  explicit manual_loop(const ctx_loop_options_t& raw) : loop(CTX_LOOP_MANUAL, &raw) {}
 };
 
 /// A loop whose clock only its host moves, from 0 on: for tests that do not sleep.
 class virtual_loop : public loop {
  public:
   /// Throws if the system refuses memory.
-  virtual_loop() : loop(CTX_LOOP_VIRTUAL) {}
+  virtual_loop() : loop(CTX_LOOP_VIRTUAL, detail::raw_options({})) {}
   /// Moves the clock, and fires everything due on the way, in order. Returns how much fired.
   template <class Rep, class Period>
   int advance(std::chrono::duration<Rep, Period> by) const {
