@@ -83,8 +83,23 @@ def test_who_ended_the_context() -> None:
     cancel(Cause("reset", -errno.ECONNRESET, origin=Origin.PEER))
     cause = with_cancel(ctx).ctx.cause()
     assert type(cause) is Cause and cause.origin == Origin.PEER == ctx.origin()
-    with pytest.raises(ValueError):
-        with_cancel(background()).cancel(Cause("no such origin", origin=256))
+    assert type(cause.origin) is type(ctx.origin()) is Origin
+    ctx, cancel = with_cancel(background())
+    cancel(Cause("of a later version", origin=255))
+    assert ctx.origin() == 255 and type(ctx.origin()) is int
+
+
+def test_what_a_cause_refuses() -> None:
+    for origin in (0, 256):
+        with pytest.raises(ValueError, match="1 to 255"):
+            Cause("no such origin", origin=origin)
+    with pytest.raises(ValueError, match="code"):
+        Cause("no such code", 1 << 31)
+    for wrong in ({"origin": "peer"}, {"code": "EPIPE"}, {"place": "file.py"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            Cause("wrong", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="message"):
+        Cause(5)  # type: ignore[arg-type]
 
 
 def test_where_a_cause_was_made() -> None:
@@ -359,7 +374,9 @@ def test_a_body_whose_exception_makes_no_cause_ends_its_context(monkeypatch: pyt
     told: list[type[BaseException]] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
     with pytest.raises(Cause) as caught, with_cancel(background()) as ctx:
-        raise Cause("a code that C cannot hold", 1 << 40)
+        failure = Cause("a code that C cannot hold")
+        failure.code = 1 << 40
+        raise failure
     assert caught.value.__context__ is None
     assert isinstance(ctx.err(), Canceled) and isinstance(ctx.cause(), Canceled)
     assert told == [OverflowError]

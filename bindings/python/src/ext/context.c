@@ -47,7 +47,7 @@ static PyObject *context_cause(PyObject *self, PyObject *Py_UNUSED(unused)) {
 static PyObject *context_origin(PyObject *self, PyObject *Py_UNUSED(unused)) {
   const ctx_cause_t *cause = ctx_cause(((Context *)self)->ctx);
   if (!cause) Py_RETURN_NONE;
-  return PyLong_FromLong(ctx_cause_origin(cause));
+  return PyObject_CallFunction(hook_origin, "i", ctx_cause_origin(cause));
 }
 
 static PyObject *context_ended_by(PyObject *self, PyObject *candidate) {

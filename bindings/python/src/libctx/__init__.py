@@ -99,6 +99,7 @@ __all__ = [
 _core.setup(
     err=_errors.error_of,
     cause=_errors.cause_of,
+    origin=_errors.origin_of,
     done=_scope.done,
     pack=_errors.pack,
     variables=_contextvars.copy_context,

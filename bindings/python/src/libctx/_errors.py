@@ -51,6 +51,14 @@ class Origin(IntEnum):
     PARENT_PROCESS = 7
 
 
+def origin_of(number: int) -> Origin | int:
+    """The result of Context.origin() for the number of a cause."""
+    try:
+        return Origin(number)
+    except ValueError:
+        return number
+
+
 class Place(NamedTuple):
     """Where a cause was made."""
 
@@ -65,6 +73,15 @@ def here() -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
 
 
+def _number(part: str, number: int, least: int, most: int) -> int:
+    """A number for C."""
+    if not isinstance(number, int):
+        raise TypeError(f"the {part} of a cause is a number, not {number!r}")
+    if not least <= number <= most:
+        raise ValueError(f"the {part} of a cause is from {least} to {most}, not {number}")
+    return number
+
+
 class Cause(Exception):
     """A reason that was given as a text, or by another language: a message and a code.
 
@@ -75,9 +92,13 @@ class Cause(Exception):
         self, message: str, code: int = -ECANCELED, *, origin: int | None = None, place: Place | None = None
     ) -> None:
         super().__init__(message, code)
+        if not isinstance(message, str):
+            raise TypeError(f"the message of a cause is a text, not {message!r}")
+        if not isinstance(place, Place | None):
+            raise TypeError(f"the place of a cause is a libctx.Place, not {place!r}")
         self.message = message
-        self.code = code
-        self.origin = origin
+        self.code = _number("code", code, -(1 << 31), (1 << 31) - 1)
+        self.origin = None if origin is None else origin_of(_number("origin", origin, 1, 255))
         self.place = place
 
     def __str__(self) -> str:
