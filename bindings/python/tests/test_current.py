@@ -104,8 +104,8 @@ def test_what_is_wrapped_ends_with_the_scope(clock: libctx.VirtualLoop, run: Run
 def test_what_wrap_refuses() -> None:
     async def task() -> None: ...
 
-    for wrong in (task, None, 1):
-        with pytest.raises(TypeError, match="async"):
+    for wrong, why in ((task, "async"), (None, "a function, not None"), (1, "a function, not 1")):
+        with pytest.raises(TypeError, match=why):
             libctx.wrap(wrong)  # type: ignore[arg-type]
 
     def fail() -> None:

@@ -192,7 +192,7 @@ def test_c_ends_work_that_python_began() -> None:
 
 
 def test_what_is_no_parent_or_no_work() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="libctx.Group"):
         Group("parent")  # type: ignore[arg-type]
     group = Group()
 

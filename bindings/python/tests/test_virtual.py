@@ -100,3 +100,10 @@ def test_what_other_threads_do_wakes_it(virtual: asyncio.Runner, clock: VirtualL
         assert clock.now() >= 5
 
     virtual.run(main())
+
+
+def test_it_wants_a_virtual_loop() -> None:
+    with libctx.ThreadLoop() as threads:
+        for wrong in (threads, None):
+            with pytest.raises(TypeError, match="VirtualLoop"):
+                VirtualEventLoop(wrong)  # type: ignore[arg-type]

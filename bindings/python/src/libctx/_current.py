@@ -86,8 +86,10 @@ def wrap(fn: Callable[_P, _R], /) -> Callable[_P, _R]:
 
     Each call has a copy of all context variables of here, as with asyncio.to_thread().
     """
-    if not callable(fn) or inspect.iscoroutinefunction(fn):
-        raise TypeError(f"wrap() wants a function that is not async, not {fn!r}: tasks inherit current() themselves")
+    if not callable(fn):
+        raise TypeError(f"expected a function, not {fn!r}")
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(f"expected a function that is not async, not {fn!r}: tasks inherit current() themselves")
     variables = copy_context()
 
     @functools.wraps(fn)

@@ -56,7 +56,10 @@ class Group:
                 parent.ctx.check()  # it says why nothing begins there
                 raise
         else:
-            self._group = _core.Group(current() if parent is None else parent)
+            ctx = current() if parent is None else parent
+            if not isinstance(ctx, Context):
+                raise TypeError(f"expected a libctx.Context or a libctx.Group, not {type(ctx)!r}")
+            self._group = _core.Group(ctx)
         self.ctx: Context = self._group.ctx()
         self.cancel: Canceler = self._group.cancel()
         self._lock = threading.Lock()

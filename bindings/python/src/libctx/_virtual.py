@@ -50,6 +50,9 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         self._clock = clock
         self._selecting = _Selector(clock)
         super().__init__(self._selecting)
+        if not isinstance(clock, VirtualLoop):
+            self.close()
+            raise TypeError(f"expected a libctx.VirtualLoop, not {type(clock)!r}")
         # How near the time of a sleep counts as come. In the floats of more than 48 days asyncio's nanosecond is lost,
         # and what is due at this very time would wait for ever.
         setattr(self, "_clock_resolution", 1e-6)
