@@ -190,7 +190,7 @@ CTX_API int ctx_cancelable(const ctx_t *ctx);
  * with its server. A context that its own cancel, deadline, descriptor or signal ended was ended by itself. Any
  * other was ended by its parent, and by whatever ended that one: by every context that the end came through.
  * A grace whose time was over was ended by its parent; a merge by one of its parents, the first that was done.
- * Contexts that carry values stand for the one that they were derived from. The end of a loop comes from no
+ * Contexts that carry values or a name stand for the one that they were derived from. The end of a loop comes from no
  * context. The time it takes grows with the number of contexts between the two.
  * @param candidate any context; one that is not above ctx did not end it.
  * @return 1 if the candidate ended ctx; 0 if not, and while ctx is live.

@@ -24,8 +24,9 @@
  *     point of pthread_cancel(): to end a thread that waits here, cancel its context.
  *  5. User code. Callbacks and drop functions run with no lock of the library held and may call any
  *     function of the library. They must not throw, and must not leave by longjmp.
- *  6. Times are int64_t nanoseconds. Absolute times are on CLOCK_MONOTONIC; those of a virtual loop
- *     (ctx/loop.h) are on its own clock. CTX_FOREVER is "no deadline" and "no limit".
+ *  6. Times are int64_t nanoseconds. Absolute times are on the clock of the context's loop: CLOCK_MONOTONIC,
+ *     unless the loop is virtual or was made with another clock (ctx/loop.h). CTX_FOREVER is "no deadline" and
+ *     "no limit".
  *  7. Fork. A child process can still read handles made before the fork. Deriving from them, canceling,
  *     waiting, registering, driving a loop, draining a queue and asking for descriptors answer -ECHILD;
  *     their unref does nothing and runs no drop function. New contexts work in the child at once, from

@@ -81,8 +81,9 @@ typedef struct ctx_loop_options {
  * @param kind    one of the three above, else -EINVAL.
  * @param options borrowed for the call; NULL for none.
  * @param ret     receives the loop; the caller owns it.
- * @return 0; -EINVAL: also for an unknown flag or clock, a name that is empty or too long, and an executor
- *         or drop without post; -E2BIG for a member that is not zero and that this library does not know;
+ * @return 0; -EINVAL: also for a size that was not set, an unknown flag or clock, a name that is empty or too
+ *         long, and an executor or drop without post; -E2BIG for a member that is not zero and that this
+ *         library does not know;
  *         -ENOTSUP for an executor of a loop without threads, and for CTX_CLOCK_BOOTTIME of a virtual loop;
  *         -ENOMEM; with CTX_LOOP_START also -EAGAIN, -EMFILE and -ENFILE.
  */

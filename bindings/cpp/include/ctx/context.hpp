@@ -110,7 +110,7 @@ class context {
   }
   /// As poll(2), curl and libpq take it: rounded up, 0 after the deadline, -1 without one.
   int remaining_ms() const noexcept { return ctx_remaining_ms(get()); }
-  /// On the clock of its deadlines: steady_clock, or that of its virtual loop.
+  /// On the clock of its deadlines: steady_clock, or another of its loop.
   time_point now() const noexcept { return detail::to_time_point(ctx_now(get())); }
   /// How it came to be, for people.
   std::string describe() const;

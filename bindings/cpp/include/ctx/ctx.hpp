@@ -13,7 +13,8 @@
 ///     std::generic_category(). The end of a context throws only on request: context::err() returns it,
 ///     context::throw_if_done() throws it. Destructors and moves do not throw.
 ///  3. Times are std::chrono durations and std::chrono::steady_clock time points; too large ones are
-///     "no deadline" and "no limit". Time points of a virtual loop are on its own clock, from 0 on.
+///     "no deadline" and "no limit". Time points of a virtual loop are on its own clock, from 0 on; those of a
+///     loop with loop_clock::boottime are on CLOCK_BOOTTIME. Take both from now().
 ///  4. Threads. Different threads may use different objects at the same time, also if these are copies of
 ///     each other. One object is like a std::shared_ptr: many threads may read it, or one may write it.
 ///  5. Callbacks, drops of values and resumed coroutines run inside the library's C functions, which no

@@ -139,7 +139,9 @@ class timeout(scope):
 
 
 class deadline(timeout):
-    """As timeout(), at a time on the clock of time.monotonic(), loop.time() and ctx.now()."""
+    """As timeout(), at a time on the clock of the parent's now(): that of time.monotonic() and loop.time(), unless
+    the parent is of a loop with another clock.
+    """
 
     def __init__(
         self, when: float | None, *, cause: BaseException | str | None = None, parent: Context | None = None

@@ -161,8 +161,8 @@ impl Context {
         unsafe { sys::ctx_remaining_ms(self.as_raw()) }
     }
 
-    /// Now, on the clock of this context's deadlines: the system's monotonic clock, or that of a virtual
-    /// loop, which begins at zero.
+    /// Now, on the clock of this context's deadlines: the system's monotonic clock, that of
+    /// [`LoopClock::Boottime`](crate::LoopClock::Boottime), or that of a virtual loop, which begins at zero.
     pub fn now(&self) -> Duration {
         // SAFETY: self holds a reference.
         duration(unsafe { sys::ctx_now(self.as_raw()) })

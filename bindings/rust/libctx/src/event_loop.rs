@@ -168,7 +168,8 @@ pub struct LoopBuilder {
 }
 
 impl LoopBuilder {
-    /// The loop's threads are `NAME-loop` and `NAME-calls`; 1 to 9 bytes. Else they are `ctx-loop` and `ctx-calls`.
+    /// The loop's threads are `NAME-loop` and `NAME-calls`. At most 9 bytes; without a name, or with an empty one, it
+    /// is "ctx".
     pub fn name(mut self, name: impl Into<String>) -> LoopBuilder {
         self.name = name.into();
         self
