@@ -267,6 +267,37 @@ def test_a_built_in_exception_keeps_what_its_args_do_not_tell() -> None:
     assert isinstance(cause, ImportError) and cause.name == "there" and str(cause) == "not there"
 
 
+class Slotted(Exception):
+    """As classes of attrs are by default, among them trio's Cancelled."""
+
+    __slots__ = ("__number", "inner", "unset")
+    __number: int
+    inner: Exception
+
+    def __init__(self, number: int, inner: Exception) -> None:
+        super().__init__(number)
+        object.__setattr__(self, "_Slotted__number", number)
+        object.__setattr__(self, "inner", inner)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("frozen")
+
+    def __str__(self) -> str:
+        return f"number {self.__number}"
+
+
+def test_an_exception_keeps_what_is_in_slots() -> None:
+    try:
+        raise ValueError("inner")
+    except ValueError as error:
+        slotted = Slotted(7, error)
+    ctx, cancel = with_cancel(background())
+    cancel(slotted)
+    cause = ctx.cause()
+    assert type(cause) is Slotted and str(cause) == "number 7" and not hasattr(cause, "unset")
+    assert repr(cause.inner) == "ValueError('inner')" and cause.inner.__traceback__ is None
+
+
 def test_a_group() -> None:
     with pytest.raises(ExceptionGroup), with_cancel(background()) as ctx:
         raise ExceptionGroup("both", [ValueError("one"), ExceptionGroup("inner", [KeyError("two")])])
@@ -350,7 +381,8 @@ def test_the_cancel_of_a_task_reads_as_one_elsewhere(library: str, reason: str |
             asyncio.run(in_asyncio())
         kind = asyncio.CancelledError
     assert parts(kept[0]) == (-errno.ECANCELED, text)
-    assert type(kept[0].cause()) is kind
+    cause = kept[0].cause()
+    assert type(cause) is kind and (reason or "") in str(cause)
 
 
 def test_an_errno_that_c_cannot_hold() -> None:

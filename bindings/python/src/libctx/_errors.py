@@ -137,9 +137,17 @@ def _copy(exception: BaseException) -> BaseException:
         base.__init__(copy, *args)
         for attributes in state:
             base.__setstate__(copy, {name: _bare(value) for name, value in attributes.items()})
+        for name, value in _in_slots(exception).items():
+            base.__setattr__(copy, name, _bare(value))
     except Exception:
         return Cause(_words(exception))
     return copy
+
+
+def _in_slots(exception: BaseException) -> dict[str, Any]:
+    """The attributes that are not in its __dict__: those of __slots__, as classes of attrs have them."""
+    state: Any = object.__getstate__(exception)
+    return state[1] if isinstance(state, tuple) else {}
 
 
 def _bare(part: Any) -> Any:
