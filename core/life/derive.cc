@@ -53,7 +53,8 @@ int finish_carrier(Context* parent, Carrier* carrier, Context** ret) {
 }  // namespace
 
 void end_passed(Node* node, int64_t until_ns) {
-  if (error_of(node) != 0) return;
+  // A virtual clock may stand at kForever: a node without a deadline has not passed it even then.
+  if (error_of(node) != 0 || node->deadline == kForever) return;
   node->loop->fire_due(node, until_ns);
   while (error_of(node) == 0) fire(owner_of_deadline(node));
   node->loop->settle();
@@ -74,7 +75,7 @@ int derive_deadline(Context* parent, int64_t deadline, int64_t now, const Cause*
   Node* const above = node_of(parent);
   if (above->deadline <= deadline) {
     // The parent's deadline counts.
-    if (above->deadline <= now && above->deadline != kForever) end_passed(above, kForever);
+    if (above->deadline <= now) end_passed(above, kForever);
     return derive_cancel(parent, refs, ret);
   }
   const bool timed = deadline > now && birth_error(above) == 0;

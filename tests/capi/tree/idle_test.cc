@@ -115,6 +115,18 @@ TEST(Idle, Rule13_BelowADeadlineThatHasPassedItIsDone) {
   EXPECT_EQ(ctx_err(WithIdle(parent, kHour)), CTX_DEADLINE_EXCEEDED);
 }
 
+// The clock stands where a time that never comes is kept: contexts without a deadline live on.
+TEST(Idle, Rule13_AtTheEndOfAVirtualClockWhatHasNoDeadlineLives) {
+  const VirtualLoop time;
+  const Scope parent = WithCancel(time.root);
+  EXPECT_EQ(time.Advance(INT64_MAX), 0);
+  EXPECT_EQ(ctx_err(WithIdle(time.root, CTX_FOREVER)), 0);
+  EXPECT_EQ(ctx_err(WithIdle(parent, CTX_FOREVER)), 0);
+  EXPECT_EQ(ctx_wait(parent, 0), 0);
+  EXPECT_EQ(ctx_err(WithIdle(parent, kIdle)), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_err(parent), 0);
+}
+
 TEST(Idle, Rule14_ACanceledOneHasNoTimer) {
   const VirtualLoop time;
   Drop drop;
