@@ -95,7 +95,9 @@ inline void enter(Carrier* carrier, Context* parent) {
 // A carrier that hangs on a node other than its parent's.
 inline Carrier* make_carrier(Kind kind, Context* parent, Node* node) {
   auto* carrier = make<Carrier>(0, kind, parent, parent->values, node);
-  if (carrier != nullptr) enter(carrier, parent);
+  if (carrier == nullptr) return nullptr;
+  enter(carrier, parent);
+  if (kind == Kind::anchor && !is_static(node)) add_ref(node);
   return carrier;
 }
 

@@ -9,7 +9,8 @@
 // Invariants
 //  1. parent, values, kind and a carrier's node never change.
 //  2. refs counts handles, armed watches, pins, and carriers and nodes that hang on a carrier. A node's children
-//     keep it in memory without being counted (node.h).
+//     keep it in memory without being counted (node.h). An anchor counts for the root that it hangs on, too: its parent
+//     may be of another loop, and then is no descendant of that root.
 //  3. `values` is the nearest context at or above this one that carries a value.
 #ifndef CTX_CORE_TREE_CONTEXT_H
 #define CTX_CORE_TREE_CONTEXT_H

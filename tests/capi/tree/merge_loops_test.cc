@@ -160,6 +160,22 @@ TEST_P(MergeLoops, Rule39_ItOutlivesItsParentsHandlesAndLoop) {
   EXPECT_TRUE(drop.Wait());
 }
 
+// A loop whose last context is a merge with one of another loop goes with it.
+TEST_P(MergeLoops, Rule39_ItsOwnLoopIsFreedWithIt) {
+  const Scope far = WithTimeout(there.root, kHour);
+  EXPECT_GE(ctx_done_fd(far), 0);
+  there.Drive();
+  const size_t before = OpenDescriptors();
+  {
+    AnyLoop gone(here.kind);
+    const Scope merged = Merge({gone.root, far}), timed = WithTimeout(merged, kHour);
+    gone.Drive();
+    gone.root.reset();
+    gone.loop.reset();
+  }
+  EXPECT_TRUE(Soon([&] { return OpenDescriptors() == before; }));
+}
+
 TEST_P(MergeLoops, Rule12_OnOneClockItHasTheEarliestDeadline) {
   const Scope near = WithTimeout(here.root, 2 * kHour), far = WithTimeout(there.root, kHour);
   const Scope merged = Merge({near, far});
