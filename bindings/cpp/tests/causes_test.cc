@@ -79,19 +79,19 @@ TEST(Causes, TellWhoEndedTheContext) {
 }
 
 TEST(Causes, TellWhereTheyWereMadeIfAsked) {
-  EXPECT_FALSE(ctx::cause().where());
-  EXPECT_FALSE(ctx::cause("a text").where());
+  EXPECT_FALSE(ctx::cause().place());
+  EXPECT_FALSE(ctx::cause("a text").place());
   const int line = __LINE__ + 1;
   const ctx::cause here("no longer wanted", ctx::here());
-  EXPECT_STREQ(here.where().file(), __FILE__);
-  EXPECT_EQ(here.where().line(), line);
-  EXPECT_STREQ(here.where().function(), __func__);
+  EXPECT_STREQ(here.place().file(), __FILE__);
+  EXPECT_EQ(here.place().line(), line);
+  EXPECT_STREQ(here.place().function(), __func__);
   EXPECT_EQ(here.message(), "no longer wanted");
   const ctx::cause gone(std::errc::broken_pipe, "gone", ctx::here());
-  EXPECT_EQ(gone.where().line(), line + 5);
+  EXPECT_EQ(gone.place().line(), line + 5);
   const auto thrown = std::make_exception_ptr(std::runtime_error("broken"));
   const ctx::cause error(thrown, ctx::here());
-  EXPECT_EQ(error.where().line(), line + 8);
+  EXPECT_EQ(error.place().line(), line + 8);
   EXPECT_EQ(error.exception(), thrown);
 }
 
@@ -99,9 +99,9 @@ TEST(Causes, TellWhereTheyWereMadeIfAsked) {
 TEST(Causes, ASourceLocationIsAPlace) {
   const auto location = std::source_location::current();
   const ctx::cause cause(-1, "somewhere", location);
-  EXPECT_STREQ(cause.where().file(), location.file_name());
-  EXPECT_EQ(cause.where().line(), static_cast<int>(location.line()));
-  EXPECT_STREQ(cause.where().function(), location.function_name());
+  EXPECT_STREQ(cause.place().file(), location.file_name());
+  EXPECT_EQ(cause.place().line(), static_cast<int>(location.line()));
+  EXPECT_STREQ(cause.place().function(), location.function_name());
 }
 #endif
 

@@ -81,21 +81,21 @@ class cause {
   /// The code is any number; by custom a negative errno. A null message is the text of the code. A NUL in
   /// a message becomes U+FFFD: a cancel must not fail because of a peer's words. The cause keeps a copy of
   /// the place.
-  explicit cause(int code, detail::shown_text message = nullptr, place where = {})
+  explicit cause(int code, detail::shown_text message = nullptr, ctx::place where = {})
       : cause(ctx::origin::none, code, std::move(message), where) {}
   /// The same with the negative errno of a condition.
-  explicit cause(std::errc code, detail::shown_text message = nullptr, place where = {})
+  explicit cause(std::errc code, detail::shown_text message = nullptr, ctx::place where = {})
       : cause(-static_cast<int>(code), std::move(message), where) {}
   /// A text alone, with the code CTX_CANCELED.
-  explicit cause(detail::shown_text message, place where = {})
+  explicit cause(detail::shown_text message, ctx::place where = {})
       : cause(CTX_CANCELED, std::move(message), where) {}
   /// One that also states who ended the context: for an end that came from elsewhere. An origin is a number
   /// from 1 to 255.
-  cause(ctx::origin origin, int code, detail::shown_text message = nullptr, place where = {})
+  cause(ctx::origin origin, int code, detail::shown_text message = nullptr, ctx::place where = {})
       : handle_(make(origin, code, message, where)) {}
   /// With data that only holders of the key can see.
   template <class T, class U, class = detail::made_of<T, U>>
-  cause(int code, detail::shown_text message, const key<T>& key, U&& data, place where = {}) {
+  cause(int code, detail::shown_text message, const key<T>& key, U&& data, ctx::place where = {}) {
     key.give(T(std::forward<U>(data)), "ctx::cause", [&](void* pointer, ctx_drop_fn drop) {
       ctx_cause_t* ret = nullptr;
       const int result = ctx_cause_new_at(code, message.c_str(), 0, where.file(), where.line(),
@@ -106,7 +106,7 @@ class cause {
   }
 #if defined(__cpp_exceptions)
   /// An exception as a cause: with its text, and its errno if it has one.
-  explicit cause(std::exception_ptr exception, place where = {});
+  explicit cause(std::exception_ptr exception, ctx::place where = {});
 #endif
 
   /// One more reference to a cause of the C functions; a null pointer is none. Throws if it is no cause,
@@ -137,10 +137,11 @@ class cause {
     return number < 0 ? ctx::origin::none : static_cast<ctx::origin>(number);
   }
   /// Where it was made, if its maker said so. Valid as long as this cause or a copy of it exists.
-  place where() const noexcept {
+  ctx::place place() const noexcept {
     const ctx_cause_t* const raw = handle_.get();
     const char* const file = ctx_cause_file(raw);
-    return file == nullptr ? place() : place(file, ctx_cause_line(raw), ctx_cause_function(raw));
+    return file == nullptr ? ctx::place()
+                           : ctx::place(file, ctx_cause_line(raw), ctx_cause_function(raw));
   }
   /// The data that the cause was made with under this key, or null. Valid as long as this cause or a copy
   /// of it exists.
@@ -164,7 +165,8 @@ class cause {
  private:
   using handle = detail::handle<const ctx_cause_t, ctx_cause_ref, ctx_cause_unref>;
 
-  static handle make(ctx::origin origin, int code, const detail::shown_text& message, place where) {
+  static handle make(ctx::origin origin, int code, const detail::shown_text& message,
+                     ctx::place where) {
     ctx_cause_t* made = nullptr;
     detail::check(
         ctx_cause_new_at(code, message.c_str(), static_cast<int>(origin), where.file(),
@@ -177,7 +179,7 @@ class cause {
 };
 
 #if defined(__cpp_exceptions)
-inline cause::cause(std::exception_ptr exception, place where) {
+inline cause::cause(std::exception_ptr exception, ctx::place where) {
   const auto make = [&](int code, const char* message) {
     return cause(code, message, detail::exception_key, exception, where);
   };
