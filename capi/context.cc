@@ -147,7 +147,7 @@ int ctx_err(const ctx_t* ctx) {
 
 const volatile int32_t* ctx_err_word(const ctx_t* ctx) {
   if (check_readable(ctx) < 0) return nullptr;
-  static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t));
+  static_assert(sizeof(ctxcore::Atomic<int32_t>) == sizeof(int32_t));
   return reinterpret_cast<const volatile int32_t*>(&node_of(from(ctx))->error);
 }
 

@@ -4,13 +4,14 @@
 #ifndef CTX_CORE_BASE_COUNT_H
 #define CTX_CORE_BASE_COUNT_H
 
-#include <atomic>
 #include <cstdint>
+
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
 // relaxed: the caller holds a reference, so the object cannot go meanwhile.
-inline void count_up(std::atomic<uint32_t>& count) {
+inline void count_up(Atomic<uint32_t>& count) {
   if (count.fetch_add(1, std::memory_order_relaxed) > INT32_MAX) [[unlikely]]
     __builtin_trap();
 }

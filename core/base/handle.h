@@ -8,9 +8,10 @@
 #ifndef CTX_CORE_BASE_HANDLE_H
 #define CTX_CORE_BASE_HANDLE_H
 
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
+
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
@@ -29,7 +30,7 @@ constexpr uint32_t kForkBits = 0x00000FFF;
 static_assert((kTypeBits | kCopyBits | kForkBits) == UINT32_MAX);
 
 // The lower bits of every stamp made now: set when the library is loaded, and again after a fork.
-extern std::atomic<uint32_t> current;
+extern Atomic<uint32_t> current;
 
 // The bits of a copy, from an address in it: the page number, mixed with the number of the 16 MiB block. Systems
 // that place large files at multiples of 2 MiB leave few other bits that differ between copies.

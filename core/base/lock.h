@@ -17,10 +17,10 @@
 #ifndef CTX_CORE_BASE_LOCK_H
 #define CTX_CORE_BASE_LOCK_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/annotations.h"
+#include "core/system/atomic.h"
 #include "core/system/futex.h"
 
 namespace ctxcore {
@@ -57,7 +57,7 @@ class CTX_CAPABILITY("lock") Lock {
  private:
   [[gnu::cold]] void lock_slowly();
 
-  std::atomic<uint32_t> word_{0};
+  Atomic<uint32_t> word_{0};
 };
 
 class CTX_SCOPED_CAPABILITY Guard {

@@ -11,11 +11,11 @@
 #ifndef CTX_CORE_BASE_PHASE_H
 #define CTX_CORE_BASE_PHASE_H
 
-#include <atomic>
 #include <climits>
 #include <cstdint>
 
 #include "core/base/lock.h"
+#include "core/system/atomic.h"
 #include "core/system/clock.h"
 
 namespace ctxcore {
@@ -63,7 +63,7 @@ class Phase {
   static Step step(uint32_t word) { return static_cast<Step>(word & 3); }
   uint32_t load() const { return word_.load(std::memory_order_acquire); }
 
-  std::atomic<uint32_t> word_{kMark | kLive};
+  Atomic<uint32_t> word_{kMark | kLive};
 };
 
 }  // namespace ctxcore

@@ -11,8 +11,8 @@
 
 namespace ctxcore {
 
-std::atomic<uint32_t> stamp::current{0};
-std::atomic<Loop*> chosen_loop{nullptr};
+Atomic<uint32_t> stamp::current{0};
+Atomic<Loop*> chosen_loop{nullptr};
 
 namespace {
 

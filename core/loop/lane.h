@@ -19,10 +19,10 @@
 #ifndef CTX_CORE_LOOP_LANE_H
 #define CTX_CORE_LOOP_LANE_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/loop/backlog.h"
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
@@ -57,9 +57,9 @@ class Lane {
   uint32_t threads_ CTX_GUARDED_BY(lock_) = 0;
   uint32_t idle_ CTX_GUARDED_BY(lock_) = 0;
   bool refused_ CTX_GUARDED_BY(lock_) = false;  // when one was to be started last
-  std::atomic<uint32_t> bell_{0};               // counts wake-ups of the threads, which sleep on it
-  std::atomic<uint32_t> closers_{0};            // how many close(); written before bell_
-  std::atomic<uint32_t> present_{0};  // threads that have not left yet; close() sleeps on it
+  Atomic<uint32_t> bell_{0};                    // counts wake-ups of the threads, which sleep on it
+  Atomic<uint32_t> closers_{0};                 // how many close(); written before bell_
+  Atomic<uint32_t> present_{0};  // threads that have not left yet; close() sleeps on it
 };
 
 Lane& lane();

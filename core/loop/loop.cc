@@ -3,7 +3,6 @@
 #include "core/loop/loop.h"
 
 #include <poll.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstring>
@@ -86,7 +85,7 @@ int Loop::start_watching() {
 
 uint8_t Loop::pick_wheel() const {
   if (wheel_count_ == 1) return 0;
-  const int processor = sched_getcpu();
+  const int processor = this_processor();
   static_assert((kWheels & (kWheels - 1)) == 0);  // a mask: a division would cost five nanoseconds
   return processor < 0 ? 0 : static_cast<uint8_t>(processor & (kWheels - 1));
 }

@@ -40,13 +40,13 @@
 #ifndef CTX_CORE_LOOP_LOOP_H
 #define CTX_CORE_LOOP_LOOP_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/count.h"
 #include "core/loop/backlog.h"
 #include "core/loop/sources.h"
 #include "core/loop/wheel.h"
+#include "core/system/atomic.h"
 #include "core/system/clock.h"
 #include "core/system/poller.h"
 
@@ -245,28 +245,28 @@ class Loop {
   Lock alarm_lock_;  // also guards opening and closing of the poller
   Lock posted_lock_;
   Ring<SignalNode> posted_ CTX_GUARDED_BY(posted_lock_);
-  std::atomic<int64_t> alarm_{kForever};
-  std::atomic<int64_t> clock_{0};  // of a virtual loop
+  Atomic<int64_t> alarm_{kForever};
+  Atomic<int64_t> clock_{0};  // of a virtual loop
   Lock start_lock_;
   Lock firing_lock_;
   Ring<TimerNode> due_ CTX_GUARDED_BY(firing_lock_);  // pinned, for the next batch, in order
-  std::atomic<bool> left_due_{false};                 // there are some
+  Atomic<bool> left_due_{false};                      // there are some
   Lock merge_lock_;
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
-  std::atomic<bool> started_{false};
-  std::atomic<bool> watching_{false};
-  std::atomic<void (*)(void*)> executor_drop_;  // nullptr once it is called
-  uint64_t starters_mask_ = 0;                  // written before started_
-  std::atomic<bool> summoned_{false};  // the lane needs a thread, which this loop's may start
-  std::atomic<Stop> stop_{Stop::no};
-  std::atomic<uint32_t> busy_{0};      // threads that have not left, and what the executor has
-  std::atomic<uint32_t> shutting_{0};  // 1: shut_down() is under way
-  std::atomic<bool> orphaned_{false};  // nobody can drive it any more
-  std::atomic<bool> driven_{false};    // dispatch or advance is under way
-  std::atomic<int32_t> closed_{0};
-  std::atomic<uint32_t> bell_{0};  // counts rings; the thread ctx-calls sleeps on it
-  std::atomic<uint32_t> handles_{1};
-  std::atomic<uint32_t> users_{1};
+  Atomic<bool> started_{false};
+  Atomic<bool> watching_{false};
+  Atomic<void (*)(void*)> executor_drop_;  // nullptr once it is called
+  uint64_t starters_mask_ = 0;             // written before started_
+  Atomic<bool> summoned_{false};           // the lane needs a thread, which this loop's may start
+  Atomic<Stop> stop_{Stop::no};
+  Atomic<uint32_t> busy_{0};      // threads that have not left, and what the executor has
+  Atomic<uint32_t> shutting_{0};  // 1: shut_down() is under way
+  Atomic<bool> orphaned_{false};  // nobody can drive it any more
+  Atomic<bool> driven_{false};    // dispatch or advance is under way
+  Atomic<int32_t> closed_{0};
+  Atomic<uint32_t> bell_{0};  // counts rings; the thread ctx-calls sleeps on it
+  Atomic<uint32_t> handles_{1};
+  Atomic<uint32_t> users_{1};
 };
 
 // Ends a node whose time has come, and leaves its callbacks to the backlog, for which the caller rings. True if

@@ -23,7 +23,7 @@ namespace ctxcore {
 Node* background();
 Node* todo();
 
-extern std::atomic<Loop*> chosen_loop;
+extern Atomic<Loop*> chosen_loop;
 Loop* choose_default_loop();  // the built-in one, if none is chosen yet
 
 // The loop of a family that is about to grow.

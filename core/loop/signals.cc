@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "core/loop/signals.h"
 
-#include <atomic>
 #include <cerrno>
 
 #include "core/base/text.h"
 #include "core/loop/loop.h"
+#include "core/system/atomic.h"
 #include "core/system/signal_fd.h"
 #include "core/system/thread.h"
 
@@ -23,7 +23,7 @@ constinit Registry registry;
 uint64_t bit(int signal) { return uint64_t{1} << (signal - 1); }
 
 // The signals that nodes wait for. Written under the lock, read without it: it orders nothing else.
-std::atomic<uint64_t> waited_for{0};
+Atomic<uint64_t> waited_for{0};
 
 // Makes the descriptor take the signals that nodes wait for. 0 or a negative errno; only the first call can fail.
 int take_waited_for() CTX_REQUIRES(registry.lock) {

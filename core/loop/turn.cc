@@ -2,12 +2,12 @@
 #include "core/loop/turn.h"
 
 #include <algorithm>
-#include <atomic>
 #include <climits>
 
 #include "core/base/check.h"
 #include "core/base/lock.h"
 #include "core/loop/backlog.h"
+#include "core/system/atomic.h"
 #include "core/system/futex.h"
 #include "core/tree/context.h"
 
@@ -18,7 +18,7 @@ struct TurnTable {
     Lock lock;
     // Written under the lock. Without it a thread may look whether there is any turn: it sees one that it has
     // listed itself, and no other thread takes that out.
-    std::atomic<Turn*> first{nullptr};
+    Atomic<Turn*> first{nullptr};
   };
 
   static uint8_t number_of(pthread_t thread) {
@@ -78,7 +78,7 @@ Turn::~Turn() {
 }
 
 Turn::Kind Turn::current() {
-  const pthread_t self = pthread_self();
+  const pthread_t self = this_thread();
   TurnTable::Slot& slot = table.of(self);
   if (slot.first.load(std::memory_order_relaxed) == nullptr) return Kind::none;
   Guard guard(slot.lock);
@@ -87,7 +87,7 @@ Turn::Kind Turn::current() {
 }
 
 void Turn::push(Callback* callback) {
-  const pthread_t self = pthread_self();
+  const pthread_t self = this_thread();
   TurnTable::Slot& slot = table.of(self);
   Guard guard(slot.lock);
   Turn* const turn = TurnTable::find(slot, self);

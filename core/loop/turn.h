@@ -23,12 +23,11 @@
 #ifndef CTX_CORE_LOOP_TURN_H
 #define CTX_CORE_LOOP_TURN_H
 
-#include <pthread.h>
-
 #include <cstdint>
 
 #include "core/base/handle.h"
 #include "core/base/list.h"
+#include "core/system/thread.h"
 #include "core/tree/callback.h"
 
 namespace ctxcore {
@@ -76,7 +75,7 @@ class Turn {
   Kind kind_;
   int cancel_state_ = 0;
   Turn* next_ = nullptr;
-  const pthread_t thread_ = pthread_self();
+  const pthread_t thread_ = this_thread();
   Ring<Callback> fresh_;  // left since one was taken
   Ring<Callback> older_;  // left before that
 
@@ -88,7 +87,7 @@ class Turn {
 void finish(Callback* callback, Backlog* later = nullptr);
 
 inline void set_runner(Callback* callback) {
-  callback->runner.store(pthread_self(), std::memory_order_relaxed);
+  callback->runner.store(this_thread(), std::memory_order_relaxed);
 }
 
 void forget_turns();  // in a forked child

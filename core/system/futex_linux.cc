@@ -12,7 +12,7 @@
 
 namespace ctxcore {
 
-int futex_wait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t until_ns) {
+int futex_wait(const Atomic<uint32_t>& word, uint32_t expected, int64_t until_ns) {
   // After a handler with SA_RESTART the kernel restarts a wait without a time limit, but never one with a
   // limit. So "for ever" is passed as a limit of 292 years.
   const timespec until = to_timespec(until_ns);
@@ -24,7 +24,7 @@ int futex_wait(const std::atomic<uint32_t>& word, uint32_t expected, int64_t unt
   return error;
 }
 
-void futex_wake(const std::atomic<uint32_t>* word, int count) {
+void futex_wake(const Atomic<uint32_t>* word, int count) {
   const int saved = errno;
   syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count);
   errno = saved;

@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 
+#include "core/system/atomic.h"
 #include "core/system/io.h"
 
 namespace ctxcore {
@@ -13,7 +13,7 @@ namespace ctxcore {
 namespace {
 
 // Of the threads to be joined, the one that ended last; each joins the one before it.
-std::atomic<pthread_t> last_ended{};
+Atomic<pthread_t> last_ended{};
 
 // The signals that a fault of the thread's own code raises. If blocked, they would end the process at once, and
 // no handler could report that.

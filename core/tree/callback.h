@@ -16,9 +16,9 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <cstdint>
 
+#include "core/system/atomic.h"
 #include "core/tree/observer.h"
 
 struct ctx_context;  // the public name of a context; a user's function takes it
@@ -50,8 +50,8 @@ struct Callback : Watch {
 
   bool is(uint8_t flag) const { return (flags & flag) != 0; }
 
-  std::atomic<uint32_t> refs{1};
-  std::atomic<uint32_t> state{idle};
+  Atomic<uint32_t> refs{1};
+  Atomic<uint32_t> state{idle};
   const uint8_t flags;
   Place place = Place::backlog;
   uint8_t slot = 0;  // of the table of turns
@@ -59,7 +59,7 @@ struct Callback : Watch {
     Turn* turn = nullptr;
     Loop* loop;
   };
-  std::atomic<pthread_t> runner{};  // the thread that made it busy
+  Atomic<pthread_t> runner{};  // the thread that made it busy
   Context* context = nullptr;
   const Function fn;
   void* const arg;

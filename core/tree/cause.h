@@ -8,13 +8,13 @@
 #ifndef CTX_CORE_TREE_CAUSE_H
 #define CTX_CORE_TREE_CAUSE_H
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "core/base/count.h"
 #include "core/base/error.h"
 #include "core/base/handle.h"
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
@@ -35,9 +35,9 @@ struct Place {
 
 struct Cause {
   uint32_t stamp;
-  mutable std::atomic<uint32_t> refs;
+  mutable Atomic<uint32_t> refs;
   int code;
-  mutable std::atomic<uint8_t> origin;
+  mutable Atomic<uint8_t> origin;
   bool placed;
   const char* message;  // the code's own text, another static text, or the one behind this
   const void* key;      // who may see the data; nullptr: there is none

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "core/tree/children.h"
 
-#include <sched.h>
-
 #include <cerrno>
 
 #include "core/base/alloc.h"
+#include "core/system/thread.h"
 #include "core/tree/node.h"
 
 namespace ctxcore {
@@ -58,7 +57,7 @@ AddingPlace::Taken AddingPlace::take_contended(Children& children) {
     }
     return {&children.first, 0};
   }
-  const int processor = sched_getcpu();
+  const int processor = this_processor();
   const uint32_t i = processor < 0 ? 0 : static_cast<uint32_t>(processor) % Children::kMore;
   shards[i].lock.lock();
   return {&shards[i], static_cast<uint8_t>(1 + i)};

@@ -20,10 +20,10 @@
 #ifndef CTX_CORE_TREE_CHILDREN_H
 #define CTX_CORE_TREE_CHILDREN_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/lock.h"
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
@@ -49,7 +49,7 @@ struct Shard {
     Node* one;
     Node** many;
   } place CTX_GUARDED_BY(lock) = {nullptr};
-  std::atomic<Node*> spare{nullptr};  // see invariant 5; changed under lock, peeked at without
+  Atomic<Node*> spare{nullptr};  // see invariant 5; changed under lock, peeked at without
 };
 
 struct Children {
@@ -75,7 +75,7 @@ struct Children {
   void free_all();
 
   Shard first;
-  std::atomic<PaddedShard*> more{nullptr};
+  Atomic<PaddedShard*> more{nullptr};
 };
 
 // The shard that a thread adds a child to: locked by take(), until release() or the end of this object. Which lock

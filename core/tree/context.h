@@ -15,11 +15,11 @@
 #ifndef CTX_CORE_TREE_CONTEXT_H
 #define CTX_CORE_TREE_CONTEXT_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/count.h"
 #include "core/base/handle.h"
+#include "core/system/atomic.h"
 
 namespace ctxcore {
 
@@ -55,17 +55,17 @@ struct Context {
       : parent(above), values(nearest), kind(which), flags(initial_flags) {}
 
   uint32_t stamp = 0;
-  std::atomic<uint32_t> refs{1};
+  Atomic<uint32_t> refs{1};
   Context* const parent;  // nullptr for a root
   Value* values;
   const Kind kind;
 
   // The next four belong to nodes. They stand here so that everything that pollers and a cancel's walk read lies
   // within one cache line.
-  std::atomic<uint8_t> flags;            // guarded for writing by the lock of the home shard
-  uint8_t home_shard = 0;                // which of the parent's shards lists this node
-  std::atomic<uint8_t> armed{kUnarmed};  // where the loop may hold it
-  std::atomic<int32_t> error{0};         // written once, under the lock of the home shard
+  Atomic<uint8_t> flags;            // guarded for writing by the lock of the home shard
+  uint8_t home_shard = 0;           // which of the parent's shards lists this node
+  Atomic<uint8_t> armed{kUnarmed};  // where the loop may hold it
+  Atomic<int32_t> error{0};         // written once, under the lock of the home shard
 };
 
 struct Carrier : Context {

@@ -14,9 +14,9 @@
 #ifndef CTX_CORE_TREE_IDLE_NODE_H
 #define CTX_CORE_TREE_IDLE_NODE_H
 
-#include <atomic>
 #include <cstdint>
 
+#include "core/system/atomic.h"
 #include "core/tree/node.h"
 
 namespace ctxcore {
@@ -34,8 +34,8 @@ struct IdleNode : LateNode {
   static constexpr int64_t kSinceLook = INT64_MAX;  // touched at some time since the last look
 
   const int64_t limit;
-  int64_t last;                              // no touch is known that came later
-  std::atomic<int64_t> touched{kUntouched};  // when, or kSinceLook
+  int64_t last;                         // no touch is known that came later
+  Atomic<int64_t> touched{kUntouched};  // when, or kSinceLook
 };
 
 }  // namespace ctxcore

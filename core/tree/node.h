@@ -30,11 +30,11 @@
 #ifndef CTX_CORE_TREE_NODE_H
 #define CTX_CORE_TREE_NODE_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/list.h"
 #include "core/base/phase.h"
+#include "core/system/atomic.h"
 #include "core/tree/cause.h"
 #include "core/tree/children.h"
 #include "core/tree/context.h"
@@ -55,7 +55,7 @@ struct Node : Context {
       : Context(which, above, nearest, initial_flags), deadline(when), loop(runner) {}
 
   // A Cause, perhaps with kFollowed; or the address of the ending node plus 1.
-  std::atomic<uintptr_t> cause{0};
+  Atomic<uintptr_t> cause{0};
   const int64_t deadline;  // the effective one; kForever for none
   Loop* const loop;        // one for the whole family; ask loop_of()
   Phase phase;             // its address is the canceler's handle

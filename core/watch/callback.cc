@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/loop/loop.h"
 #include "core/loop/turn.h"
+#include "core/system/thread.h"
 #include "core/tree/node.h"
 #include "core/watch/wait_circle.h"
 
@@ -102,7 +103,7 @@ bool stop(Callback* callback) {
 
 bool stop_wait(Callback* callback) {
   if (stop(callback)) return true;
-  if (callback->runner.load(std::memory_order_relaxed) == pthread_self()) return false;
+  if (callback->runner.load(std::memory_order_relaxed) == this_thread()) return false;
   uint32_t state = callback->state.load(std::memory_order_acquire);
   if (state == Callback::finished) return false;
   const WaitsFor waits(callback);

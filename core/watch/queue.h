@@ -20,13 +20,13 @@
 #ifndef CTX_CORE_WATCH_QUEUE_H
 #define CTX_CORE_WATCH_QUEUE_H
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
 #include "core/base/count.h"
 #include "core/base/list.h"
 #include "core/base/lock.h"
+#include "core/system/atomic.h"
 #include "core/system/event.h"
 #include "core/tree/context.h"
 #include "core/tree/observer.h"
@@ -104,8 +104,8 @@ class Queue {
   bool sweeping_ CTX_GUARDED_BY(lock_) = false;  // the last handle is gone: slabs stay as they are
   bool swept_ CTX_GUARDED_BY(lock_) = false;     // and no entry is armed or posted any more
   Event event_ CTX_GUARDED_BY(lock_);
-  std::atomic<uint32_t> handles_{1};
-  std::atomic<uint32_t> bell_{0};  // counts how often a first event was posted
+  Atomic<uint32_t> handles_{1};
+  Atomic<uint32_t> bell_{0};  // counts how often a first event was posted
 };
 
 }  // namespace ctxcore

@@ -9,10 +9,10 @@
 #ifndef CTX_CORE_WATCH_WAIT_H
 #define CTX_CORE_WATCH_WAIT_H
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "core/system/atomic.h"
 #include "core/system/futex.h"
 #include "core/tree/context.h"
 #include "core/tree/observer.h"
@@ -25,7 +25,7 @@ struct Waiter {
     futex_wake(&woken, 1);
   }
 
-  std::atomic<uint32_t> woken{0};
+  Atomic<uint32_t> woken{0};
 };
 
 struct WaitEntry : Observer {

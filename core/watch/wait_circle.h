@@ -4,7 +4,7 @@
 #ifndef CTX_CORE_WATCH_WAIT_CIRCLE_H
 #define CTX_CORE_WATCH_WAIT_CIRCLE_H
 
-#include <pthread.h>
+#include "core/system/thread.h"
 
 namespace ctxcore {
 
@@ -21,7 +21,7 @@ class WaitsFor {
  private:
   static const WaitsFor* of(pthread_t thread);
 
-  const pthread_t thread_ = pthread_self();
+  const pthread_t thread_ = this_thread();
   const Callback* const callback_;
   WaitsFor* next_ = nullptr;
 #else

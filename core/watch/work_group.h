@@ -24,11 +24,11 @@
 #ifndef CTX_CORE_WATCH_WORK_GROUP_H
 #define CTX_CORE_WATCH_WORK_GROUP_H
 
-#include <atomic>
 #include <cstdint>
 
 #include "core/base/list.h"
 #include "core/base/lock.h"
+#include "core/system/atomic.h"
 #include "core/system/event.h"
 #include "core/tree/cause.h"
 #include "core/tree/node.h"
@@ -92,11 +92,11 @@ class WorkGroup {
   void dispose();
 
   Lock lock_;
-  std::atomic<uint64_t> word_{kHandle};
+  Atomic<uint64_t> word_{kHandle};
   Node* const node_;  // a reference
   WorkGroup* const outer_;
-  std::atomic<const Cause*> cause_{nullptr};  // a reference
-  std::atomic<uint32_t> bell_{0};
+  Atomic<const Cause*> cause_{nullptr};  // a reference
+  Atomic<uint32_t> bell_{0};
   uint32_t sleepers_ CTX_GUARDED_BY(lock_) = 0;
   Event event_ CTX_GUARDED_BY(lock_);
   Ring<Over> overs_ CTX_GUARDED_BY(lock_);

@@ -8,13 +8,13 @@ namespace ctxcore {
 namespace {
 
 TEST(Count, HoldsTwoToThe31stReferences) {
-  std::atomic<uint32_t> count{INT32_MAX};
+  ctxcore::Atomic<uint32_t> count{INT32_MAX};
   count_up(count);
   EXPECT_EQ(count.load(), uint32_t{INT32_MAX} + 1);
 }
 
 TEST(CountDeathTest, OneMoreEndsTheProcess) {
-  std::atomic<uint32_t> count{uint32_t{INT32_MAX} + 1};
+  ctxcore::Atomic<uint32_t> count{uint32_t{INT32_MAX} + 1};
   EXPECT_DEATH(count_up(count), "");
 }
 
