@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <ctx/done.h>
 #include <ctx/poll.h>
-#include <fcntl.h>
 
 #include "capi/handles.h"
 #include "core/system/clock.h"
+#include "core/system/io.h"
 #include "core/watch/descriptor.h"
 #include "core/watch/poll.h"
 #include "core/watch/wait.h"
@@ -33,12 +33,7 @@ int ctx_done_fd(ctx_t* ctx) {
 
 int ctx_done_fd_dup(ctx_t* ctx) {
   const int fd = ctx_done_fd(ctx);
-  if (fd < 0) return fd;
-  const int saved = errno;
-  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  const int result = copy < 0 ? -errno : copy;
-  errno = saved;
-  return result;
+  return fd < 0 ? fd : ctxcore::io::duplicate(fd);
 }
 
 int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return ctx_wait_any(&ctx, 1, timeout_ns, nullptr); }

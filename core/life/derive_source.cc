@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "core/life/derive_source.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 
 #include "core/base/text.h"
@@ -10,22 +8,12 @@
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
 #include "core/loop/sources.h"
+#include "core/system/io.h"
 
 namespace ctxcore {
 
-namespace {
-
-bool is_open(int fd) {
-  const int saved = errno;
-  const bool open = fcntl(fd, F_GETFD) >= 0;
-  errno = saved;
-  return open;
-}
-
-}  // namespace
-
 int derive_fd(Context* parent, int fd, uint32_t events, uint32_t refs, Node** ret) {
-  if (!is_open(fd)) return -EBADF;
+  if (!io::is_open(fd)) return -EBADF;
   Node* const above = node_of(parent);
   Loop* const loop = family_loop(above);
   if (const int result = loop->start_watching(); result < 0) return result;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The library's own versions of libc's cancellation points of pthread_cancel. These end no thread: that would
-// leave locks taken and a family half woken. Only this file may call libc's own; a test of the library's objects
-// checks that.
+// What the library calls on descriptors of any kind. libc's versions are cancellation points of pthread_cancel. These
+// end no thread: that would leave locks taken and a family half woken. Only this file may call libc's own; a test of
+// the library's objects checks that.
 //
 // Each returns a negative errno where libc returns -1, and leaves errno as it was. (They call libc, not the
 // system directly, so that sanitizers see which descriptors are open.)
@@ -22,6 +22,8 @@ namespace ctxcore::io {
 ssize_t read(int fd, void* at, size_t size);
 ssize_t write(int fd, const void* from, size_t size);
 int close(int fd);
+int duplicate(int fd);  // a copy that an exec closes
+bool is_open(int fd);
 int poll(pollfd* fds, nfds_t count, int64_t timeout_ns);  // INT64_MAX: no limit
 nfds_t most_polled();                                     // how many descriptors poll() takes
 int epoll_wait(int fd, epoll_event* events, int most, bool sleep);

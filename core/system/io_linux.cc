@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -36,6 +37,14 @@ ssize_t write(int fd, const void* from, size_t size) {
 
 int close(int fd) {
   return uncanceled([=] { return ::close(fd); });
+}
+
+int duplicate(int fd) {
+  return uncanceled([=] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); });
+}
+
+bool is_open(int fd) {
+  return uncanceled([=] { return ::fcntl(fd, F_GETFD); }) >= 0;
 }
 
 int poll(pollfd* fds, nfds_t count, int64_t timeout_ns) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/system/thread.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -57,6 +58,10 @@ void join_ended() {
 }
 
 void forget_ended() { last_ended.store(pthread_t{}, std::memory_order_relaxed); }
+
+pthread_t this_thread() { return pthread_self(); }
+
+int this_processor() { return sched_getcpu(); }
 
 uint64_t signal_mask() {
   sigset_t set;

@@ -5,14 +5,13 @@
 #define CTX_CORE_SYSTEM_THREAD_H
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <cstdint>
 
 namespace ctxcore {
 
-inline pthread_t this_thread() { return pthread_self(); }
-inline int this_processor() { return sched_getcpu(); }  // negative if the system does not say
+pthread_t this_thread();
+int this_processor();  // negative if the system does not say
 
 // 0 or a negative errno; -EAGAIN if the system refuses a thread. The thread ends by end_thread(). One that is named
 // here must not end before this returns; with nullptr it names itself, which costs less.

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "core/watch/cancel_fd.h"
 
-#include <fcntl.h>
 #include <poll.h>
 
 #include <cerrno>
 
 #include "core/base/alloc.h"
 #include "core/loop/loop.h"
+#include "core/system/io.h"
 
 namespace ctxcore {
 
 namespace {
-
-int copy_of(int fd) {
-  const int saved = errno;
-  const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  const int result = copy < 0 ? -errno : copy;
-  errno = saved;
-  return result;
-}
 
 // The node's, made if there is none yet; nullptr and a negative errno in *error on failure.
 CancelFd* cancel_fd_of(Node* node, int* error) CTX_REQUIRES(observers_lock(node)) {
@@ -56,7 +48,7 @@ int open_cancel_fd(Node* node) {
   Guard guard(observers_lock(node));
   int error = 0;
   CancelFd* const found = cancel_fd_of(node, &error);
-  return found == nullptr ? error : copy_of(found->written.write_end);
+  return found == nullptr ? error : io::duplicate(found->written.write_end);
 }
 
 }  // namespace ctxcore
