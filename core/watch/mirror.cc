@@ -38,7 +38,7 @@ int make_mirror(Context* anchor, Node* followed, Node** ret) {
   if (descriptor < 0) return descriptor;
   Context* above = anchor;
   Node* timed = nullptr;
-  const Loop* const loop = node_of(anchor)->loop;
+  const Loop* const loop = loop_of(node_of(anchor));
   const TimerNode* const owner = deadline_to_pass_on(followed);
   if (owner != nullptr && loop->same_clock(*followed->loop)) {
     const int result =

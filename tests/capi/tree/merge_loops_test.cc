@@ -186,6 +186,17 @@ TEST_P(MergeLoops, Rule12_OnOneClockItHasTheEarliestDeadline) {
   EXPECT_EQ(deadline, one_clock ? far_deadline : near_deadline);
 }
 
+TEST(MergeLoopsOnTheDefaultLoop, Rule12_ItHasTheEarliestDeadline) {
+  const AnyLoop there(CTX_LOOP_MANUAL);
+  const Cause cause = NewCause(7, "late");
+  const Scope near = WithCancel(ctx_background()), far = WithTimeout(there.root, kHour, cause);
+  EXPECT_EQ(Deadline(Merge({near, far})), Deadline(far));
+  const Scope soon = WithTimeout(there.root, kMillisecond, cause), merged = Merge({near, soon});
+  EXPECT_TRUE(Done(merged));
+  EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_cause(merged), cause.get());
+}
+
 TEST_P(MergeLoops, Rule15_TheDeadlineOfAnotherLoopHasItsCause) {
   const Cause cause = NewCause(7, "too slow there");
   Scope far;
