@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// A loop with a thread keeps its deadlines by processor. On whatever processors they were set, each fires, and all in
+// the order of their times.
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "support/callback.h"
+#include "support/handles.h"
+#include "support/loops.h"
+#include "support/processors.h"
+#include "support/sources.h"
+
+namespace ctxtest {
+namespace {
+
+Scope WithDeadlineOn(int processor, ctx_t* parent, int64_t deadline_ns) {
+  const OnProcessor here(processor);
+  return WithDeadline(parent, deadline_ns);
+}
+
+// The sooner one ends the loop's sleep; it must then find the later one.
+TEST(Wheels, Rule17_ALaterDeadlineOfAnotherProcessorFiresToo) {
+  for (int sooner = 0; sooner < kProcessors; ++sooner) {
+    std::vector<Scope> timed;
+    const int64_t now = Now();
+    for (int later = 0; later < kProcessors; ++later) {
+      const Loop loop = NewLoop(CTX_LOOP_THREAD);  // each with these two alone
+      const Ctx root = LoopBackground(loop);
+      timed.push_back(WithDeadlineOn(sooner, root, now + 5 * kMillisecond));
+      timed.push_back(WithDeadlineOn(later, root, now + 10 * kMillisecond));
+    }
+    for (size_t i = 0; i < timed.size(); ++i) {
+      // No wait, which could end it itself.
+      ASSERT_TRUE(Readable(ctx_done_fd(timed[i]), kLimitMs)) << sooner << ", " << i / 2;
+    }
+  }
+}
+
+// A loop whose thread stands still in a waker, until deadlines of all processors have passed.
+struct Held {
+  ctx_t* root() const { return root_; }
+  void WaitUntilHeld() const { ASSERT_TRUE(held_.Wait()); }
+  void GoOn() { go_on_.Open(); }
+
+  Held() { holder_.Arm(first_, CTX_WAKER); }
+
+ private:
+  Gate held_, go_on_;
+  Loop loop_ = NewLoop(CTX_LOOP_THREAD);
+  Ctx root_ = LoopBackground(loop_);
+  Scope first_ = WithTimeout(root_, kMillisecond);
+  Callback holder_{[this](ctx_t*) {
+    held_.Open();
+    EXPECT_TRUE(go_on_.Wait());
+  }};
+};
+
+// Deadlines that come a microsecond after each other, on these processors, end in that order, though all of them are
+// due at once.
+void ExpectInOrder(const std::vector<int>& processors) {
+  Held held;
+  const Queue queue = NewQueue();
+  held.WaitUntilHeld();
+  const size_t many = processors.size();
+  const int64_t span = static_cast<int64_t>(many) * kMicrosecond;
+  const int64_t first = Now() + 20 * kMillisecond + 3 * span;  // not due yet
+  std::vector<Scope> timed(many);
+  std::vector<Watch> watches;
+  for (size_t step = 0; step < many; ++step) {
+    const size_t i = (step * 7919 + 13) % many;  // set in no order; 7919 is prime
+    timed[i] =
+        WithDeadlineOn(processors[i], held.root(), first + static_cast<int64_t>(i) * kMicrosecond);
+    watches.push_back(Add(queue, timed[i], i));
+  }
+  SleepUntil(first + span);
+  held.GoOn();
+  std::vector<uint64_t> ended;
+  while (ended.size() < many) {
+    ASSERT_TRUE(Readable(ctx_queue_fd(queue), kLimitMs)) << ended.size();
+    for (const uint64_t token : Tokens(queue)) ended.push_back(token);
+  }
+  std::vector<uint64_t> expected(many);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(ended, expected);
+}
+
+TEST(Wheels, Rule17_TheOrderHoldsAcrossProcessors) {
+  for (const int each : {1, 3, 50, 255, 256, 257, 600}) {  // a loop ends so many at a time
+    std::vector<int> processors;
+    for (int i = 0; i < each * kProcessors; ++i) processors.push_back(i * 5 % kProcessors);
+    ExpectInOrder(processors);
+  }
+}
+
+// So those of the others come while that one still has some that are due.
+TEST(Wheels, Rule17_TheOrderHoldsThoughOneProcessorHasMost) {
+  for (const int most : {0, 3, 7}) {
+    for (const int other : {0, 1, 7}) {
+      std::vector<int> processors;
+      for (int i = 0; i < 1'600; ++i) processors.push_back(i % 400 == 350 ? other : most);
+      ExpectInOrder(processors);
+    }
+  }
+}
+
+TEST(Wheels, Rule14_ADeadlineOfAnyProcessorIsGoneWithItsContext) {
+  Drop drop;
+  for (int processor = -1; processor < kProcessors; ++processor) {
+    const Ctx watched = Watched(ctx_background(), &drop);
+    { const Scope released = WithDeadlineOn(processor, watched, Now() + kHour); }
+    const Scope canceled = WithDeadlineOn(processor, watched, Now() + kHour);
+    EXPECT_EQ(canceled.Cancel(), 1);
+    EXPECT_EQ(ctx_err(canceled), CTX_CANCELED);
+  }
+  EXPECT_EQ(drop.count(), kProcessors + 1);
+}
+
+}  // namespace
+}  // namespace ctxtest
