@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// Deadlines, and loops that are closed and freed.
+#include "model/scenarios/family.h"
+
+using namespace model;  // NOLINT
+
+// The loop's thread fires it, or the cancel comes first.
+SCENARIO(deadline_against_cancel, .timers = true, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  Cancelable timed;
+  timed.with_timeout(family.root, kMillisecond);
+  together({{"cancel", [&] { EXPECT(timed.cancel() >= 0 && timed.error() != 0); }},
+            {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
+}
+
+SCENARIO(deadline_against_release, .timers = true, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  Cancelable timed;
+  timed.with_timeout(family.root, kMillisecond);
+  together({{"release", [&] { timed.release(); }}});
+}
+
+// A loop that sleeps, or is about to, learns of an earlier deadline.
+SCENARIO(arm_against_the_loops_look, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  Cancelable late, early;
+  late.with_timeout(family.root, 3'600'000 * kMillisecond);
+  together({{"arm",
+             [&] {
+               early.with_timeout(family.root, 5 * kMillisecond);
+               EXPECT(ctx_wait(early.ctx, CTX_FOREVER) == 1);
+             }},
+            {"arm too", [&] {
+               Cancelable other;
+               other.with_timeout(family.root, 5 * kMillisecond);
+               EXPECT(ctx_wait(other.ctx, CTX_FOREVER) == 1);
+             }}});
+}
+
+// As above, on the wheels of two processors, with the clock moving at any step.
+SCENARIO(arm_on_two_wheels, .timers = true, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  const auto arm_and_wait = [&] {
+    Cancelable timed;
+    timed.with_timeout(family.root, kMillisecond);
+    EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1);
+  };
+  together({{"arm", arm_and_wait}, {"arm too", arm_and_wait}});
+}
+
+// A host that sleeps in poll(2) on the loop's descriptor alone.
+SCENARIO(host_against_arm) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable late, early;
+  const int fd = ctx_loop_fd(family.loop);
+  late.with_timeout(family.root, 3'600'000 * kMillisecond);
+  together({{"host",
+             [&] {
+               do {
+                 await_readable(fd);
+                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
+               } while (early.ctx == nullptr || early.error() == 0);
+             }},
+            {"arm", [&] { early.with_timeout(family.root, 5 * kMillisecond); }}});
+}
+
+// A host and a waiter that ends what is due in its place.
+SCENARIO(host_against_waiter, .timers = true) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable timed;
+  Armed armed;
+  const int fd = ctx_loop_fd(family.loop);
+  timed.with_timeout(family.root, kMillisecond);
+  armed.arm(timed.ctx);
+  together({{"host",
+             [&] {
+               while (armed.counted.runs == 0) {
+                 await_readable(fd);
+                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
+               }
+             }},
+            {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
+  armed.expect_over();
+}
+
+// What is deferred while the host looks makes its descriptor readable.
+SCENARIO(host_against_deferred_callback) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable parent(family.root);
+  Armed armed;
+  const int fd = ctx_loop_fd(family.loop);
+  armed.arm(parent.ctx, CTX_DEFER);
+  together({{"host",
+             [&] {
+               while (armed.counted.runs == 0) {
+                 await_readable(fd);
+                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
+               }
+             }},
+            {"cancel", [&] { EXPECT(parent.cancel() == 1); }}});
+  armed.expect_over();
+}
+
+// Rule 37: whoever derives while the clock moves, what is due by its new time is done.
+SCENARIO(advance_against_derive) {
+  Family family;
+  Cancelable timed;
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 2 * kMillisecond) >= 0); }},
+            {"derive", [&] {
+               EXPECT(ctx_with_deadline(family.root, kMillisecond, &timed.ctx, &timed.canceler) ==
+                      0);
+             }}});
+  EXPECT(timed.error() == CTX_DEADLINE_EXCEEDED);
+}
+
+SCENARIO(two_advances) {
+  Family family;
+  Cancelable timed;
+  EXPECT(ctx_with_deadline(family.root, kMillisecond, &timed.ctx, &timed.canceler) == 0);
+  int advanced = 0;
+  const auto advance = [&] {
+    const int result = ctx_loop_advance(family.loop, kMillisecond);
+    EXPECT(result >= 0 || result == -EBUSY);
+    advanced += result >= 0;
+  };
+  together({{"one", advance}, {"other", advance}});
+  EXPECT(advanced >= 1 && timed.error() == CTX_DEADLINE_EXCEEDED);
+  EXPECT(ctx_loop_now(family.loop) == advanced * kMillisecond);
+}
+
+// A touch counts, or comes too late; nothing is lost in between.
+SCENARIO(touch_against_advance) {
+  Family family;
+  Cancelable idle;
+  EXPECT(ctx_with_idle(family.root, 16 * kMillisecond, nullptr, &idle.ctx, &idle.canceler) == 0);
+  int touched = 1;
+  together({{"touch", [&] { touched = ctx_touch(idle.ctx); }},
+            {"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 16 * kMillisecond) >= 0); }}});
+  EXPECT(touched == 0 || touched == CTX_DEADLINE_EXCEEDED);
+  if (idle.error() == 0) EXPECT(ctx_loop_next(family.loop) <= 32 * kMillisecond);
+  EXPECT(ctx_loop_advance(family.loop, 16 * kMillisecond) >= 0);
+  EXPECT(idle.error() == CTX_DEADLINE_EXCEEDED);
+}
+
+SCENARIO(close_against_derive) {
+  Family family;
+  Cancelable before(family.root), during;
+  bool closed = false;
+  together({{"close",
+             [&] {
+               EXPECT(ctx_loop_close(family.loop) == 0);
+               EXPECT(before.error() == CTX_CANCELED);
+               closed = true;
+             }},
+            {"derive", [&] {
+               const bool late = closed;
+               during.derive(family.root);
+               if (late) EXPECT(during.error() != 0);
+             }}});
+  EXPECT(during.error() == CTX_CANCELED);
+}
+
+// The second one to close comes back when all is ended.
+SCENARIO(two_closes) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx);
+  const int fd = ctx_done_fd(child.ctx);
+  const auto close = [&] {
+    EXPECT(ctx_loop_close(family.loop) == 0);
+    EXPECT(child.error() != 0 && is_readable(fd));
+  };
+  together({{"one", close}, {"other", close}});
+}
+
+SCENARIO(close_against_cancel_below_merges) {
+  Family family;
+  Cancelable one(family.root), other(family.root), merged;
+  merged.merge({one.ctx, other.ctx});
+  Armed armed;
+  armed.arm(merged.ctx);
+  together({{"close", [&] { EXPECT(ctx_loop_close(family.loop) == 0 && merged.error() != 0); }},
+            {"cancel", [&] { EXPECT(one.cancel() >= 0 && merged.error() != 0); }}});
+  armed.expect_over();
+}
+
+// The last handle closes a loop that only its holder could drive.
+SCENARIO(last_handle_against_derive_and_release) {
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  together({{"handle", [&] { ctx_loop_unref(loop); }}, {"derive", [&] {
+                                                          Cancelable child(root);
+                                                          ctx_unref(root);
+                                                        }}});
+}
+
+SCENARIO(last_handle_against_deferred_callback) {
+  Armed armed;
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  Cancelable parent(root);
+  ctx_unref(root);
+  armed.arm(parent.ctx, CTX_DEFER);
+  together({{"handle", [&] { ctx_loop_unref(loop); }},
+            {"cancel", [&] { EXPECT(parent.cancel() >= 0); }}});
+  armed.expect_over();
+  EXPECT(armed.counted.runs == 1);
+}
+
+// The last context of a threaded loop goes: its threads end, and then it is freed.
+SCENARIO(last_context_of_a_threaded_loop, .preemptions = 1) {
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  Cancelable timed;
+  timed.with_timeout(root, kMillisecond);
+  ctx_unref(root);
+  together({{"handle", [&] { ctx_loop_unref(loop); }}, {"context", [&] { timed.release(); }}});
+}
+
+// A waiter ends a due timer and holds the last reference while the loop goes.
+SCENARIO(waiter_against_last_handle, .timers = true) {
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  Cancelable timed;
+  timed.with_timeout(root, kMillisecond);
+  ctx_unref(root);
+  together({{"handle", [&] { ctx_loop_unref(loop); }}, {"wait", [&] {
+                                                          EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) ==
+                                                                 1);
+                                                          timed.release();
+                                                        }}});
+}
+
+// Two threads start a loop's threads at once.
+SCENARIO(two_starts, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  const auto use = [&] {
+    Cancelable timed;
+    timed.with_timeout(family.root, kMillisecond);
+    EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1);
+  };
+  together({{"one", use}, {"other", use}});
+}
+
+namespace {
+
+// An executor that runs what it is given on a thread of its own.
+struct Executor {
+  static int post(void*, void (*run)(void*), void* work) {
+    EXPECT(locks_held() == 0);
+    start("executor", [=] { run(work); });
+    return 0;
+  }
+  static void drop(void* self) {
+    EXPECT(locks_held() == 0);
+    ++static_cast<Executor*>(self)->drops;
+  }
+  int drops = 0;
+};
+
+}  // namespace
+
+// The executor is dropped once, after all that it was given has run.
+SCENARIO(executor_against_last_handle, .preemptions = 1) {
+  static Executor executor;
+  executor = {};
+  Armed armed;
+  {
+    ctx_loop_options_t options = {};
+    options.size = sizeof options;
+    options.post = Executor::post;
+    options.executor = &executor;
+    options.drop = Executor::drop;
+    Family family(CTX_LOOP_THREAD, &options);
+    Cancelable parent(family.root);
+    armed.arm(parent.ctx, CTX_DEFER);
+    EXPECT(parent.cancel() == 1);
+  }
+  armed.stop_wait();
+  armed.expect_over();
+  block("drop", nullptr, {[](const void*) { return executor.drops > 0; }, nullptr}, &kForever,
+        MODEL_WHERE);
+  EXPECT(executor.drops == 1);
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Descriptors and signals that end contexts.
+#include "model/scenarios/family.h"
+
+using namespace model;  // NOLINT
+
+SCENARIO(source_against_cancel) {
+  Family family;
+  const int fd = open_descriptor();
+  Cancelable source, below;
+  source.with_fd(family.root, fd);
+  below.derive(source.ctx);
+  together({{"ready",
+             [&] {
+               make_readable(fd);
+               EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+               EXPECT(below.error() != 0);
+             }},
+            {"cancel", [&] { EXPECT(source.cancel() >= 0 && below.error() != 0); }}});
+  EXPECT(ctx_cause_code(ctx_cause(source.ctx)) != 0);
+  source.release();
+  close_descriptor(fd);
+}
+
+// Once the last reference is given back, the caller may close the descriptor.
+SCENARIO(source_against_release_and_close) {
+  Family family;
+  const int fd = open_descriptor();
+  Cancelable source;
+  source.with_fd(family.root, fd);
+  make_readable(fd);
+  together(
+      {{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 0) >= 0); }}, {"release", [&] {
+                                                                               source.release();
+                                                                               close_descriptor(fd);
+                                                                             }}});
+}
+
+// The number is used again at once, for another context.
+SCENARIO(source_whose_number_is_used_again) {
+  Family family;
+  const int fd = open_descriptor();
+  Cancelable source, next;
+  source.with_fd(family.root, fd);
+  make_readable(fd);
+  int again = -1;
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 0) >= 0); }},
+            {"again", [&] {
+               source.release();
+               close_descriptor(fd);
+               again = open_descriptor();
+               next.with_fd(family.root, again);
+             }}});
+  EXPECT(next.error() == 0);
+  next.release();
+  close_descriptor(again);
+}
+
+SCENARIO(two_sources_of_one_descriptor) {
+  Family family;
+  const int fd = open_descriptor();
+  Cancelable one, other;
+  one.with_fd(family.root, fd);
+  together({{"derive", [&] { other.with_fd(family.root, fd); }},
+            {"ready",
+             [&] {
+               make_readable(fd);
+               EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+             }},
+            {"release", [&] { one.release(); }}});
+  EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+  EXPECT(other.error() != 0);
+  other.release();
+  close_descriptor(fd);
+}
+
+// On a loop with threads: its thread sleeps, and a source wakes it.
+SCENARIO(source_on_a_threaded_loop, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  const int fd = open_descriptor();
+  Cancelable source;
+  together({{"wait",
+             [&] {
+               source.with_fd(family.root, fd);
+               EXPECT(ctx_wait(source.ctx, CTX_FOREVER) == 1);
+             }},
+            {"ready", [&] { make_readable(fd); }}});
+  source.release();
+  close_descriptor(fd);
+}
+
+SCENARIO(cancel_fd_against_release) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx);
+  const int fd = ctx_cancel_fd(parent.canceler);
+  EXPECT(fd >= 0);
+  together({{"write",
+             [&] {
+               make_readable(fd);
+               EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+               EXPECT(child.error() != 0);
+             }},
+            {"release", [&] { parent.release(); }}});
+  close_descriptor(fd);
+}
+
+SCENARIO(two_cancel_fds_against_cancel) {
+  Family family;
+  Cancelable parent(family.root);
+  int fds[2] = {-1, -1};
+  together({{"one", [&] { fds[0] = ctx_cancel_fd(parent.canceler); }},
+            {"other", [&] { fds[1] = ctx_cancel_fd(parent.canceler); }},
+            {"cancel", [&] { EXPECT(parent.cancel() == 1); }}});
+  EXPECT(fds[0] >= 0 && fds[1] >= 0);
+  close_descriptor(fds[0]);
+  close_descriptor(fds[1]);
+}
+
+// One signal ends every context that waits for it, on all loops, whichever reads it.
+SCENARIO(signal_on_two_loops) {
+  Family here, there;
+  const int number = 10;
+  Cancelable one, other;
+  EXPECT(ctx_with_signal(here.root, &number, 1, &one.ctx, &one.canceler) == 0);
+  EXPECT(ctx_with_signal(there.root, &number, 1, &other.ctx, &other.canceler) == 0);
+  send_signal(number);
+  together({{"here", [&] { EXPECT(ctx_loop_advance(here.loop, 0) >= 0); }},
+            {"there", [&] { EXPECT(ctx_loop_advance(there.loop, 0) >= 0); }}});
+  EXPECT(ctx_loop_advance(here.loop, 0) >= 0 && ctx_loop_advance(there.loop, 0) >= 0);
+  EXPECT(one.error() != 0 && other.error() != 0);
+}
+
+SCENARIO(signal_against_release_and_last_handle) {
+  Family here;
+  const int number = 10;
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  Cancelable one, other;
+  EXPECT(ctx_with_signal(here.root, &number, 1, &one.ctx, &one.canceler) == 0);
+  EXPECT(ctx_with_signal(root, &number, 1, &other.ctx, &other.canceler) == 0);
+  ctx_unref(root);
+  send_signal(number);
+  together({{"here", [&] { EXPECT(ctx_loop_advance(here.loop, 0) >= 0); }}, {"there", [&] {
+                                                                               ctx_loop_unref(loop);
+                                                                               other.release();
+                                                                             }}});
+  EXPECT(one.error() != 0);
+}
