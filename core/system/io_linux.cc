@@ -25,14 +25,26 @@ auto uncanceled(Call call) {
   return result;
 }
 
+// Again after a signal: a raise that is lost would leave somebody asleep. (Linux interrupts no call that does not
+// block; a supervisor that answers in its place may.)
+template <typename Call>
+ssize_t uninterrupted(Call call) {
+  return uncanceled([=] {
+    for (;;) {
+      const ssize_t size = call();
+      if (size >= 0 || errno != EINTR) return size;
+    }
+  });
+}
+
 }  // namespace
 
 ssize_t read(int fd, void* at, size_t size) {
-  return uncanceled([=] { return ::read(fd, at, size); });
+  return uninterrupted([=] { return ::read(fd, at, size); });
 }
 
 ssize_t write(int fd, const void* from, size_t size) {
-  return uncanceled([=] { return ::write(fd, from, size); });
+  return uninterrupted([=] { return ::write(fd, from, size); });
 }
 
 int close(int fd) {
