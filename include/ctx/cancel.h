@@ -62,8 +62,8 @@ CTX_API int ctx_cancel_with(ctx_canceler_t *canceler, int err, const ctx_cause_t
  * thread, wakers and drop functions included. All of that runs as if the context's loop had ended it: on the
  * loop's threads or its executor, or in the next dispatch or advance. So a threaded loop must run: this call
  * starts it if need be.
- * @return as ctx_cancel_with(); -EAGAIN, -EMFILE, -ENFILE or -ENOMEM if the loop could not be started: then
- *         nothing has changed. That cannot happen once the loop runs: after CTX_LOOP_START, the first
+ * @return as ctx_cancel_with(); -EAGAIN, -EMFILE, -ENFILE, -ENOSPC or -ENOMEM if the loop could not be started:
+ *         then nothing has changed. That cannot happen once the loop runs: after CTX_LOOP_START, the first
  *         deadline, or the first callback with CTX_DEFER.
  */
 CTX_API int ctx_cancel_deferred(ctx_canceler_t *canceler, int err, const ctx_cause_t *cause);

@@ -70,8 +70,8 @@ CTX_API int ctx_with_cancel(ctx_t *parent, ctx_t **ret, ctx_canceler_t **ret_can
  * and `ctx-calls` runs the callbacks that deadlines set off. While they run no callback, both block
  * every signal except those of faults (SIGSEGV and its like).
  * @param deadline_ns absolute, on the clock of ctx_now(); any value; CTX_FOREVER for none.
- * @return 0; -ENOMEM; -EAGAIN if the system refused a thread; -EMFILE, -ENFILE or another answer of the
- *         system if the loop got no descriptor.
+ * @return 0; -ENOMEM; -EAGAIN if the system refused a thread; -EMFILE, -ENFILE, -ENOSPC or another answer of
+ *         the system if the loop got no descriptor.
  */
 CTX_API int ctx_with_deadline(ctx_t *parent, int64_t deadline_ns, ctx_t **ret,
                               ctx_canceler_t **ret_canceler);

@@ -38,7 +38,8 @@
  *     no fork handler runs in it. 4096 forks deep, each in the child of the one before, a handle from before
  *     the first is -EREMOTE.
  *  8. Resources. A function that gets no memory, descriptor or thread answers -ENOMEM, -EMFILE or
- *     -ENFILE, and -EAGAIN; then nothing has changed. Canceling needs none of them.
+ *     -ENFILE, and -EAGAIN; -ENOSPC at the system's limit of watched descriptors. Then nothing has changed.
+ *     Canceling needs none of them.
  *  9. Versions. Every function has been there since 0.1.
  */
 #ifndef CTX_CTX_H

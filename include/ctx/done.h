@@ -109,7 +109,7 @@ CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_
  * @param flags 0, CTX_DEFER, CTX_BLOCKING, these two together, or CTX_WAKER; else -EINVAL.
  * @param ret   receives the watch, owned by the caller, before fn runs; may be NULL.
  * @return 0: armed; 1: the context was done, and fn has run or, with CTX_DEFER, will run; -EINVAL; -ENOMEM;
- *         -EAGAIN, -EMFILE or -ENFILE if the callback thread could not be started; -ESHUTDOWN for
+ *         -EAGAIN, -EMFILE, -ENFILE or -ENOSPC if the callback thread could not be started; -ESHUTDOWN for
  *         CTX_DEFER where nobody would run fn: after ctx_shutdown(), and on a manual or virtual loop whose
  *         last handle was given back.
  */

@@ -85,7 +85,7 @@ typedef struct ctx_loop_options {
  *         long, and an executor or drop without post; -E2BIG for a member that is not zero and that this
  *         library does not know;
  *         -ENOTSUP for an executor of a loop without threads, and for CTX_CLOCK_BOOTTIME of a virtual loop;
- *         -ENOMEM; with CTX_LOOP_START also -EAGAIN, -EMFILE and -ENFILE.
+ *         -ENOMEM; with CTX_LOOP_START also -EAGAIN, -EMFILE, -ENFILE and -ENOSPC.
  */
 CTX_API int ctx_loop_new(int kind, const ctx_loop_options_t *options, ctx_loop_t **ret);
 
@@ -133,7 +133,7 @@ CTX_API int ctx_loop_background(ctx_loop_t *loop, ctx_t **ret);
  * For poll, select, epoll in either mode, or any event loop; an edge-triggered one dispatches until 0.
  * Do not read, write or close it.
  * @return the descriptor, borrowed: valid while the caller holds the loop; -ENOTSUP for a loop that is
- *         not manual; -EMFILE, -ENFILE, -ENOMEM.
+ *         not manual; -EMFILE, -ENFILE, -ENOSPC, -ENOMEM.
  */
 CTX_API int ctx_loop_fd(ctx_loop_t *loop);
 
@@ -143,7 +143,7 @@ CTX_API int ctx_loop_fd(ctx_loop_t *loop);
  * it. A callback that one of these defers waits for the next dispatch.
  * @return how many deadlines, graces, descriptors and signals it fired; -EBUSY if another dispatch of
  *         this loop is under way, on another thread or around this callback; -ENOTSUP for a loop that
- *         is not manual; -EMFILE, -ENFILE, -ENOMEM if it had no descriptor yet and got none.
+ *         is not manual; -EMFILE, -ENFILE, -ENOSPC, -ENOMEM if it had no descriptor yet and got none.
  */
 CTX_API int ctx_loop_dispatch(ctx_loop_t *loop);
 
