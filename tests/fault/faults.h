@@ -7,68 +7,83 @@
 
 #include <atomic>
 #include <climits>
+#include <cstddef>
 
 namespace ctxtest {
 
-enum class Resource { kMemory, kThread, kDescriptor, kEventfd, kWatch };
-inline constexpr int kResources = 5;
+// What is asked of the system. kDescriptor is each call that makes a descriptor, kEventfd those to eventfd() alone,
+// kWatch those that add a descriptor to an epoll set. From kName on, the system does not refuse something that is
+// needed: a name of a thread, the number of a processor, a sleep that lasts (on a futex; in poll and epoll_wait), a
+// read, write or close that no signal interrupts.
+enum class Resource {
+  kMemory,
+  kThread,
+  kDescriptor,
+  kEventfd,
+  kWatch,
+  kName,
+  kProcessor,
+  kFutex,
+  kPoll,
+  kRead,
+  kWrite,
+  kClose
+};
+inline constexpr int kResources = 12;
 
-// While it lives, counts what the calling thread asks of the system and, if told to, refuses: from
-// the call number `first` on (the first one is 0), `times` times. Calls of other threads are left
-// alone. kDescriptor is each call that makes a descriptor, kEventfd those to eventfd() alone, kWatch
-// those that add a descriptor to an epoll set. Keep GoogleTest's macros out of its life: they use
-// memory, too.
+// In place of an errno: a sleep on a futex ends for no reason; a write to a pipe writes less.
+inline constexpr int kForNothing = -1, kShort = -2;
+
+// While it lives, counts what is asked of the system and, if told to, refuses: from the call number `first` on
+// (the first one is 0), `times` times. It sees all calls of the calling thread. Keep GoogleTest's macros out of
+// its life, then: they use memory, too. Or, with OfLibrary, all calls of the library, on any thread.
 class Faults {
  public:
-  Faults() { current_ = this; }
-  Faults(Resource resource, int error, int first = 0, int times = INT_MAX)
-      : resource_(resource), error_(error), first_(first), times_(times) {
-    current_ = this;
-  }
+  enum OfLibrary { kOfLibrary };
+
+  Faults() : Faults(Resource::kMemory, 0) {}
+  Faults(Resource resource, int error, int first = 0, int times = INT_MAX);
+  Faults(OfLibrary, Resource resource, int error, int first = 0, int times = INT_MAX);
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
-  ~Faults() { current_ = nullptr; }
+  ~Faults();
 
-  int count(Resource resource) const { return counts_[static_cast<int>(resource)]; }
-  int refused() const { return refused_; }
+  int count(Resource resource) const { return state_->counts[static_cast<int>(resource)]; }
+  int refused() const { return state_->refused; }
+  int error() const { return state_->error; }
+  void Pause(bool pause) { state_->paused = pause; }
 
-  // For the functions of faults.cc: counts, and says with which errno to refuse, or 0.
-  static int Ask(Resource resource) { return current_ == nullptr ? 0 : current_->Next(resource); }
-
- private:
-  int Next(Resource resource);
-
-  static inline thread_local constinit Faults* current_ = nullptr;
-
-  int counts_[kResources] = {};
-  int refused_ = 0;
-  Resource resource_ = Resource::kMemory;
-  int error_ = 0;
-  int first_ = 0;
-  int times_ = 0;
-};
-
-// While it lives, no thread of the process gets a new thread.
-class NoThreads {
- public:
-  NoThreads() { ++living_; }
-  NoThreads(const NoThreads&) = delete;
-  NoThreads& operator=(const NoThreads&) = delete;
-  ~NoThreads() { --living_; }
-
-  static bool Refuse() {
-    if (living_ == 0) return false;
-    ++refused_;
-    return true;
-  }
-  static int refused() { return refused_; }
+  // For the functions of faults.cc: counts, and says with which errno to refuse, or 0. `caller` is where the call
+  // returns to.
+  static int Ask(Resource resource, const void* caller);
 
  private:
-  static inline std::atomic<int> living_{0}, refused_{0};
+  // Other threads may look at it a moment longer than the object lives.
+  struct State {
+    State(Resource of, int with, int from, int often)
+        : resource(of), error(with), first(from), times(often) {}
+    int Next(Resource asked);
+
+    const Resource resource;
+    const int error, first, times;
+    std::atomic<int> counts[kResources] = {};
+    std::atomic<int> refused{0};
+    std::atomic<bool> paused{false};
+  };
+
+  static inline thread_local constinit State* current_ = nullptr;
+  static inline constinit std::atomic<State*> library_{nullptr};
+
+  State* const state_;
+  const bool of_library_;
 };
 
-// How many blocks of memory the whole process has now.
+// How many blocks of memory the whole process has now; how many of them the library asked for.
 long LiveBlocks();
+long LibraryBlocks();
+
+// The library, as it lies in memory.
+bool IsInLibrary(const void* address);
 
 }  // namespace ctxtest
 

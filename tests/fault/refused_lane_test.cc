@@ -2,6 +2,7 @@
 //
 // Rule 46: callbacks that may block run also where the system gives no thread for them: on `ctx-calls`, or on
 // the threads that the lane has already; and on threads of their own as soon as there are some.
+#include <cerrno>
 #include <deque>
 #include <memory>
 
@@ -17,6 +18,11 @@ namespace {
 
 constexpr uint32_t kLane = CTX_DEFER | CTX_BLOCKING;
 
+// While it lives, the library gets no new thread.
+struct NoThreads : Faults {
+  NoThreads() : Faults(kOfLibrary, Resource::kThread, EAGAIN) {}
+};
+
 void RunOnTheCallbackThread() {
   const Scope timed = WithTimeout(ctx_background(), kHour), scope = WithCancel(timed);
   std::deque<Callback> callbacks(5);
@@ -27,7 +33,7 @@ void RunOnTheCallbackThread() {
     EXPECT_TRUE(callback.WaitDrop());
     EXPECT_EQ(callback.thread_name(), "ctx-calls");
   }
-  EXPECT_GE(NoThreads::refused(), 1);
+  EXPECT_GE(none->refused(), 1);
   EXPECT_TRUE(Tasks("ctx-lane").empty());
 }
 TEST(RefusedLane, Rule46_BlockingCallbacksRunOnTheCallbackThread) {
@@ -87,7 +93,7 @@ void OnTheirOwnOnceThereAreThreads() {
     const NoThreads none;
     ASSERT_EQ(blocking.Arm(scope, kLane), 0);
     EXPECT_EQ(scope.Cancel(), 1);
-    EXPECT_TRUE(Soon([] { return NoThreads::refused() > 0; }));
+    EXPECT_TRUE(Soon([&] { return none.refused() > 0; }));
     EXPECT_EQ(blocking.runs(), 0);
   }
   EXPECT_TRUE(blocking.WaitDrop());
@@ -116,7 +122,7 @@ void OnesThatWaitForEachOther() {
     const NoThreads none;
     ASSERT_EQ(opens.Arm(second, kLane), 0);
     second.Cancel();
-    EXPECT_TRUE(Soon([] { return NoThreads::refused() > 0; }));
+    EXPECT_TRUE(Soon([&] { return none.refused() > 0; }));
   }
   EXPECT_TRUE(waits.WaitDrop());
   EXPECT_TRUE(opens.WaitDrop());
