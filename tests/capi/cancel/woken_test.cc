@@ -39,5 +39,30 @@ TEST(Woken, Rule06_APollerOfTheParentSeesEveryChildDone) {
   EXPECT_EQ(live, 0);
 }
 
+// It is made when the cancel has begun, and so not by that cancel that it is told.
+TEST(Woken, Rule06_ADescriptorThatIsMadeMeanwhileIsReadableWhenEveryChildIsDone) {
+  constexpr int kRounds = 60;
+  constexpr size_t kChildren = 20'000;
+  Scope top;
+  std::vector<Ctx> children(kChildren);
+  int readable = 0, live = 0;
+  const auto renew = [&] {
+    top = WithCancel(ctx_background());
+    for (Ctx& child : children) child = WithTimeout(top, CTX_FOREVER).ctx;
+  };
+  const auto make_and_look = [&] {
+    while (ctx_err(top) == 0) {
+    }
+    pollfd descriptor = {ctx_done_fd(top), POLLIN, 0};
+    while (poll(&descriptor, 1, 0) == 0) {
+    }
+    ++readable;
+    for (const Ctx& child : children) live += ctx_err(child) == 0;
+  };
+  const int rounds = Race(kRounds, renew, {[&] { top.Cancel(); }, make_and_look}, [] {});
+  EXPECT_EQ(readable, rounds);
+  EXPECT_EQ(live, 0);
+}
+
 }  // namespace
 }  // namespace ctxtest

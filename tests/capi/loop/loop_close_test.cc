@@ -4,6 +4,7 @@
 // born done. What the last handle of a loop does is in loop_last_handle_test.cc.
 #include <atomic>
 #include <deque>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -81,6 +82,33 @@ TEST(LoopClose, Rule39_ClosingAgainDoesNothing) {
     for (int i = 0; i < 3; ++i) EXPECT_EQ(ctx_loop_close(loop), 0);
     ExpectClosed(scope);
   }
+}
+
+// Also the call that comes second returns only when all is marked and woken.
+TEST(LoopClose, Rule39_OfTwoCallsAtOnceEachReturnsWhenAllIsOver) {
+  constexpr size_t kMany = 20'000, kDescriptors = 600;
+  std::unique_ptr<ManualLoop> manual;
+  std::vector<Scope> scopes(kMany);
+  std::vector<int> fds(kDescriptors);
+  std::atomic<int> live{0}, asleep{0};
+  const auto close = [&] {
+    EXPECT_EQ(ctx_loop_close(manual->loop), 0);
+    for (const int fd : fds) asleep += !Readable(fd);  // the one that is told last comes first
+    for (const Scope& scope : scopes) live += ctx_err(scope) == 0;
+  };
+  Race(
+      Rounds(20),
+      [&] {
+        manual = std::make_unique<ManualLoop>();
+        for (Scope& scope : scopes) scope = WithCancel(manual->root);
+        for (size_t i = 0; i < kDescriptors; ++i) fds[i] = ctx_done_fd(scopes[i]);
+      },
+      {close, close},
+      [&] {
+        for (Scope& scope : scopes) scope.reset();
+      });
+  EXPECT_EQ(live, 0);
+  EXPECT_EQ(asleep, 0);
 }
 
 TEST(LoopClose, Rule39_WhatWasDoneBeforeKeepsItsErrorAndCause) {
