@@ -114,6 +114,24 @@ TEST_P(FdGone, Rule34_AFileThatIsStillOpenByAnotherNumber) {
   EXPECT_TRUE(host.Done(fresh));
 }
 
+// The number is used again while the file before it lives on: what comes there ends nothing.
+TEST_P(FdGone, Rule34_AFileThatLivesOnDoesNotEndWhatWatchesItsNumberNow) {
+  const Pipe before, after;
+  const Fd number(fcntl(before.read_end, F_DUPFD_CLOEXEC, 0));
+  Scope first = WithFd(host.root(), number, POLLIN);
+  ASSERT_EQ(dup3(after.read_end, number, O_CLOEXEC), number);
+  const Scope second = WithFd(host.root(), number, POLLIN);
+  before.Write();
+  host.Settle();
+  EXPECT_EQ(ctx_err(first), 0) << "its number is no longer that file's";
+  EXPECT_EQ(ctx_err(second), 0);
+  first.reset();
+  host.Settle();
+  EXPECT_EQ(ctx_err(second), 0);
+  after.Write();
+  EXPECT_TRUE(host.Done(second));
+}
+
 // A released source whose file lives on by another number: the context's memory is gone by then.
 TEST_P(FdGone, Rule34_AReleasedSourceOfAFileThatLivesOn) {
   for (int i = 0; i < 20; ++i) {
