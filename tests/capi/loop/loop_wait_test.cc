@@ -3,6 +3,7 @@
 // Rules 38 and 40: waits on loops that nobody is driving. On a manual loop the waiter sees to its own
 // deadline, and the callbacks stay for dispatch; on a virtual loop it waits for another thread to
 // advance, and its own limit is real time.
+#include <algorithm>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -83,6 +84,35 @@ TEST(LoopWait, Rule38_TheCallbacksStayForDispatch) {
     EXPECT_EQ(at_once.runs(), 1);
     EXPECT_EQ(deferred.runs(), 1);
     EXPECT_TRUE(manual.Settles());
+  }
+}
+
+// What a wait has ended is no work any more, whichever wait it was, and whether the deadline came before it or meanwhile.
+TEST(LoopWait, Rule38_WhatTheWaiterHasEndedIsNotNextAnyMore) {
+  std::vector<WaitFn> waits = kWaits;
+  waits.emplace_back([](ctx_t* ctx, int64_t limit) {
+    const Group group = NewGroup(ctx);
+    EXPECT_EQ(ctx_group_begin(group), 0);
+    while (ctx_group_wait(group, std::min(limit, kMillisecond)) == 0 && ctx_err(ctx) == 0) {
+    }
+    EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+    return ctx_err(ctx) != 0 ? 1 : 0;
+  });
+  for (const WaitFn& wait : waits) {
+    for (const bool passed : {false, true}) {
+      for (const int64_t later : {int64_t{0}, kHour}) {
+        const ManualLoop manual;
+        ASSERT_GE(manual.Fd(), 0);
+        const Scope timed = WithTimeout(manual.root, 2 * kMillisecond);
+        const Scope other = later == 0 ? Scope() : WithTimeout(manual.root, later);
+        if (passed) SleepUntil(Deadline(timed));
+        EXPECT_EQ(wait(timed, kLimit), 1);
+        EXPECT_FALSE(manual.WorkWaits());
+        EXPECT_TRUE(later != 0 || manual.Next() == CTX_FOREVER);
+        EXPECT_FALSE(Readable(manual.Fd()));
+        EXPECT_EQ(manual.Dispatch(), 0);
+      }
+    }
   }
 }
 
