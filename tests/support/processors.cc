@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "support/handles.h"
 
@@ -32,18 +33,25 @@ OnProcessor::OnProcessor(int number) : before_(here) { here = number; }
 
 OnProcessor::~OnProcessor() { here = before_; }
 
-void MeetAt(ctx_t* parent) {
-  std::atomic<bool> over{false};
+void MeetAt(const std::vector<ctx_t*>& parents) {
+  std::atomic<ctx_t*> at{parents[0]};
   std::thread other([&] {
-    while (!over) WithCancel(parent);
+    cpu_set_t all;  // it may have been started by a thread that stays on one (sync.h)
+    CPU_ZERO(&all);
+    for (int i = 0; i < CPU_SETSIZE; ++i) CPU_SET(i, &all);
+    sched_setaffinity(0, sizeof all, &all);
+    while (ctx_t* const parent = at) WithCancel(parent);
   });
   const int64_t limit = Now() + kLimit;
-  const unsigned before = asked;
-  while (asked == before && Now() < limit)
-    WithCancel(parent);  // asks once its children are kept so
-  over = true;
+  for (ctx_t* const parent : parents) {
+    at = parent;
+    const unsigned before = asked;
+    while (asked == before && Now() < limit)
+      WithCancel(parent);  // asks once its children are kept so
+    EXPECT_NE(asked, before) << "they have not met";
+  }
+  at = nullptr;
   other.join();
-  EXPECT_NE(asked, before) << "they have not met";
 }
 
 }  // namespace ctxtest

@@ -8,6 +8,8 @@
 
 #include <ctx/ctx.h>
 
+#include <vector>
+
 namespace ctxtest {
 
 inline constexpr int kProcessors = 16;
@@ -23,8 +25,8 @@ class OnProcessor {
   const int before_;
 };
 
-// Makes threads meet while they derive from this context: from then on it keeps its children by processor.
-void MeetAt(ctx_t* parent);
+// Makes threads meet while they derive from each of these: from then on it keeps its children by processor.
+void MeetAt(const std::vector<ctx_t*>& parents);
 
 }  // namespace ctxtest
 

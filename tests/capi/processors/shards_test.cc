@@ -23,7 +23,7 @@ Scope WithCancelOn(int processor, ctx_t* parent) {
 TEST(Shards, Rule05_ACancelReachesTheChildrenOfEveryProcessor) {
   for (const size_t each : {1u, 2u, 300u}) {
     const Scope parent = WithCancel(ctx_background());
-    MeetAt(parent);
+    MeetAt({parent});
     std::vector<Scope> children;
     for (const int processor : kAll) {
       for (size_t i = 0; i < each; ++i) children.push_back(WithCancelOn(processor, parent));
@@ -44,7 +44,7 @@ TEST(Shards, Rule11_TheParentGoesWithTheLastChildOnWhicheverProcessor) {
     std::vector<Scope> children;
     {
       const Scope parent = WithCancel(Watched(ctx_background(), &drop));
-      MeetAt(parent);
+      MeetAt({parent});
       children.push_back(WithCancelOn(last, parent));
       for (const int processor : kAll) children.push_back(WithCancelOn(processor, parent));
     }
@@ -62,7 +62,7 @@ TEST(Shards, Rule11_ManyOnOneProcessorComeAndGo) {
     Drop drop;
     {
       const Scope parent = WithCancel(Watched(ctx_background(), &drop));
-      MeetAt(parent);
+      MeetAt({parent});
       std::vector<Scope> children;
       for (const size_t most : {5u, 2'000u, 70u}) {
         while (children.size() < most) children.push_back(WithCancelOn(processor, parent));
