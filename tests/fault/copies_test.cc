@@ -6,6 +6,7 @@
 #include <ctx/ctx.h>
 
 #include "fault/copied.h"
+#include "fault/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 
@@ -117,6 +118,21 @@ TEST_F(TwoCopies, Rule49_EachWorksOnItsOwn) {
   EXPECT_EQ(other.cancel(foreign.canceler), 1);
   EXPECT_EQ(foreign.runs, 1);
   other.unref(foreign_timed);
+}
+
+// Neither the copy nor the process is the one that made it: which it is not of counts for more.
+TEST_F(TwoCopies, Rule49_AForeignContextFromBeforeAForkIsEremoteToo) {
+  const Foreign foreign(other);
+  InChild([&] {
+    EXPECT_EQ(ctx_err(foreign.ctx), -EREMOTE);
+    EXPECT_EQ(ctx_wait(foreign.ctx, 0), -EREMOTE);
+    EXPECT_EQ(ctx_cancel(foreign.canceler), -EREMOTE);
+    EXPECT_EQ(ctx_watch_stop(foreign.watch), -EREMOTE);
+    EXPECT_EQ(other.err(foreign.ctx), 0) << "its own copy still reads it";
+    EXPECT_EQ(other.wait(foreign.ctx, 0), -ECHILD);
+  });
+  EXPECT_EQ(other.cancel(foreign.canceler), 1);
+  EXPECT_EQ(foreign.runs, 1);
 }
 
 TEST_F(TwoCopies, Rule49_DerivingFromAForeignContextIsEremote) {
