@@ -34,6 +34,7 @@ Runs the scenarios, or those whose names contain a NAME, once for each schedule.
   --seed S          the first of them is this one (1)
   --weak            atomics as C++ promises them: a load may see an older store, which costs as a preemption does
   --replay CHOICES  one schedule, as a failure printed it, and each of its steps
+  --until-failure   stops at the first scenario that fails
   --jobs N          so many scenarios at a time (1)
   --list            their names
 )";
@@ -48,6 +49,7 @@ struct Arguments {
   bool weak = false;
   std::string replay;
   int jobs = 1;
+  bool until_failure = false;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -144,8 +146,10 @@ int run_all(const Arguments& arguments) {
   };
   for (const Scenario& scenario : scenarios()) {
     if (!is_wanted(scenario, arguments.names)) continue;
+    if (arguments.until_failure && failed > 0) break;
     if (static_cast<int>(under_way.size()) == arguments.jobs) await_one();
     under_way[explore_apart(scenario, arguments)] = &scenario;
+    if (arguments.jobs == 1) await_one();
   }
   while (!under_way.empty()) await_one();
   fmt::print("{} passed, {} failed\n", passed, failed);
@@ -174,6 +178,8 @@ int main(int count, char** words) {
       arguments.weak = true;
     } else if (word == "--replay") {
       arguments.replay = value();
+    } else if (word == "--until-failure") {
+      arguments.until_failure = true;
     } else if (word == "--jobs") {
       arguments.jobs = std::max(1, std::atoi(value()));
     } else if (word == "--list") {

@@ -228,3 +228,17 @@ SCENARIO(deferred_cancel_against_cancel, .preemptions = 1) {
   armed.stop_wait();
   armed.expect_over();
 }
+
+// Whoever is told sees all below done, also one that registers during the cancel.
+SCENARIO(register_sees_all_below_done) {
+  struct Looks {
+    static void run(ctx_t*, void* below) { EXPECT(static_cast<Cancelable*>(below)->error() != 0); }
+  };
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx), grandchild(child.ctx);
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"register", [&] {
+               EXPECT(ctx_after_func(parent.ctx, Looks::run, &grandchild, nullptr, 0, nullptr) >=
+                      0);
+             }}});
+}

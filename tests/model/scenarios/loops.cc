@@ -128,6 +128,30 @@ SCENARIO(two_advances) {
   EXPECT(ctx_loop_now(family.loop) == advanced * kMillisecond);
 }
 
+// The clock takes a timer out while its last reference goes.
+SCENARIO(deadline_released_against_advance) {
+  Family family;
+  Cancelable timed;
+  timed.with_timeout(family.root, kMillisecond);
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, kMillisecond) >= 0); }},
+            {"release", [&] { timed.release(); }}});
+}
+
+SCENARIO(deadline_canceled_against_advance) {
+  Family family;
+  Cancelable timed, below;
+  timed.with_timeout(family.root, kMillisecond);
+  below.derive(timed.ctx);
+  together(
+      {{"advance",
+        [&] { EXPECT(ctx_loop_advance(family.loop, kMillisecond) >= 0 && below.error() != 0); }},
+       {"cancel", [&] {
+          EXPECT(timed.cancel() >= 0 && below.error() != 0);
+          below.release();
+          timed.release();
+        }}});
+}
+
 // A touch counts, or comes too late; nothing is lost in between.
 SCENARIO(touch_against_advance) {
   Family family;

@@ -277,3 +277,15 @@ SCENARIO(group_descriptor_against_begin_and_end) {
   EXPECT(ctx_group_end(group, nullptr) == 0 && is_readable(fd));
   ctx_group_unref(group);
 }
+
+// An event tells that all below is done, also that of a context which was added during the cancel.
+SCENARIO(queue_add_sees_all_below_done) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx), grandchild(child.ctx);
+  Queue queue;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }}, {"add", [&] {
+                                                                  queue.add(parent.ctx, 1);
+                                                                  if (queue.drain() == 1)
+                                                                    EXPECT(grandchild.error() != 0);
+                                                                }}});
+}

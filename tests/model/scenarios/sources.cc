@@ -148,3 +148,23 @@ SCENARIO(signal_against_release_and_last_handle) {
                                                                              }}});
   EXPECT(one.error() != 0);
 }
+
+// A host that polls its loop alone learns of a signal that the other loop has read.
+SCENARIO(signal_on_manual_loops) {
+  Family here(CTX_LOOP_MANUAL), there(CTX_LOOP_MANUAL);
+  const int number = 10;
+  Cancelable contexts[2];
+  Family* const families[] = {&here, &there};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT(ctx_with_signal(families[i]->root, &number, 1, &contexts[i].ctx,
+                           &contexts[i].canceler) == 0);
+  }
+  const auto host = [&](int i) {
+    while (contexts[i].error() == 0) {
+      await_readable(ctx_loop_fd(families[i]->loop));
+      EXPECT(ctx_loop_dispatch(families[i]->loop) >= 0);
+    }
+  };
+  send_signal(number);
+  together({{"here", [&] { host(0); }}, {"there", [&] { host(1); }}});
+}

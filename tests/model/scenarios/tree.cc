@@ -55,20 +55,28 @@ SCENARIO(crossing_cancels) {
   Cancelable top(family.root), middle(top.ctx), leaf(middle.ctx);
   Armed armed;
   armed.arm(leaf.ctx);
+  const int fd = ctx_done_fd(leaf.ctx);
   together({{"above",
              [&] {
                EXPECT(top.cancel() == 1);
-               EXPECT(middle.error() != 0 && leaf.error() != 0);
-               EXPECT(ctx_done_fd(leaf.ctx) >= 0 && is_readable(ctx_done_fd(leaf.ctx)));
+               EXPECT(middle.error() != 0 && leaf.error() != 0 && is_readable(fd));
              }},
             {"below", [&] {
                const int result = middle.cancel();
                EXPECT(result == 0 || result == 1);
-               EXPECT(leaf.error() != 0);
-               EXPECT(ctx_done_fd(leaf.ctx) >= 0 && is_readable(ctx_done_fd(leaf.ctx)));
+               EXPECT(leaf.error() != 0 && is_readable(fd));
              }}});
   armed.expect_over();
   EXPECT(ctx_cause(middle.ctx) != nullptr && ctx_cause(leaf.ctx) == ctx_cause(middle.ctx));
+}
+
+// Whoever is told that the upper one is done sees all below done, also what the lower cancel has still to mark.
+SCENARIO(wait_above_crossing_cancels) {
+  Family family;
+  Cancelable top(family.root), middle(top.ctx), leaf(middle.ctx);
+  together({{"above", [&] { EXPECT(top.cancel() == 1); }},
+            {"below", [&] { EXPECT(middle.cancel() >= 0); }},
+            {"wait", [&] { EXPECT(ctx_wait(top.ctx, CTX_FOREVER) == 1 && leaf.error() != 0); }}});
 }
 
 SCENARIO(crossing_cancels_of_three, .preemptions = 1) {
@@ -216,4 +224,43 @@ SCENARIO(describe_against_cancel_and_release) {
                EXPECT(ctx_string(leaf.ctx, "name") != nullptr);
                EXPECT(ctx_cancelable(leaf.ctx) == 1);
              }}});
+}
+
+// A walk meets another one, whose node is released meanwhile.
+SCENARIO(crossing_cancels_and_release) {
+  Family family;
+  Cancelable top(family.root), middle(top.ctx), leaf(middle.ctx);
+  together({{"above", [&] { EXPECT(top.cancel() == 1); }}, {"below", [&] {
+                                                              EXPECT(middle.cancel() >= 0);
+                                                              leaf.release();
+                                                              middle.release();
+                                                            }}});
+}
+
+// A callback gives back all handles of the context that is being canceled.
+SCENARIO(callback_releases_all) {
+  struct Gives {
+    static void run(ctx_t*, void* self) { static_cast<Cancelable*>(self)->release(); }
+  };
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx), grandchild(child.ctx);
+  EXPECT(ctx_after_func(parent.ctx, Gives::run, &parent, nullptr, 0, nullptr) == 0);
+  EXPECT(ctx_after_func(child.ctx, Gives::run, &child, nullptr, 0, nullptr) == 0);
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"release", [&] { grandchild.release(); }}});
+}
+
+// The shard of the last processor is walked, too.
+SCENARIO(derive_in_the_last_shard) {
+  Family family;
+  Cancelable parent(family.root);
+  together({{"one", [&] { Cancelable child(parent.ctx); }},
+            {"two", [&] { Cancelable child(parent.ctx); }},
+            {"three", [&] { Cancelable child(parent.ctx); }}});
+  Cancelable children[2];
+  set_processor(15);
+  together({{"one", [&] { children[0].derive(parent.ctx); }},
+            {"two", [&] { children[1].derive(parent.ctx); }}});
+  EXPECT(parent.cancel() == 1);
+  for (const Cancelable& child : children) EXPECT(child.error() != 0);
 }
