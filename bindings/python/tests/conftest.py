@@ -204,3 +204,21 @@ def c_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )  # fmt: skip
     return folder / "libwork.so"
+
+
+Told = list[type[BaseException]]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What sys.unraisablehook was told."""
+    told: Told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+    return told
+
+
+def cause_parts(ctx: libctx.Context) -> tuple[int, str]:
+    """What another language reads: code and message."""
+    found = ctx._cause_parts()
+    assert found is not None
+    return found[:2]
