@@ -109,6 +109,8 @@ class timeout(scope):
     ctx.check(), waits, code of other languages. It raises nothing itself.
     """
 
+    _derive = staticmethod(with_timeout)
+
     def __init__(
         self,
         seconds: float | timedelta | None,
@@ -116,7 +118,7 @@ class timeout(scope):
         cause: BaseException | str | None = None,
         parent: Context | None = None,
     ) -> None:
-        self._start(with_timeout(current() if parent is None else parent, seconds, cause=cause))
+        self._start(self._derive(current() if parent is None else parent, seconds, cause=cause))
 
     def __enter__(self) -> Context:
         self._once()
@@ -157,11 +159,4 @@ class idle(timeout):
                 ctx.touch()
     """
 
-    def __init__(
-        self,
-        seconds: float | timedelta | None,
-        *,
-        cause: BaseException | str | None = None,
-        parent: Context | None = None,
-    ) -> None:
-        self._start(with_idle(current() if parent is None else parent, seconds, cause=cause))
+    _derive = staticmethod(with_idle)
