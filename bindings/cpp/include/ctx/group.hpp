@@ -29,29 +29,41 @@ namespace ctx {
 
 namespace detail {
 
-// Calls f() as f wants it; what it returns, if that is a cause, or an exception that it throws, is its failure.
-template <class F>
-cause call_work(F& f, const context& ctx) {
-  const auto result = [](auto&& call) -> cause {
-    if constexpr (std::is_same_v<decltype(call()), cause>) {
-      return call();
-    } else {
-      static_cast<void>(call());
-      return {};
-    }
-  };
-  if constexpr (std::is_invocable_v<F&, const context&>) {
-    return result([&] { return std::invoke(f, ctx); });
-#if defined(CTX_HAS_STOP_TOKEN)
-  } else if constexpr (std::is_invocable_v<F&, std::stop_token>) {
-    const stop_source stops(ctx);
-    return result([&] { return std::invoke(f, stops.get_token()); });
-#endif
+// What a call returns, if that is a cause, is its failure.
+template <class Call>
+cause failure_of(Call call) {
+  if constexpr (std::is_same_v<decltype(call()), cause>) {
+    return call();
   } else {
-    static_assert(std::is_invocable_v<F&>,
-                  "work takes nothing, a const ctx::context& or a std::stop_token");
-    return result([&] { return std::invoke(f); });
+    static_cast<void>(call());
+    return {};
   }
+}
+
+template <class F>
+constexpr bool work_takes_context = std::is_invocable_v<F&, const context&>;
+
+// call_work(f, ctx, 0) calls f as f wants it. Each way is an overload, so that programs of which parts are C++17 and
+// parts C++20 have the same function for the same work.
+template <class F, std::enable_if_t<work_takes_context<F>, int> = 0>
+cause call_work(F& f, const context& ctx, int) {
+  return failure_of([&] { return std::invoke(f, ctx); });
+}
+
+#if defined(CTX_HAS_STOP_TOKEN)
+template <class F, std::enable_if_t<
+                       !work_takes_context<F> && std::is_invocable_v<F&, std::stop_token>, int> = 0>
+cause call_work(F& f, const context& ctx, int) {
+  const stop_source stops(ctx);
+  return failure_of([&] { return std::invoke(f, stops.get_token()); });
+}
+#endif
+
+template <class F, std::enable_if_t<!work_takes_context<F>, int> = 0>
+cause call_work(F& f, const context&, long) {  // only if no other fits
+  static_assert(std::is_invocable_v<F&>,
+                "work takes nothing, a const ctx::context& or a std::stop_token");
+  return failure_of([&] { return std::invoke(f); });
 }
 
 template <class F>
@@ -61,12 +73,12 @@ cause run_work(F& f, ctx_group_t* group) noexcept {
     const borrowed ctx(ctx_group_context(group));
 #if defined(__cpp_exceptions)
     try {
-      why = call_work(f, ctx.get());
+      why = call_work(f, ctx.get(), 0);
     } catch (...) {
       why = cause(std::current_exception());
     }
 #else
-    why = call_work(f, ctx.get());
+    why = call_work(f, ctx.get(), 0);
 #endif
   });
   return why;
