@@ -97,7 +97,7 @@ inline Carrier* make_carrier(Kind kind, Context* parent, Node* node) {
   auto* carrier = make<Carrier>(0, kind, parent, parent->values, node);
   if (carrier == nullptr) return nullptr;
   enter(carrier, parent);
-  if (kind == Kind::anchor && !is_static(node)) add_ref(node);
+  if (kind == Kind::anchor && !is_static(node)) add_ref(node);  // the root it hangs on (context.h)
   return carrier;
 }
 

@@ -181,6 +181,7 @@ Context* release_last_of(Carrier* carrier) {
     auto* value = static_cast<Value*>(carrier);
     if (value->drop != nullptr) value->drop(value->value);
   }
+  // An anchor holds the root that it hangs on.
   if (carrier->kind == Kind::anchor && !release_shared(carrier->node)) {
     release_last_of_root(carrier->node);
   }
