@@ -80,11 +80,11 @@ void Loop::withdraw(Callback* callback) {
 // When nothing will be posted any more, and all posted work has run. The drop is users' code, and has a turn as all
 // such code within a call.
 void Loop::drop_executor() {
-  // One caller gets it. Who comes here has seen the end of all work: busy_ or users_ orders that.
-  void (*const drop)(void*) = executor_drop_.exchange(nullptr, std::memory_order_relaxed);
-  if (drop == nullptr) return;
+  const Executor& executor = options_.executor;
+  // One caller drops it. Who comes here has seen the end of all work: busy_ or users_ orders that.
+  if (executor.drop == nullptr || executor_left_.exchange(true, std::memory_order_relaxed)) return;
   Turn turn(Turn::Kind::program);
-  drop(options_.executor.executor);
+  executor.drop(executor.executor);
   turn.run_left();
 }
 

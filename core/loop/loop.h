@@ -85,16 +85,11 @@ class Loop {
   // loop so that those of the default loop are zeros, which need no room in the file.
   constexpr Loop(Drive drive, Node* root, Wheel* wheels, uint8_t wheel_count,
                  const LoopOptions& options = {})
-      : drive_(drive),
-        wheel_count_(wheel_count),
-        root_(root),
-        wheels_(wheels),
-        options_(options),
-        executor_drop_(options.executor.drop) {}
+      : drive_(drive), wheel_count_(wheel_count), root_(root), wheels_(wheels), options_(options) {}
 
   // A loop of the caller's, with one handle; nullptr without memory.
   static Loop* create(Drive drive, const LoopOptions& options);
-  void leave_executor() { executor_drop_.store(nullptr, std::memory_order_relaxed); }  // undropped
+  void leave_executor() { executor_left_.store(true, std::memory_order_relaxed); }  // undropped
   void ref() { count_up(handles_); }
   void unref();
   void root_released();  // once nothing is left on the loop
@@ -255,9 +250,9 @@ class Loop {
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   Atomic<bool> started_{false};
   Atomic<bool> watching_{false};
-  Atomic<void (*)(void*)> executor_drop_;  // nullptr once it is called
-  uint64_t starters_mask_ = 0;             // written before started_
-  Atomic<bool> summoned_{false};           // the lane needs a thread, which this loop's may start
+  Atomic<bool> executor_left_{false};  // it is dropped, or the caller keeps it
+  uint64_t starters_mask_ = 0;         // written before started_
+  Atomic<bool> summoned_{false};       // the lane needs a thread, which this loop's may start
   Atomic<Stop> stop_{Stop::no};
   Atomic<uint32_t> busy_{0};      // threads that have not left, and what the executor has
   Atomic<uint32_t> shutting_{0};  // 1: shut_down() is under way
