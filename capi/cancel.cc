@@ -30,8 +30,7 @@ const ctxcore::Place* place_of(const ctx_cause_t* cause) {
 int check_cancel(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
   if (err != ctxcore::kCanceled && err != ctxcore::kDeadlineExceeded) return -EINVAL;
   if (const int result = check(canceler); result < 0) return result;
-  if (cause == nullptr) return 0;
-  if (const int result = check_readable(cause); result < 0) return result;
+  if (const int result = check_cause(cause); result < 0) return result;
   if (err == ctxcore::kDeadlineExceeded) ctxcore::give_to_deadline(from(cause));
   return 0;
 }
@@ -128,7 +127,7 @@ const char* ctx_cause_file(const ctx_cause_t* cause) {
 int ctx_cause_line(const ctx_cause_t* cause) {
   const int result = check_readable(cause);
   if (result < 0) return result;
-  const ctxcore::Place* const place = place_of(cause);
+  const ctxcore::Place* const place = ctxcore::place_of(from(cause));
   return place == nullptr ? 0 : place->line;
 }
 

@@ -28,8 +28,6 @@ int derive_deadline(ctx_t* parent, int64_t deadline, int64_t now, const ctx_caus
   return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
-int check_cause(const ctx_cause_t* cause) { return cause == nullptr ? 0 : check_readable(cause); }
-
 }  // namespace
 
 ctx_t* ctx_background(void) { return to_handle(ctxcore::background()); }

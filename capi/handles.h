@@ -14,6 +14,7 @@
 #include "core/tree/node.h"
 #include "core/watch/callback.h"
 #include "core/watch/queue.h"
+#include "core/watch/work_group.h"
 
 namespace ctxcapi {
 
@@ -23,6 +24,7 @@ using ctxcore::Loop;
 using ctxcore::Node;
 using ctxcore::Queue;
 using ctxcore::Watch;
+using ctxcore::WorkGroup;
 
 static_assert(sizeof(ctx_key_t) == sizeof(ctxcore::Key));
 
@@ -33,10 +35,12 @@ inline const Cause* from(const ctx_cause_t* handle) {
 }
 inline Watch* from(ctx_watch_t* handle) { return reinterpret_cast<Watch*>(handle); }
 inline Queue* from(ctx_queue_t* handle) { return reinterpret_cast<Queue*>(handle); }
+inline WorkGroup* from(ctx_group_t* handle) { return reinterpret_cast<WorkGroup*>(handle); }
 inline Loop* from(ctx_loop_t* handle) { return reinterpret_cast<Loop*>(handle); }
 inline const Loop* from(const ctx_loop_t* handle) { return reinterpret_cast<const Loop*>(handle); }
 
 inline ctx_t* to_handle(Context* context) { return reinterpret_cast<ctx_t*>(context); }
+inline ctx_group_t* to_handle(WorkGroup* group) { return reinterpret_cast<ctx_group_t*>(group); }
 inline const ctx_cause_t* to_handle(const Cause* cause) {
   return reinterpret_cast<const ctx_cause_t*>(cause);
 }
@@ -53,15 +57,21 @@ inline int check(const ctx_cause_t* handle) {
 }
 inline int check(ctx_watch_t* handle) { return check_object(from(handle), ctxcore::stamp::kWatch); }
 inline int check(ctx_queue_t* handle) { return check_object(from(handle), ctxcore::stamp::kQueue); }
+inline int check(ctx_group_t* handle) { return check_object(from(handle), ctxcore::stamp::kGroup); }
 inline int check(const ctx_loop_t* handle) {
   return check_object(from(handle), ctxcore::stamp::kLoop);
 }
 
 // 0 if the object can be read, also if it was made before a fork.
 template <typename Handle>
-int check_readable(const Handle* handle) {
+int check_readable(Handle* handle) {
   const int result = check(handle);
   return result == -ECHILD ? 0 : result;
+}
+
+// A cause that may be left out.
+inline int check_cause(const ctx_cause_t* cause) {
+  return cause == nullptr ? 0 : check_readable(cause);
 }
 
 // For the ..._unrefp() functions: gives back what a variable holds.
