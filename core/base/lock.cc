@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/base/lock.h"
 
+#include "core/base/nap.h"
 #include "core/system/clock.h"
 
 namespace ctxcore {
@@ -15,8 +16,9 @@ void Lock::lock_slowly() {
       return;
     }
   }
-  while (word_.exchange(2, std::memory_order_acquire) != 0) {
-    futex_wait(word_, 2, monotonic_now() + kNap);
+  for (int64_t nap = kNap; word_.exchange(2, std::memory_order_acquire) != 0;) {
+    futex_wait(word_, 2, monotonic_now() + nap);
+    nap = longer(nap);
   }
 }
 

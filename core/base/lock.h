@@ -5,13 +5,13 @@
 // Invariants
 //  1. The word is 0: free, 1: held, 2: held and somebody may sleep.
 //  2. A sleeper sets the word to 2 before it sleeps, and sleeps only while it is 2.
-//  3. A sleep lasts at most kNap, whatever happens.
+//  3. Each sleep is a nap: the first of a call lasts at most kNap, and each next one at most twice as long.
 //
 // Why unlock is a load and a store, not an exchange. An exchange would double the cost of a section, and
 // sections here take a few nanoseconds. The plain form can lose one wake-up: unlock loads 1, a sleeper writes
-// 2 and falls asleep, unlock stores 0 and wakes nobody. That sleeper finds the lock free after kNap at the
-// latest (3). Mutual exclusion does not depend on this: only the holder makes the word 0, and it leaves 0 only by
-// an atomic read-modify-write.
+// 2 and falls asleep, unlock stores 0 and wakes nobody. That sleeper finds the lock free when its nap is over (3).
+// Mutual exclusion does not depend on this: only the holder makes the word 0, and it leaves 0 only by an atomic
+// read-modify-write.
 //
 // Unlock's last access to the word is that store: the next holder may free the memory around it.
 #ifndef CTX_CORE_BASE_LOCK_H
@@ -24,8 +24,6 @@
 #include "core/system/futex.h"
 
 namespace ctxcore {
-
-constexpr int64_t kNap = 1'000'000;  // ns: the longest that a lost wake-up delays anyone
 
 class CTX_CAPABILITY("lock") Lock {
  public:

@@ -7,7 +7,7 @@
 //     it from a context's handle.
 //
 // A waiter sets kAwaited before it sleeps. advance() is a load and a store, which can lose one wake-up, as in
-// Lock; so here, too, a sleep lasts at most kNap.
+// Lock; so here, too, a sleep is a nap, and naps grow.
 #ifndef CTX_CORE_BASE_PHASE_H
 #define CTX_CORE_BASE_PHASE_H
 
@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "core/base/lock.h"
+#include "core/base/nap.h"
 #include "core/system/atomic.h"
 #include "core/system/clock.h"
 
@@ -46,6 +47,7 @@ class Phase {
   }
 
   void await(Step least) {
+    int64_t nap = kNap;
     for (int spins = 0;; ++spins) {
       uint32_t seen = load();
       if (step(seen) >= least) return;
@@ -53,7 +55,8 @@ class Phase {
         relax();
       } else if ((seen & kAwaited) != 0 ||
                  word_.compare_exchange_weak(seen, seen | kAwaited, std::memory_order_relaxed)) {
-        futex_wait(word_, seen | kAwaited, monotonic_now() + kNap);
+        futex_wait(word_, seen | kAwaited, monotonic_now() + nap);
+        nap = longer(nap);
       }
     }
   }

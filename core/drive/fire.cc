@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/nap.h"
 #include "core/base/text.h"
 #include "core/life/cancel.h"
 #include "core/loop/loop.h"

@@ -12,8 +12,6 @@
 
 namespace ctxcore {
 
-constexpr int64_t kNap = 1'000'000;  // ns, as in the core
-
 class CTX_CAPABILITY("lock") Lock {
  public:
   constexpr Lock() = default;
