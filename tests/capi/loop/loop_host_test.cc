@@ -291,5 +291,46 @@ TEST(LoopHost, Rule41_TheNextWorkIsNowWhenADescriptorIsReady) {
   EXPECT_EQ(time.Next(), INT64_MAX);
 }
 
+bool WorkWaits(ctx_loop_t* loop) {
+  const int64_t next = ctx_loop_next(loop);
+  return next <= ctx_loop_now(loop);
+}
+
+// Another loop has read the signal, so the descriptor of this one shows nothing any more.
+TEST(LoopHost, Rule41_TheNextWorkIsNowWhenAnotherLoopHasReadTheSignal) {
+  const BlockSignals blocked{SIGUSR1};
+  for (const int kind : {CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL}) {
+    const Loop loop = NewLoop(kind);
+    const ManualLoop reader;
+    const Scope scope = WithSignal(LoopBackground(loop), {SIGUSR1});
+    const Scope read = WithSignal(reader.root, {SIGUSR1});
+    Send(SIGUSR1);
+    EXPECT_EQ(reader.Dispatch(), 1);
+    EXPECT_EQ(ctx_err(scope), 0);
+    EXPECT_TRUE(WorkWaits(loop));
+    EXPECT_EQ(kind == CTX_LOOP_MANUAL ? ctx_loop_dispatch(loop) : ctx_loop_advance(loop, 0), 1);
+    EXPECT_EQ(ctx_err(scope), CTX_CANCELED);
+    EXPECT_EQ(ctx_loop_next(loop), CTX_FOREVER);
+  }
+}
+
+// Whatever a cancel leaves to the host, and nothing else waits for it.
+TEST(LoopHost, Rule41_TheNextWorkIsNowWhenCallbacksOfAnyKindWait) {
+  for (const int kind : {CTX_LOOP_MANUAL, CTX_LOOP_VIRTUAL}) {
+    for (const uint32_t flags : {0u, CTX_DEFER, CTX_BLOCKING, CTX_WAKER}) {
+      const Loop loop = NewLoop(kind);
+      const Scope scope = WithCancel(LoopBackground(loop));
+      Callback callback;
+      callback.Arm(scope, flags);
+      EXPECT_EQ(ctx_cancel_deferred(scope.canceler, CTX_CANCELED, nullptr), 1);
+      EXPECT_EQ(callback.runs(), 0);
+      EXPECT_TRUE(WorkWaits(loop)) << flags;
+      EXPECT_EQ(kind == CTX_LOOP_MANUAL ? ctx_loop_dispatch(loop) : ctx_loop_advance(loop, 0), 0);
+      EXPECT_EQ(callback.runs(), 1);
+      EXPECT_EQ(ctx_loop_next(loop), CTX_FOREVER) << flags;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -3,6 +3,8 @@
 // Who keeps what alive: an entry keeps its context until it is drained or stopped, nothing keeps a queue
 // but its handles, and user code that runs in the middle of a drain may do whatever it likes. What has
 // been freed is seen by the drop of a value above it.
+#include <malloc.h>
+
 #include <functional>
 #include <thread>
 #include <vector>
@@ -157,6 +159,22 @@ TEST(QueueLifetime, AWatchOutlivesItsQueueAndItsContext) {
     posted.Cancel();
   }
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(ctx_watch_stop(watches[i]), 0) << i;
+}
+
+// In a queue that lives on. A sanitizer's allocator does not tell.
+TEST(QueueLifetime, Rule11_AnEntryThatCanNeverFireIsGivenBackWithItsWatch) {
+  const Queue queue = NewQueue();
+  const Ctx detached = WithoutCancel(ctx_background());
+  const auto come_and_go = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      Watch kept = Add(queue, i % 2 == 0 ? ctx_background() : detached.get(), 1);
+      EXPECT_TRUE(i % 3 != 0 || ctx_watch_stop(kept) == 1);
+    }
+  };
+  come_and_go(1'000);
+  const size_t before = mallinfo2().uordblks;
+  come_and_go(200'000);
+  EXPECT_TRUE(kSanitized || mallinfo2().uordblks < before + 1'000'000);
 }
 
 TEST(QueueLifetime, ASecondHandleKeepsItAlive) {

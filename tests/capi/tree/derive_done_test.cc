@@ -115,5 +115,32 @@ TEST(DeriveDone, Rule08_WhatIsBornDoneIsFreedAsAnyOther) {
   EXPECT_EQ(drop.count(), 1);
 }
 
+// Nobody drives the loop, and the deadline has only just passed.
+TEST(DeriveDone, Rule13_AMomentAfterTheParentsDeadline) {
+  Loop loop = NewLoop(CTX_LOOP_MANUAL);
+  const Ctx root = LoopBackground(loop);
+  const auto derive = [](ctx_t* parent, int kind) {
+    switch (kind) {
+      case 0:
+        return WithTimeout(parent, kHour);
+      case 1:
+        return WithDeadline(parent, CTX_FOREVER);
+      case 2:
+        return WithTimeout(WithValue(parent, &kKey, nullptr), kHour);
+      default:
+        return WithIdle(parent, kHour);
+    }
+  };
+  for (int i = 0; i < 200; ++i) {
+    const int64_t deadline = ctx_now(root) + 60 * kMicrosecond;
+    const Scope parent = WithDeadline(root, deadline);
+    while (ctx_now(root) < deadline) {
+    }
+    const Scope child = derive(parent, i % 4);
+    ASSERT_EQ(ctx_err(child), CTX_DEADLINE_EXCEEDED) << i;
+    ASSERT_EQ(ctx_err(parent), CTX_DEADLINE_EXCEEDED) << i;
+  }
+}
+
 }  // namespace
 }  // namespace ctxtest

@@ -94,6 +94,19 @@ TEST(Value, Rule29_AKeyWithoutANameIsNoText) {
   EXPECT_EQ(ctx_string(ctx, "name"), nullptr);
 }
 
+// A key is an address, and the text of a string has one, too.
+TEST(Value, Rule29_ATextIsNoKey) {
+  const Ctx ctx = WithString(ctx_background(), "name", "text");
+  const char* kept = nullptr;
+  const auto keep = [](const char* name, const char*, void* arg) {
+    *static_cast<const char**>(arg) = name;
+    return 1;
+  };
+  EXPECT_EQ(ctx_strings(ctx, keep, &kept), 1);
+  EXPECT_EQ(ctx_value(ctx, reinterpret_cast<const ctx_key_t*>(kept)), nullptr);
+  EXPECT_EQ(ctx_value(ctx, reinterpret_cast<const ctx_key_t*>(ctx_string(ctx, "name"))), nullptr);
+}
+
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 Pairs Strings(ctx_t* ctx) {
