@@ -3,12 +3,17 @@
 // Fork with loops, sources and queues alive: in the child, what was made before answers -ECHILD and is
 // never touched by what the child does; new loops, sources and queues work there at once; and the parent
 // process, which shares descriptors with it, notices nothing.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <vector>
 
 #include "fault/forked.h"
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
 
@@ -230,6 +235,26 @@ INSTANTIATE_TEST_SUITE_P(, ForkLoops, ::testing::ValuesIn(kKinds),
                          [](const auto& on) { return NameOf(on.param); });
 
 // The child begins life inside a callback of a dispatch or an advance, or inside a drain.
+// A child that runs none of our code, such as one of vfork's, keeps copies of the descriptors.
+TEST(ForkLoops, Rule35_ASignalIsLeftAloneThoughAChildKeepsTheDescriptor) {
+  const BlockSignals blocked{SIGUSR1};
+  const ManualLoop manual;
+  const Scope scope = WithSignal(manual.root, {SIGUSR1});
+  ASSERT_GE(manual.Fd(), 0);
+  const pid_t child = _Fork();
+  if (child == 0) {
+    for (;;) pause();
+  }
+  ASSERT_GT(child, 0);
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_TRUE(manual.Settles());
+  Send(SIGUSR1);
+  EXPECT_FALSE(Readable(manual.Fd()));
+  EXPECT_EQ(blocked.Take(), SIGUSR1);
+  kill(child, SIGKILL);
+  EXPECT_EQ(waitpid(child, nullptr, 0), child);
+}
+
 TEST(ForkInside, Rule47_ADispatchOrAnAdvance) {
   for (const On on : {On::kManual, On::kVirtual}) {
     const BlockSignals blocked{SIGUSR1};
