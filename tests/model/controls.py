@@ -66,7 +66,7 @@ def build_changed(control, common, work):
         whole.write_text("".join(f'#include "{source}"\n' for source in objects))
         objects = {None: compile_one(whole, work, [overlay])}
     program = work / "model"
-    subprocess.run(["g++", "-fsanitize=address", *objects.values(), *common["model"], "-lfmt", "-o", program], check=True)
+    subprocess.run(["g++", "-fsanitize=address", *objects.values(), *common["model"], "-lfmt", "-lgtest", "-o", program], check=True)
     return program
 
 

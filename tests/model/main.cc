@@ -25,6 +25,8 @@ void end_schedule();
 
 namespace {
 
+uint64_t seed_of_schedule = 1;
+
 constexpr const char* kHelp = R"(model [NAME...] [OPTION...]
 Runs the scenarios, or those whose names contain a NAME, once for each schedule.
   --preemptions N   all schedules in which a thread that could go on is held up at most N times
@@ -59,7 +61,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 void on_trap(int) { fail("a check of the core's own failed"); }
 
 void before_death() {
-  fmt::print("  --replay {}\n", choices_taken().empty() ? "0:0" : choices_taken());
+  fmt::print("  --seed {} --replay {}\n", seed_of_schedule,
+             choices_taken().empty() ? "0:0" : choices_taken());
   std::fflush(stdout);
 }
 
@@ -93,6 +96,7 @@ void explore(const Scenario& scenario, const Arguments& arguments) {
   int threads = 0;
   bool cut = false;
   while (!cut && strategy->next()) {
+    seed_of_schedule = arguments.seed + schedules;
     start_afresh();
     system_reset();
     longest = std::max(longest, run(rules, *strategy, scenario.run));
@@ -146,6 +150,7 @@ int run_all(const Arguments& arguments) {
   };
   for (const Scenario& scenario : scenarios()) {
     if (!is_wanted(scenario, arguments.names)) continue;
+    if (scenario.options.program && arguments.random == 0 && arguments.replay.empty()) continue;
     if (arguments.until_failure && failed > 0) break;
     if (static_cast<int>(under_way.size()) == arguments.jobs) await_one();
     under_way[explore_apart(scenario, arguments)] = &scenario;
@@ -157,6 +162,9 @@ int run_all(const Arguments& arguments) {
 }
 
 }  // namespace
+
+uint64_t schedule_seed() { return seed_of_schedule; }
+
 }  // namespace model
 
 int main(int count, char** words) {

@@ -18,10 +18,11 @@
 namespace model {
 
 struct Options {
-  bool timers = false;    // the clock may move at any step
-  bool own_loops = true;  // all is given back at the end: memory, descriptors and threads
-  int preemptions = 2;    // of the short form
-  int64_t lasts = 50'000'000;
+  bool timers = false;         // the clock may move at any step
+  bool own_loops = true;       // all is given back at the end: memory, descriptors and threads
+  int preemptions = 2;         // of the short form
+  bool program = false;        // a long random one: for random schedules alone
+  int64_t lasts = 50'000'000;  // see Rules
 };
 
 struct Scenario {
@@ -32,6 +33,7 @@ struct Scenario {
 };
 
 std::vector<Scenario>& scenarios();
+uint64_t schedule_seed();  // of the random schedule
 
 struct Registration {
   Registration(const char* name, const char* file, void (*run)(), const Options& options) {

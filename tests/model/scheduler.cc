@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "model/memory.h"
@@ -26,6 +27,8 @@
 #endif
 
 namespace model {
+
+uint64_t schedule_seed();
 
 namespace {
 
@@ -68,7 +71,7 @@ struct Scheduler {
   const void* outside_stack = nullptr;
   size_t outside_size = 0;
   void* outside_fake = nullptr;
-  int64_t scenario_ended = 0;
+  int64_t idle = 0;  // how long the scenario has waited for the clock
 };
 Scheduler the;
 
@@ -132,8 +135,10 @@ void leave_for_outside(Fiber& fiber) {
                 the.outside_size);
 }
 
-void move_clock() {
-  the.time = next_time();
+// `idle`: since nobody can go on.
+void move_clock(bool idle) {
+  const int64_t before = std::exchange(the.time, next_time());
+  if (idle && !is_finished(0)) the.idle += the.time - before;
   if (the.rules.prints) fmt::print("{:6}  {:<14} + {} ns\n", the.steps, "clock", the.time - kStart);
 }
 
@@ -168,7 +173,7 @@ int pick(bool may_stay) {
             fmt::format("{}{}:{}", the.taken.empty() ? "" : ",", the.steps, options[option].id);
     }
     if (options[option].id != kClock) return options[option].id;
-    move_clock();
+    move_clock(options[option].cost == 0);
     may_stay = may_stay || can_go(self);
   }
 }
@@ -206,7 +211,6 @@ void run_fiber() {
   fiber.body();
   if (fiber.locks != 0) fail("a thread ended with a lock held");
   fiber.state = Fiber::State::finished;
-  if (the.current == 0) the.scenario_ended = the.time;
   const int next = pick(false);
   if (next < 0) {
     switch_stacks(&fiber.context, nullptr, &the.outside, the.outside_stack, the.outside_size);
@@ -327,8 +331,8 @@ void forget_locks() { the.fibers[the.current]->locks = 0; }
 int locks_held() { return the.running ? the.fibers[the.current]->locks : 0; }
 
 void fail(const char* why) {
-  fmt::print("\nFAILED: {}\n  in {} at step {}; --replay {}\n", why,
-             the.running ? the.fibers[the.current]->name : "no thread", the.steps,
+  fmt::print("\nFAILED: {}\n  in {} at step {}; --seed {} --replay {}\n", why,
+             the.running ? the.fibers[the.current]->name : "no thread", the.steps, schedule_seed(),
              the.taken.empty() ? "0:0" : the.taken);
   std::fflush(stdout);
   _exit(1);
@@ -347,15 +351,15 @@ uint64_t run(const Rules& rules, Strategy& strategy, const std::function<void()>
   the.calm = 0;
   the.current = 0;
   the.taken.clear();
+  the.idle = 0;
   memory_reset(rules.weak);
   start("main", body);
   the.running = true;
   switch_stacks(&the.outside, &the.outside_fake, &the.fibers[0]->context, the.fibers[0]->stack,
                 kStack);
   if (!is_finished(0)) fail("nobody can go on:" + what_all_do());
-  if (the.scenario_ended - kStart > rules.lasts) {
-    fail(fmt::format("it took {} ns: somebody was not woken", the.scenario_ended - kStart));
-  }
+  if (the.idle > rules.lasts)
+    fail(fmt::format("it waited for {} ns: somebody was not woken", the.idle));
   the.running = false;
   const uint64_t steps = the.steps;
   return steps;

@@ -45,7 +45,7 @@ struct Rules {
   bool timers = false;
   bool weak = false;  // atomics as C++ promises them, not as the steps come
   int64_t lasts =
-      50'000'000;       // ns that the scenario may take: a wait that ends later was not woken
+      50'000'000;       // ns that all may wait for the clock: a wait that ends later was not woken
   bool prints = false;  // each step
 };
 uint64_t run(const Rules& rules, Strategy& strategy,

@@ -210,12 +210,20 @@ bool is_readable(int fd) {
   return true;
 }
 
-void await_readable(int fd) {
-  const DescriptionPtr what = shared(fd);
+void await_readable(int fd, const std::function<bool()>& or_else) {
+  struct Host {
+    DescriptionPtr what;
+    const std::function<bool()>& or_else;
+    static bool goes_on(const void* host) {
+      const auto& self = *static_cast<const Host*>(host);
+      return has_come(*self.what) || (self.or_else && self.or_else());
+    }
+  } const host{shared(fd), or_else};
   step("poll", nullptr, MODEL_WHERE);
-  while (!has_come(*what))
-    block("poll", nullptr, {any_come, what.get()}, &what->alarm, MODEL_WHERE);
-  memory_acquire(what->known);
+  while (!Host::goes_on(&host)) {
+    block("poll", nullptr, {Host::goes_on, &host}, &host.what->alarm, MODEL_WHERE);
+  }
+  memory_acquire(host.what->known);
 }
 
 void send_signal(int number) {

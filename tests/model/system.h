@@ -18,7 +18,8 @@ int open_descriptor();
 void make_readable(int fd);
 void close_descriptor(int fd);
 bool is_readable(int fd);
-void await_readable(int fd);  // a host that sleeps in poll(2)
+// A host that sleeps in poll(2), or until something that it watches besides.
+void await_readable(int fd, const std::function<bool()>& or_else = nullptr);
 
 void send_signal(int number);
 void refuse_threads(bool refused);

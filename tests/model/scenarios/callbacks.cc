@@ -242,3 +242,25 @@ SCENARIO(register_sees_all_below_done) {
                       0);
              }}});
 }
+
+// The loop's thread is in the midst of a round when the lane needs a thread.
+SCENARIO(blocking_against_deadline, .timers = true, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  Cancelable parent(family.root), timed;
+  timed.with_timeout(family.root, kMillisecond);
+  Armed armed;
+  armed.arm(parent.ctx, CTX_DEFER | CTX_BLOCKING);
+  together({{"cancel",
+             [&] {
+               EXPECT(parent.cancel() == 1);
+               block("end", nullptr,
+                     {[](const void* self) {
+                        return static_cast<const Armed*>(self)->counted.drops > 0;
+                      },
+                      &armed},
+                     &kForever, MODEL_WHERE);
+             }},
+            {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
+  armed.stop_wait();
+  armed.expect_over();
+}

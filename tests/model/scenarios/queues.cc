@@ -289,3 +289,23 @@ SCENARIO(queue_add_sees_all_below_done) {
                                                                     EXPECT(grandchild.error() != 0);
                                                                 }}});
 }
+
+// The entry alone holds the context, which a drain gives back while a stop looks at it.
+SCENARIO(queue_stop_of_last_reference_against_drain) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx);
+  Queue queue;
+  ctx_watch_t* watch = nullptr;
+  queue.add(child.ctx, 1, &watch);
+  child.release();
+  int stopped = 0, events = 0;
+  together({{"cancel and drain",
+             [&] {
+               EXPECT(parent.cancel() == 1);
+               events = queue.drain();
+             }},
+            {"stop", [&] { stopped = ctx_watch_stop(watch); }}});
+  events += queue.drain();
+  EXPECT(stopped + events == 1);
+  ctx_watch_unref(watch);
+}

@@ -168,3 +168,24 @@ SCENARIO(signal_on_manual_loops) {
   send_signal(number);
   together({{"here", [&] { host(0); }}, {"there", [&] { host(1); }}});
 }
+
+// A waiter settles the loop between the post of a signal and the host's dispatch.
+SCENARIO(signal_against_waiter, .timers = true, .preemptions = 1) {
+  Family here(CTX_LOOP_MANUAL), there(CTX_LOOP_MANUAL);
+  const int number = 10;
+  Cancelable one, other, timed;
+  EXPECT(ctx_with_signal(here.root, &number, 1, &one.ctx, &one.canceler) == 0);
+  EXPECT(ctx_with_signal(there.root, &number, 1, &other.ctx, &other.canceler) == 0);
+  timed.with_timeout(there.root, kMillisecond);
+  send_signal(number);
+  EXPECT(ctx_loop_fd(here.loop) >= 0);
+  together({{"here", [&] { EXPECT(ctx_loop_dispatch(here.loop) >= 0); }},
+            {"there",
+             [&] {
+               while (other.error() == 0) {
+                 await_readable(ctx_loop_fd(there.loop));
+                 EXPECT(ctx_loop_dispatch(there.loop) >= 0);
+               }
+             }},
+            {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
+}
