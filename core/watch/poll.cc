@@ -33,11 +33,11 @@ void copy_back(pollfd* to, nfds_t count, const pollfd* from) {
   for (nfds_t i = 0; i < count; ++i) to[i].revents = to[i].fd >= 0 ? (from++)->revents : int16_t{0};
 }
 
-// Polls `count` descriptors and, behind them, the node's. If the system takes the caller's but not one more, the
-// last resort is to look at both in turn.
-int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  int ready = io::poll(fds, count + 1, timeout_ns);
-  if (ready != -EINVAL) return ready;
+// Polls `count` descriptors and, if there is one `behind` them, the node's. If the system takes the caller's but not one
+// more, the last resort is to look at both in turn.
+int poll_all(pollfd* fds, nfds_t count, nfds_t behind, int64_t timeout_ns) {
+  int ready = io::poll(fds, count + behind, timeout_ns);
+  if (ready != -EINVAL || behind == 0) return ready;
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
     const int64_t left = std::max<int64_t>(saturating_sub(until, monotonic_now()), 0);
@@ -48,14 +48,14 @@ int poll_all(pollfd* fds, nfds_t count, int64_t timeout_ns) {
 }
 
 // Meanwhile fires everything due on a manual loop, since perhaps nobody else does.
-int poll_for(Loop* loop, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (loop->drive() != Drive::manual) return poll_all(fds, count, timeout_ns);
+int poll_for(Loop* loop, pollfd* fds, nfds_t count, nfds_t behind, int64_t timeout_ns) {
+  if (loop->drive() != Drive::manual) return poll_all(fds, count, behind, timeout_ns);
   const int64_t until = saturating_add(monotonic_now(), timeout_ns);
   for (;;) {
     const int64_t help_at = loop->fire_for_waiter(until);  // the node's descriptor shows its end
     const int64_t left = saturating_sub(std::min(until, help_at), monotonic_now());
     const bool forever = std::min(until, help_at) == kForever;
-    const int ready = poll_all(fds, count, forever ? kForever : std::max<int64_t>(left, 0));
+    const int ready = poll_all(fds, count, behind, forever ? kForever : std::max<int64_t>(left, 0));
     if (ready != 0 || until <= std::max(help_at, monotonic_now())) return ready;
   }
 }
@@ -71,11 +71,12 @@ int outcome(Node* node, int ready) {
 }  // namespace
 
 int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
-  if (!is_root(node) && node->loop->drive() == Drive::manual) {
-    node->loop->fire_for_waiter(saturating_add(monotonic_now(), timeout_ns));
+  Loop* const loop = loop_of(node);
+  if (loop->drive() == Drive::manual) {
+    loop->fire_for_waiter(saturating_add(monotonic_now(), timeout_ns));
   }
   if (const int error = outcome(node, 0); error < 0) return error;
-  if (is_root(node)) return io::poll(fds, count, timeout_ns);
+  if (is_root(node)) return poll_for(loop, fds, count, 0, timeout_ns);  // it has no descriptor
   const int descriptor = descriptor_of(node);
   if (descriptor < 0) return descriptor;
 
@@ -90,7 +91,7 @@ int poll_with(Node* node, pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
   const nfds_t copied = copy(fds, count, all);
   all[copied] = {descriptor, POLLIN, 0};
-  const int ready = poll_for(node->loop, all, copied, timeout_ns);
+  const int ready = poll_for(loop, all, copied, 1, timeout_ns);
   if (ready >= 0) copy_back(fds, count, all);
   if (all != few) deallocate(all);
   if (ready == 0) end_overdue(node);

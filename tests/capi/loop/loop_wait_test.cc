@@ -48,6 +48,16 @@ TEST(LoopWait, Rule38_OnAManualLoopAWaitEndsAtTheDeadlineThoughNobodyDispatches)
   }
 }
 
+// A root never ends, and yet whoever waits for it moves its loop on.
+TEST(LoopWait, Rule38_AWaitForTheRootOfAManualLoopEndsWhatIsDueThere) {
+  for (const WaitFn& wait : kWaits) {
+    const ManualLoop manual;
+    const Scope timed = WithTimeout(manual.root, 2 * kMillisecond);
+    EXPECT_EQ(wait(manual.root, 4 * kMillisecond), 0);
+    EXPECT_EQ(ctx_err(timed), CTX_DEADLINE_EXCEEDED);
+  }
+}
+
 // Nobody but the waiter can end it, and nothing else ends the wait.
 TEST(LoopWait, Rule38_OnSeveralManualLoopsAWaitEndsAtTheFirstDeadline) {
   for (const size_t first : {0u, 1u, 2u}) {
