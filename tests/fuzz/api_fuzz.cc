@@ -51,7 +51,6 @@ class Session;
 struct Armed {
   Session* session;
   int watch;
-  bool has_drop;
 };
 
 class Session {
@@ -170,6 +169,15 @@ class Session {
       if (model_.groups[i].handles > 0) held.push_back(static_cast<int>(i));
     }
     return held.empty() ? kNone : held[held.size() - 1 - in_.Pick(held.size())];
+  }
+  // One that has a handle or work, which holds the group, too.
+  int AnyWorking() {
+    std::vector<int> working;
+    for (size_t i = 0; i < groups_.size(); ++i) {
+      const bool refuses = model_.groups[i].handles > 0 && model_.groups[i].work == 0;
+      if (refuses || work_[i] > 0) working.push_back(static_cast<int>(i));
+    }
+    return working.empty() ? kNone : working[working.size() - 1 - in_.Pick(working.size())];
   }
   int AnyLoop() {
     std::vector<int> held;
@@ -353,10 +361,10 @@ class Session {
         contexts_.resize(model_.contexts.size());
         values_.resize(model_.contexts.size());
         void* const value = in_.Pick(4) == 3 ? nullptr : &values_[i];
-        FUZZ_EQ(ctx_with_value(above, key, value,
-                               value == nullptr ? nullptr
-                                                : [](void* count) { ++*static_cast<int*>(count); },
-                               &ctx),
+        FUZZ_EQ(ctx_with_value(
+                    above, key, value,
+                    value == nullptr ? nullptr : [](void* count) { ++*static_cast<int*>(count); },
+                    &ctx),
                 0);
         model_.contexts[i].key = key;
         model_.contexts[i].value = value;
@@ -369,7 +377,8 @@ class Session {
         c.name = kNames[in_.Pick(4)];
         c.hides = in_.Pick(4) == 3;
         c.text = in_.Text(4);
-        FUZZ_EQ(ctx_with_string(above, c.name.c_str(), c.hides ? nullptr : c.text.c_str(), &ctx), 0);
+        FUZZ_EQ(ctx_with_string(above, c.name.c_str(), c.hides ? nullptr : c.text.c_str(), &ctx),
+                0);
         Made(i, ctx, nullptr, 1);
         return Said("ctx_with_string(c%d)", parent);
       }
@@ -384,7 +393,8 @@ class Session {
         const int64_t span = Span();
         Kept* const cause = AnyCause();
         FUZZ_EQ(
-            ctx_with_idle(above, span, cause == nullptr ? nullptr : cause->handle, &ctx, wanted), 0);
+            ctx_with_idle(above, span, cause == nullptr ? nullptr : cause->handle, &ctx, wanted),
+            0);
         Made(model_.Idle(parent, span, ModelOf(cause)), ctx, canceler, 1);
         return Said("ctx_with_idle(c%d, %lld)", parent, static_cast<long long>(span));
       }
@@ -465,7 +475,7 @@ class Session {
     const int watch = static_cast<int>(model_.watches.size());
     model_.watches.push_back({});
     watches_.push_back(nullptr);
-    armed_.push_back({this, watch, true});
+    armed_.push_back({this, watch});
     drops_.push_back(0);
     return watch;
   }
@@ -473,9 +483,8 @@ class Session {
   void Arm() {
     if (model_.watches.size() >= 2 * kMostContexts) return;
     const int ctx = AnyContext();
-    static constexpr uint32_t kFlags[] = {0,           CTX_DEFER,
-                                          CTX_WAKER,   0,
-                                          CTX_BLOCKING, CTX_BLOCKING | CTX_DEFER};
+    static constexpr uint32_t kFlags[] = {0, CTX_DEFER,    CTX_WAKER,
+                                          0, CTX_BLOCKING, CTX_BLOCKING | CTX_DEFER};
     const uint32_t flags = kFlags[in_.Pick(6)];
     // Nobody closes the default loop: what is armed there can only be stopped.
     const bool held = in_.Pick(3) != 2 || model_.NodeOf(ctx).loop == 0;
@@ -505,7 +514,8 @@ class Session {
       model_.watches[watch].ctx = kNone;  // nothing was taken
       return;
     }
-    FUZZ_CHECK(!held || watches_[watch] != nullptr);
+    // Unless the callback has given it back.
+    FUZZ_CHECK(!model_.watches[watch].held || watches_[watch] != nullptr);
     if (!held && model_.watches[watch].state == Watch::kIdle) {
       model_.watches[watch].state = Watch::kOver;  // nothing was armed
     }
@@ -528,6 +538,7 @@ class Session {
     if (watch == kNone) return;
     Say("ctx_watch_unref(w%d)", watch);
     Watch& w = model_.watches[watch];
+    if (w.state == Watch::kArmed && w.queue == kNone && model_.NodeOf(w.ctx).loop == 0) return;
     w.held = false;
     if (w.state == Watch::kIdle) w.state = Watch::kOver;
     if (in_.Pick(2) == 0) {
@@ -576,7 +587,6 @@ class Session {
       // Those of the two static ones are not counted.
       if (!model_.contexts[i].is_root() || model_.contexts[i].loop != 0) {
         ++model_.contexts[i].handles;
-        more_roots_ += model_.contexts[i].is_root() ? 1 : 0;
       }
     } else if (what == 1) {
       const int i = AnyCanceler();
@@ -629,7 +639,8 @@ class Session {
       return;
     }
     model_.Enter();
-    const std::shared_ptr<int> fired = loop.is_virtual ? model_.Advance(i, span) : model_.Dispatch(i);
+    const std::shared_ptr<int> fired =
+        loop.is_virtual ? model_.Advance(i, span) : model_.Dispatch(i);
     const int result = loop.is_virtual ? ctx_loop_advance(handle, span) : ctx_loop_dispatch(handle);
     model_.Leave();
     if (!model_.ambiguous) FUZZ_EQ(result, *fired);
@@ -787,11 +798,16 @@ class Session {
     Made(made.ctx, ctx_group_context(group), nullptr, 0);
     model_.groups.push_back(made);
     groups_.push_back({group, -1});
+    work_.push_back(0);
   }
 
   void Work() {
     const int i = AnyGroup();
-    if (i == kNone) return;
+    if (i == kNone) {
+      const int working = AnyWorking();
+      if (working != kNone) EndWork(working, AnyCause());
+      return;
+    }
     ctx_group_t* const group = groups_[i].first;
     switch (in_.Pick(9)) {
       case 0:
@@ -799,13 +815,13 @@ class Session {
       case 2: {
         const int err = model_.NodeOf(model_.groups[i].ctx).err;
         Say("ctx_group_begin(g%d)", i);
-        if (err == 0) ++model_.groups[i].work;
+        if (err == 0) ++model_.groups[i].work, ++work_[i];
         FUZZ_EQ(ctx_group_begin(group), err);
         return;
       }
       case 3:
       case 4:
-        return EndWork(i, AnyCause());
+        return EndWork(AnyWorking(), AnyCause());
       case 5: {
         if (model_.contexts.size() >= kMostContexts) return;
         ctx_t* ctx = nullptr;
@@ -848,9 +864,10 @@ class Session {
   }
 
   void EndWork(int i, Kept* cause) {
+    if (i == kNone) return;
     Say("ctx_group_end(g%d, %s)", i, cause == nullptr ? "NULL" : "cause");
-    if (groups_[i].second >= 0 && model_.groups[i].handles == 0) groups_[i].second = -1;
     model_.Enter();
+    if (work_[i] > 0) --work_[i];
     const std::shared_ptr<int> expected = model_.EndWork(i, ModelOf(cause));
     const int result = ctx_group_end(groups_[i].first, cause == nullptr ? nullptr : cause->handle);
     model_.Leave();
@@ -875,7 +892,8 @@ class Session {
 
   void NewCause() {
     if (causes_.size() >= 8) return DropCause();
-    static constexpr int kCodes[] = {0, CTX_CANCELED, CTX_DEADLINE_EXCEEDED, -ECONNRESET, 7, INT_MIN};
+    static constexpr int kCodes[] = {0, CTX_CANCELED, CTX_DEADLINE_EXCEEDED, -ECONNRESET,
+                                     7, INT_MIN};
     const int code = kCodes[in_.Pick(6)];
     const char* const message = in_.Pick(2) == 0 ? nullptr : kNames[in_.Pick(4)];
     const size_t what = in_.Pick(4);
@@ -1142,7 +1160,8 @@ class Session {
       case Kind::kSignal: {
         std::string names;
         for (int signal : c.signals) {
-          names += (names.empty() ? "" : ", ") + std::string(signal == SIGURG ? "SIGURG" : "SIGWINCH");
+          names +=
+              (names.empty() ? "" : ", ") + std::string(signal == SIGURG ? "SIGURG" : "SIGWINCH");
         }
         return above + ".WithSignal(" + names + ")";
       }
@@ -1330,9 +1349,8 @@ class Session {
     const int64_t ms = left <= 0 ? 0 : left / 1'000'000 + (left % 1'000'000 != 0 ? 1 : 0);
     FUZZ_EQ(ctx_remaining_ms(ctx), left == CTX_FOREVER ? -1 : std::min<int64_t>(ms, INT_MAX));
     for (const ctx_key_t& key : kKeys) {
-      const Context* const found = model_.Find(i, [&](const Context& above) {
-        return above.kind == Kind::kValue && above.key == &key;
-      });
+      const Context* const found = model_.Find(
+          i, [&](const Context& above) { return above.kind == Kind::kValue && above.key == &key; });
       FUZZ_CHECK(ctx_value(ctx, &key) == (found == nullptr ? nullptr : found->value));
     }
     for (const char* name : kNames) {
@@ -1364,7 +1382,8 @@ class Session {
     if (!loop.is_virtual && next <= now && !idle) {
       const int fd = ctx_loop_fd(loops_[i]);
       FUZZ_CHECK(fd >= 0);
-      if (!Readable(fd)) Fail(__FILE__, __LINE__, "work waits, and the loop's descriptor is not readable");
+      if (!Readable(fd))
+        Fail(__FILE__, __LINE__, "work waits, and the loop's descriptor is not readable");
     }
     const int64_t told = ctx_loop_next(loops_[i]);
     FUZZ_CHECK(told >= now);
@@ -1446,13 +1465,7 @@ class Session {
   }
   void EndGroups() {
     for (size_t i = 0; i < groups_.size(); ++i) {
-      if (model_.groups[i].handles == 0) continue;
-      int64_t work = model_.groups[i].work;
-      // Nested groups end theirs themselves.
-      for (size_t j = 0; j < groups_.size(); ++j) {
-        if (model_.groups[j].alive && model_.groups[j].outer == static_cast<int>(i)) --work;
-      }
-      for (; work > 0; --work) EndWork(static_cast<int>(i), nullptr);
+      while (work_[i] > 0) EndWork(static_cast<int>(i), nullptr);
     }
     for (size_t i = groups_.size(); i-- > 0;) {
       while (model_.groups[i].handles > 0) UnrefGroup(static_cast<int>(i));
@@ -1475,7 +1488,6 @@ class Session {
   Reference model_;
   int64_t now_ = 0;
   int depth_ = 0;
-  int more_roots_ = 0;
   size_t turn_ = 0;
   std::vector<ctx_loop_t*> loops_;
   std::vector<Handle> contexts_;
@@ -1486,6 +1498,8 @@ class Session {
   std::vector<std::pair<ctx_queue_t*, int>> queues_;  // with their handles
   std::vector<int> queue_fds_;
   std::vector<std::pair<ctx_group_t*, int>> groups_;  // with their descriptors
+  // Their work that the program began and nobody is ending yet; a nested group ends its piece itself.
+  std::vector<int> work_;
   std::deque<Kept> causes_;
   std::vector<Pipe> pipes_;
 };

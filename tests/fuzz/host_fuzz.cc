@@ -5,6 +5,7 @@
 // cancels, waits, sends signals and writes to descriptors, before the loop has started and after, inside callbacks and
 // outside. Once such a host has nothing to do, nothing may be left that is due: no context, no callback, no event. And
 // it may not be kept busy with nothing.
+#include <ctx/ctx.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,8 +15,6 @@
 #include <algorithm>
 #include <deque>
 #include <vector>
-
-#include <ctx/ctx.h>
 
 #include "fuzz/input.h"
 #include "fuzz/system.h"
@@ -137,6 +136,7 @@ class Session {
 
   // Time passes; the host sleeps and is woken.
   void Pass(int64_t span) {
+    Look();  // a host does not sleep while there is something to do
     const int64_t until = RealNow() + span;
     Say("%lld ns pass", static_cast<long long>(span));
     for (int i = 0; RealNow() < until; ++i) {
@@ -365,7 +365,8 @@ class Session {
       case 0:
       case 1:
       case 2:
-        Say("c%zu = ctx_with_timeout(%zu, %lld)", number, from, static_cast<long long>(made.length));
+        Say("c%zu = ctx_with_timeout(%zu, %lld)", number, from,
+            static_cast<long long>(made.length));
         FUZZ_EQ(ctx_with_timeout(parent, made.length, &made.ctx, &made.canceler), 0);
         break;
       case 3:

@@ -63,14 +63,14 @@ inline const bool kPrints = std::getenv("CTX_FUZZ_PRINT") != nullptr;
 #define FUZZ_CHECK(condition) \
   ((condition) ? (void)0 : ::fuzz::Fail(__FILE__, __LINE__, #condition " is not so"))
 
-#define FUZZ_EQ(is, must_be)                                                              \
-  do {                                                                                    \
-    const auto fuzz_is = static_cast<long long>(is);                                      \
-    const auto fuzz_must_be = static_cast<long long>(must_be);                            \
-    if (fuzz_is != fuzz_must_be) {                                                        \
-      std::fprintf(stderr, "%s is %lld and must be %lld\n", #is, fuzz_is, fuzz_must_be);  \
-      ::fuzz::Fail(__FILE__, __LINE__, "the library and the reference differ");           \
-    }                                                                                     \
+#define FUZZ_EQ(is, must_be)                                                             \
+  do {                                                                                   \
+    const auto fuzz_is = static_cast<long long>(is);                                     \
+    const auto fuzz_must_be = static_cast<long long>(must_be);                           \
+    if (fuzz_is != fuzz_must_be) {                                                       \
+      std::fprintf(stderr, "%s is %lld and must be %lld\n", #is, fuzz_is, fuzz_must_be); \
+      ::fuzz::Fail(__FILE__, __LINE__, "the library and the reference differ");          \
+    }                                                                                    \
   } while (false)
 
 }  // namespace fuzz

@@ -96,19 +96,20 @@ struct Context {
   int64_t timer = CTX_FOREVER;
   int64_t touched = 0, touched_by = 0;  // at the earliest, at the latest
   bool touched_since = false;           // since somebody looked
-  int fd = -1, number = -1;  // the descriptor while it is open; as it was given
+  int fd = -1, number = -1;             // the descriptor while it is open; as it was given
   uint32_t events = 0;
   std::set<int> signals;
-  bool posted = false;  // its signal has come
+  bool posted = false;   // its signal has come
   bool written = false;  // to a descriptor of ctx_cancel_fd()
   bool has_cancel_fd = false;
   CauseRef reason;
   // How it ended.
   int err = 0;
   CauseRef cause;
-  int end = 0;                // all that ended together have the same
-  std::vector<int> through;   // the nodes that it may have ended through; empty: by itself, or with its loop
-  bool with_loop = false;     // not by itself
+  int end = 0;  // all that ended together have the same
+  std::vector<int>
+      through;  // the nodes that it may have ended through; empty: by itself, or with its loop
+  bool with_loop = false;  // not by itself
   // Who keeps it.
   int handles = 0, cancelers = 0;
   bool kept = true;
@@ -172,7 +173,7 @@ class Reference {
   // What the library says of a context that is kept, for what may be either way.
   std::function<int(int ctx)> ask_err;
   std::function<int64_t()> real_now;
-  std::function<uint32_t(int fd)> poll;             // the events that poll(2) reports
+  std::function<uint32_t(int fd)> poll;  // the events that poll(2) reports
   std::function<void(const char*)> fail;
 
   int64_t Now(int loop) const {
@@ -248,8 +249,7 @@ class Reference {
     made.length = grace;
     const int64_t until = contexts[above].deadline;
     if (until != CTX_FOREVER) {
-      made.deadline =
-          Sum(contexts[above].err != 0 ? std::max(until, Now(loop)) : until, grace);
+      made.deadline = Sum(contexts[above].err != 0 ? std::max(until, Now(loop)) : until, grace);
     }
     const int i = Add(made);
     if (contexts[above].err != 0) Begin(i);
@@ -658,7 +658,7 @@ class Reference {
 
  private:
   struct Frame {
-    std::deque<Batch> now;   // to be run before the call returns, one after the other
+    std::deque<Batch> now;    // to be run before the call returns, one after the other
     std::vector<Batch> left;  // by the callback that runs
     std::deque<std::function<void()>> stages;  // of the call, when all of `now` has run
     int running = kNone;
@@ -737,8 +737,10 @@ class Reference {
       }
     }
     const int i = Add(made);
-    if (contexts[i].err == 0 && other.err != 0) End(i, other.err, other.cause, {});
-    else if (contexts[i].err == 0 && contexts[i].timer <= Now(loop)) {
+    const int64_t timer = contexts[i].timer;
+    if (contexts[i].err == 0 && other.err != 0) {
+      End(i, other.err, other.cause, {});
+    } else if (contexts[i].err == 0 && timer != CTX_FOREVER && timer <= Now(loop)) {
       End(i, CTX_DEADLINE_EXCEEDED, contexts[i].reason, {});
     }
     return i;
@@ -896,7 +898,7 @@ class Reference {
   // ---------------------------------------------------------------- time
 
   // Whatever has ended in one moment, in no order; how many ended by themselves.
-  int FireTogether(int loop, const std::vector<int>& due, const std::function<void(int)>& fire) {
+  int FireTogether(const std::vector<int>& due, const std::function<void(int)>& fire) {
     for (size_t i = 0; i < due.size(); ++i) {
       for (size_t j = i + 1; j < due.size(); ++j) {
         if (AreRelated(due[i], due[j])) ambiguous = true;
@@ -910,7 +912,6 @@ class Reference {
       ++fired;
     }
     moment_ = 0;
-    (void)loop;
     return fired;
   }
   std::set<int> Descendants(int top) const {
@@ -932,10 +933,9 @@ class Reference {
 
   int Turn(int loop) {
     Collect();
-    int fired = FireTogether(loop, All(loop, [&](const Context& c) { return IsReady(c); }), [&](int i) {
-      FireSource(i);
-    });
-    fired += FireTogether(loop, All(loop, [](const Context& c) { return c.posted; }), [&](int i) {
+    int fired = FireTogether(All(loop, [&](const Context& c) { return IsReady(c); }),
+                             [&](int i) { FireSource(i); });
+    fired += FireTogether(All(loop, [](const Context& c) { return c.posted; }), [&](int i) {
       LeaveToLoop(loop, End(i, CTX_CANCELED, contexts[i].reason, {}));
     });
     ForgetPosted(loop);
@@ -953,8 +953,7 @@ class Reference {
       return LeaveToLoop(c.loop, End(i, followed.err, followed.cause, {}));
     }
     if (c.written) return LeaveToLoop(c.loop, End(i, CTX_CANCELED, nullptr, {}));
-    const CauseRef reason =
-        LibrarysOwn(static_cast<int>(Came(c)), "", true, CTX_ORIGIN_DESCRIPTOR);
+    const CauseRef reason = LibrarysOwn(static_cast<int>(Came(c)), "", true, CTX_ORIGIN_DESCRIPTOR);
     LeaveToLoop(c.loop, End(i, CTX_CANCELED, reason, {}));
   }
   std::vector<int> All(int loop, const std::function<bool(const Context&)>& is_it) const {
@@ -991,14 +990,15 @@ class Reference {
         late = late || idle;
         if (late || TimerOf(contexts[i]) - first <= tick) due.push_back(i);
       }
-      fired += FireTogether(loop, due, [&](int i) { FireTimer(i); });
+      fired += FireTogether(due, [&](int i) { FireTimer(i); });
       Collect();
     }
   }
   bool IsDue(int i) const {
     const Context& c = contexts[i];
     // At the end of a virtual clock every idle context has waited for long enough.
-    const bool never = TimerOf(c) == CTX_FOREVER && (c.kind != Kind::kIdle || c.length == CTX_FOREVER);
+    const bool never =
+        TimerOf(c) == CTX_FOREVER && (c.kind != Kind::kIdle || c.length == CTX_FOREVER);
     if (never || TimerOf(c) > Now(c.loop)) return false;
     if (c.kind != Kind::kIdle || loops[c.loop].is_virtual) return true;
     return ask_err(i) != 0 || Now(c.loop) >= LatestOf(c);

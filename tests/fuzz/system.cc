@@ -153,7 +153,7 @@ long syscall(long number, ...) {
 }
 
 int ppoll(pollfd* fds, nfds_t count, const timespec* limit, const sigset_t*) {
-  const int64_t until = limit == nullptr ? INT64_MAX
+  const int64_t until = limit == nullptr                 ? INT64_MAX
                         : ToNs(*limit) > INT64_MAX - now ? INT64_MAX
                                                          : now + ToNs(*limit);
   for (;;) {

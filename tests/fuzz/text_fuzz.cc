@@ -4,6 +4,7 @@
 // descriptions in buffers of every size, option structs of other versions, origins, codes, events of descriptors. Each
 // text is compared with what plain code makes of it, each buffer ends where it was said to, and what the headers do
 // not allow is refused.
+#include <ctx/ctx.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,8 +18,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <ctx/ctx.h>
 
 #include "fuzz/input.h"
 #include "fuzz/plain_text.h"
@@ -89,8 +88,9 @@ class Described {
         const std::string name = in_.Text(20), value = in_.Text(20);
         const bool hides = in_.Pick(4) == 3;
         Say("ctx_with_string(%s, %s)", name.c_str(), hides ? "NULL" : value.c_str());
-        FUZZ_EQ(ctx_with_string(above, Exact(name).get(), hides ? nullptr : Exact(value).get(), &made),
-                0);
+        FUZZ_EQ(
+            ctx_with_string(above, Exact(name).get(), hides ? nullptr : Exact(value).get(), &made),
+            0);
         text_ += ".WithString(" + name + ")";
         strings_[name] = hides ? std::make_pair(false, std::string()) : std::make_pair(true, value);
         break;
@@ -147,7 +147,8 @@ class Described {
   void Source(ctx_t* above) {
     ctx_t* made = nullptr;
     if (in_.Pick(2) == 0) {
-      const auto events = static_cast<uint32_t>(in_.Number(4)) & (in_.Pick(2) == 0 ? UINT32_MAX : 0xFFFu);
+      const auto events =
+          static_cast<uint32_t>(in_.Number(4)) & (in_.Pick(2) == 0 ? UINT32_MAX : 0xFFFu);
       constexpr uint32_t kKnown = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM |
                                   POLLRDBAND | POLLWRNORM | POLLWRBAND | 0x400 | POLLRDHUP;
       static constexpr int kBad[] = {-1, INT_MIN, INT_MAX, 100'000};
@@ -155,23 +156,24 @@ class Described {
       const int fd = which < 4 ? pipe_[0] : kBad[which - 4];
       const bool valid = events != 0 && (events & ~kKnown) == 0;
       Say("ctx_with_fd(%d, %#x)", fd, events);
-      FUZZ_EQ(ctx_with_fd(above, fd, events, &made, nullptr),
-              !valid     ? -EINVAL
-              : which < 4 ? 0
-                          : -EBADF);
+      FUZZ_EQ(ctx_with_fd(above, fd, events, &made, nullptr), !valid      ? -EINVAL
+                                                              : which < 4 ? 0
+                                                                          : -EBADF);
       if (made == nullptr) return;
       text_ += ".WithFD(" + std::to_string(fd) + ")";
     } else {
       const int signals[] = {in_.Byte() - 8, in_.Byte() - 8};
       const size_t n = in_.Pick(3);
       bool valid = n > 0;
-      for (size_t i = 0; i < n; ++i) valid = valid && (signals[i] == SIGURG || signals[i] == SIGWINCH);
+      for (size_t i = 0; i < n; ++i)
+        valid = valid && (signals[i] == SIGURG || signals[i] == SIGWINCH);
       FUZZ_EQ(ctx_with_signal(above, signals, n, &made, nullptr), valid ? 0 : -EINVAL);
       if (made == nullptr) return;
       std::string names;
       for (int signal : {SIGURG, SIGWINCH}) {
         if (std::find(signals, signals + n, signal) == signals + n) continue;
-        names += (names.empty() ? "" : ", ") + std::string(signal == SIGURG ? "SIGURG" : "SIGWINCH");
+        names +=
+            (names.empty() ? "" : ", ") + std::string(signal == SIGURG ? "SIGURG" : "SIGWINCH");
       }
       text_ += ".WithSignal(" + names + ")";
     }
@@ -217,7 +219,9 @@ void Strings(Input& in) {
     const std::string name = in.Text(3), value = in.Text(8);
     const bool hides = in.Pick(4) == 3;
     ctx_t* made = nullptr;
-    FUZZ_EQ(ctx_with_string(ctxs.back(), Exact(name).get(), hides ? nullptr : Exact(value).get(), &made), 0);
+    FUZZ_EQ(ctx_with_string(ctxs.back(), Exact(name).get(), hides ? nullptr : Exact(value).get(),
+                            &made),
+            0);
     ctxs.push_back(made);
     expected.erase(name);
     if (!hides) expected[name] = value;
@@ -251,9 +255,8 @@ void Causes(Input& in) {
   ctx_cause_t* cause = nullptr;
   const int result = ctx_cause_new_at(
       code, has_message ? Exact(message).get() : nullptr, origin,
-      has_file ? Exact(file).get() : nullptr, line,
-      has_function ? Exact(function).get() : nullptr, has_key ? &key : nullptr,
-      has_key || data_alone ? &drops : nullptr,
+      has_file ? Exact(file).get() : nullptr, line, has_function ? Exact(function).get() : nullptr,
+      has_key ? &key : nullptr, has_key || data_alone ? &drops : nullptr,
       has_key ? [](void* count) { ++*static_cast<int*>(count); } : nullptr, &cause);
   const bool valid = origin >= 0 && origin <= 255 && line >= 0 && !data_alone;
   FUZZ_EQ(result, valid ? 0 : -EINVAL);
@@ -326,10 +329,12 @@ void Options(Input& in) {
   }
   // A loop with threads would run them: nothing here may start one.
   if (expected == 0 && kind == CTX_LOOP_THREAD && (seen.flags & CTX_LOOP_START) != 0) return;
-  const std::vector<unsigned char> exact(bytes.begin(), bytes.begin() + static_cast<long>(std::max(size, sizeof size)));
+  const std::vector<unsigned char> exact(
+      bytes.begin(), bytes.begin() + static_cast<long>(std::max(size, sizeof size)));
   ctx_loop_t* loop = nullptr;
   Say("ctx_loop_new(%d, size %zu, flags %u, clock %u)", kind, size, seen.flags, seen.clock);
-  FUZZ_EQ(ctx_loop_new(kind, reinterpret_cast<const ctx_loop_options_t*>(exact.data()), &loop), expected);
+  FUZZ_EQ(ctx_loop_new(kind, reinterpret_cast<const ctx_loop_options_t*>(exact.data()), &loop),
+          expected);
   FUZZ_CHECK((loop == nullptr) == (expected != 0));
   ctx_loop_unref(loop);
 }
@@ -367,7 +372,8 @@ void Sizes(Input& in) {
   const uint64_t token = in.Number(8);
   FUZZ_EQ(ctx_queue_add(queue, done, token, nullptr), 0);
   FUZZ_EQ(ctx_queue_drain(queue, events, huge), 1);
-  FUZZ_CHECK(events[0].token == token && events[0].err == CTX_DEADLINE_EXCEEDED && events[0].reserved == 0);
+  FUZZ_CHECK(events[0].token == token && events[0].err == CTX_DEADLINE_EXCEEDED &&
+             events[0].reserved == 0);
   ctx_unref(done);
   ctx_queue_unref(queue);
   const int code = static_cast<int>(in.Number(4));
