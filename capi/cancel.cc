@@ -23,14 +23,15 @@ int hand_out_cause(Cause* made, ctx_cause_t** ret) {
 }
 
 // nullptr for a bad handle, and for a cause without a place.
-const ctxcore::Place* place_of(const ctx_cause_t* cause) {
-  return check_readable(cause) < 0 ? nullptr : ctxcore::place_of(from(cause));
+const ctxcore::Place* place_of(const ctx_cause_t* cause, const char* call = __builtin_FUNCTION()) {
+  return check_readable(cause, call) < 0 ? nullptr : ctxcore::place_of(from(cause));
 }
 
-int check_cancel(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause) {
+int check_cancel(ctx_canceler_t* canceler, int err, const ctx_cause_t* cause,
+                 const char* call = __builtin_FUNCTION()) {
   if (err != ctxcore::kCanceled && err != ctxcore::kDeadlineExceeded) return -EINVAL;
-  if (const int result = check(canceler); result < 0) return result;
-  if (const int result = check_cause(cause); result < 0) return result;
+  if (const int result = check(canceler, call); result < 0) return result;
+  if (const int result = check_cause(cause, call); result < 0) return result;
   if (err == ctxcore::kDeadlineExceeded) ctxcore::give_to_deadline(from(cause));
   return 0;
 }
@@ -53,7 +54,7 @@ int ctx_cancel_deferred(ctx_canceler_t* canceler, int err, const ctx_cause_t* ca
 }
 
 ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {
-  const int result = check(canceler);
+  const int result = check_held(canceler);
   if (result == -ECHILD) return canceler;  // never freed in this process
   if (result < 0) return nullptr;
   add_ref(from(canceler));
@@ -61,7 +62,7 @@ ctx_canceler_t* ctx_canceler_ref(ctx_canceler_t* canceler) {
 }
 
 ctx_canceler_t* ctx_canceler_unref(ctx_canceler_t* canceler) {
-  if (check(canceler) == 0) release(from(canceler));
+  if (check_held(canceler) == 0) release(from(canceler));
   return nullptr;
 }
 
@@ -143,7 +144,7 @@ const ctx_cause_t* ctx_cause_ref(const ctx_cause_t* cause) {
 }
 
 const ctx_cause_t* ctx_cause_unref(const ctx_cause_t* cause) {
-  if (check(cause) == 0) ctxcore::unref(from(cause));
+  if (check_held(cause) == 0) ctxcore::unref(from(cause));
   return nullptr;
 }
 

@@ -28,6 +28,23 @@ int derive_deadline(ctx_t* parent, int64_t deadline, int64_t now, const ctx_caus
   return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
+int with_deadline(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause, ctx_t** ret,
+                  ctx_canceler_t** ret_canceler, const char* call = __builtin_FUNCTION()) {
+  if (const int result = check_derive(parent, ret, call); result < 0) return result;
+  if (const int result = check_cause(cause, call); result < 0) return result;
+  const int64_t now = family_loop(node_of(from(parent)))->now();
+  return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
+}
+
+int with_timeout(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
+                 ctx_canceler_t** ret_canceler, const char* call = __builtin_FUNCTION()) {
+  if (const int result = check_derive(parent, ret, call); result < 0) return result;
+  if (const int result = check_cause(cause, call); result < 0) return result;
+  const int64_t now = family_loop(node_of(from(parent)))->now();
+  return derive_deadline(parent, ctxcore::saturating_add(now, timeout_ns), now, cause, ret,
+                         ret_canceler);
+}
+
 }  // namespace
 
 ctx_t* ctx_background(void) { return to_handle(ctxcore::background()); }
@@ -35,7 +52,7 @@ ctx_t* ctx_background(void) { return to_handle(ctxcore::background()); }
 ctx_t* ctx_todo(void) { return to_handle(ctxcore::todo()); }
 
 ctx_t* ctx_ref(ctx_t* ctx) {
-  const int result = check(ctx);
+  const int result = check_held(ctx);
   if (result == -ECHILD) return ctx;  // never freed in this process
   if (result < 0) return nullptr;
   Context* const context = from(ctx);
@@ -44,7 +61,7 @@ ctx_t* ctx_ref(ctx_t* ctx) {
 }
 
 ctx_t* ctx_unref(ctx_t* ctx) {
-  if (check(ctx) == 0) release(from(ctx));
+  if (check_held(ctx) == 0) release(from(ctx));
   return nullptr;
 }
 
@@ -60,29 +77,22 @@ int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
 
 int ctx_with_deadline(ctx_t* parent, int64_t deadline_ns, ctx_t** ret,
                       ctx_canceler_t** ret_canceler) {
-  return ctx_with_deadline_cause(parent, deadline_ns, nullptr, ret, ret_canceler);
+  return with_deadline(parent, deadline_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_timeout(ctx_t* parent, int64_t timeout_ns, ctx_t** ret,
                      ctx_canceler_t** ret_canceler) {
-  return ctx_with_timeout_cause(parent, timeout_ns, nullptr, ret, ret_canceler);
+  return with_timeout(parent, timeout_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause,
                             ctx_t** ret, ctx_canceler_t** ret_canceler) {
-  if (const int result = check_derive(parent, ret); result < 0) return result;
-  if (const int result = check_cause(cause); result < 0) return result;
-  const int64_t now = family_loop(node_of(from(parent)))->now();
-  return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
+  return with_deadline(parent, deadline_ns, cause, ret, ret_canceler);
 }
 
 int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
                            ctx_canceler_t** ret_canceler) {
-  if (const int result = check_derive(parent, ret); result < 0) return result;
-  if (const int result = check_cause(cause); result < 0) return result;
-  const int64_t now = family_loop(node_of(from(parent)))->now();
-  return derive_deadline(parent, ctxcore::saturating_add(now, timeout_ns), now, cause, ret,
-                         ret_canceler);
+  return with_timeout(parent, timeout_ns, cause, ret, ret_canceler);
 }
 
 int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {

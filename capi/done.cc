@@ -24,31 +24,38 @@ ctxcore::Callback* as_callback(ctx_watch_t* watch) {
   return static_cast<ctxcore::Callback*>(from(watch));
 }
 
-}  // namespace
-
-int ctx_done_fd(ctx_t* ctx) {
-  const int result = check(ctx);
+int done_fd_of(ctx_t* ctx, const char* call = __builtin_FUNCTION()) {
+  const int result = check(ctx, call);
   return result < 0 ? result : ctxcore::descriptor_of(node_of(from(ctx)));
 }
 
-int ctx_done_fd_dup(ctx_t* ctx) {
-  const int fd = ctx_done_fd(ctx);
-  return fd < 0 ? fd : ctxcore::io::duplicate(fd);
-}
-
-int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return ctx_wait_any(&ctx, 1, timeout_ns, nullptr); }
-
-int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index) {
+int wait_for(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index,
+             const char* call = __builtin_FUNCTION()) {
   if (ctxs == nullptr || n == 0 || timeout_ns < 0) return -EINVAL;
   if (n > ctxcore::kMostWaitedFor) return -ENOMEM;  // no array is that long: read none of it
   for (size_t i = 0; i < n; ++i) {
-    if (const int result = check(ctxs[i]); result < 0) return result;
+    if (const int result = check(ctxs[i], call); result < 0) return result;
   }
   size_t index = 0;
   const int result =
       ctxcore::wait_any(reinterpret_cast<Context* const*>(ctxs), n, until(timeout_ns), &index);
   if (result == 1 && ret_index != nullptr) *ret_index = index;
   return result;
+}
+
+}  // namespace
+
+int ctx_done_fd(ctx_t* ctx) { return done_fd_of(ctx); }
+
+int ctx_done_fd_dup(ctx_t* ctx) {
+  const int fd = done_fd_of(ctx);
+  return fd < 0 ? fd : ctxcore::io::duplicate(fd);
+}
+
+int ctx_wait(ctx_t* ctx, int64_t timeout_ns) { return wait_for(&ctx, 1, timeout_ns, nullptr); }
+
+int ctx_wait_any(ctx_t* const* ctxs, size_t n, int64_t timeout_ns, size_t* ret_index) {
+  return wait_for(ctxs, n, timeout_ns, ret_index);
 }
 
 int ctx_poll(ctx_t* ctx, struct pollfd* fds, nfds_t nfds, int64_t timeout_ns) {
@@ -83,7 +90,7 @@ int ctx_watch_stop_wait(ctx_watch_t* watch) {
 }
 
 ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
-  if (check(watch) < 0) return nullptr;
+  if (check_held(watch) < 0) return nullptr;
   if (ctxcore::Entry* const entry = as_entry(watch); entry != nullptr) {
     entry->queue->drop_handle(entry);
   } else {

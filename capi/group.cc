@@ -25,7 +25,7 @@ int ctx_group_new_below(ctx_group_t* outer, ctx_group_t** ret) {
 }
 
 ctx_group_t* ctx_group_ref(ctx_group_t* group) {
-  const int result = check(group);
+  const int result = check_held(group);
   if (result == -ECHILD) return group;  // never freed in this process
   if (result < 0) return nullptr;
   from(group)->ref();
@@ -33,7 +33,7 @@ ctx_group_t* ctx_group_ref(ctx_group_t* group) {
 }
 
 ctx_group_t* ctx_group_unref(ctx_group_t* group) {
-  if (check(group) == 0) from(group)->unref();
+  if (check_held(group) == 0) from(group)->unref();
   return nullptr;
 }
 

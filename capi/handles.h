@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "capi/misuse.h"
 #include "core/loop/loop.h"
 #include "core/system/clock.h"
 #include "core/tree/cause.h"
@@ -45,35 +46,6 @@ inline const ctx_cause_t* to_handle(const Cause* cause) {
   return reinterpret_cast<const ctx_cause_t*>(cause);
 }
 
-// 0 if the object can be used for anything, else a negative errno.
-inline int check(const ctx_t* handle) { return ctxcore::check(from(handle)); }
-
-template <typename Object>
-int check_object(const Object* object, uint32_t type) {
-  return object == nullptr ? -EINVAL : ctxcore::stamp::check(object->stamp, type);
-}
-inline int check(const ctx_cause_t* handle) {
-  return check_object(from(handle), ctxcore::stamp::kCause);
-}
-inline int check(ctx_watch_t* handle) { return check_object(from(handle), ctxcore::stamp::kWatch); }
-inline int check(ctx_queue_t* handle) { return check_object(from(handle), ctxcore::stamp::kQueue); }
-inline int check(ctx_group_t* handle) { return check_object(from(handle), ctxcore::stamp::kGroup); }
-inline int check(const ctx_loop_t* handle) {
-  return check_object(from(handle), ctxcore::stamp::kLoop);
-}
-
-// 0 if the object can be read, also if it was made before a fork.
-template <typename Handle>
-int check_readable(Handle* handle) {
-  const int result = check(handle);
-  return result == -ECHILD ? 0 : result;
-}
-
-// A cause that may be left out.
-inline int check_cause(const ctx_cause_t* cause) {
-  return cause == nullptr ? 0 : check_readable(cause);
-}
-
 // For the ..._unrefp() functions: gives back what a variable holds.
 template <typename Handle>
 void unref_variable(Handle** variable, Handle* (*unref)(Handle*)) {
@@ -86,6 +58,7 @@ void unref_variable(Handle** variable, Handle* (*unref)(Handle*)) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 constexpr size_t kCancelerOffset = offsetof(Node, phase);
+constexpr size_t kWatchStampOffset = offsetof(Watch, stamp);
 #pragma GCC diagnostic pop
 
 inline ctx_canceler_t* to_canceler(Node* node) {
@@ -96,11 +69,49 @@ inline Node* from(ctx_canceler_t* handle) {
   return reinterpret_cast<Node*>(reinterpret_cast<unsigned char*>(handle) - kCancelerOffset);
 }
 
-inline int check(ctx_canceler_t* handle) {
+inline uint32_t type_of(const ctx_t*) { return ctxcore::stamp::kContext; }
+inline uint32_t type_of(const ctx_cause_t*) { return ctxcore::stamp::kCause; }
+inline uint32_t type_of(const ctx_watch_t*) { return ctxcore::stamp::kWatch; }
+inline uint32_t type_of(const ctx_queue_t*) { return ctxcore::stamp::kQueue; }
+inline uint32_t type_of(const ctx_loop_t*) { return ctxcore::stamp::kLoop; }
+inline uint32_t type_of(const ctx_group_t*) { return ctxcore::stamp::kGroup; }
+inline uint32_t type_of(const ctx_canceler_t*) { return kCancelerType; }
+
+// 0 if the object can be used for anything, else a negative errno.
+template <typename Handle>
+int examine(Handle* handle) {
+  return handle == nullptr ? -EINVAL : ctxcore::stamp::check(from(handle)->stamp, type_of(handle));
+}
+inline int examine(ctx_canceler_t* handle) {
   if (handle == nullptr || !reinterpret_cast<ctxcore::Phase*>(handle)->is_canceler()) {
     return -EINVAL;
   }
   return ctxcore::check(from(handle));
+}
+
+// The same, for the function of the API that calls this. The checked build says what is wrong with the handle.
+template <typename Handle>
+int check(Handle* handle, const char* call = __builtin_FUNCTION()) {
+  return look_closer(examine(handle), handle, type_of(handle), call);
+}
+
+// The same where an object from before a fork is no mistake: -ECHILD then.
+template <typename Handle>
+int check_held(Handle* handle, const char* call = __builtin_FUNCTION()) {
+  const int result = examine(handle);
+  return result == -ECHILD ? result : look_closer(result, handle, type_of(handle), call);
+}
+
+// 0 if the object can be read, also if it was made before a fork.
+template <typename Handle>
+int check_readable(Handle* handle, const char* call = __builtin_FUNCTION()) {
+  const int result = check_held(handle, call);
+  return result == -ECHILD ? 0 : result;
+}
+
+// A cause that may be left out.
+inline int check_cause(const ctx_cause_t* cause, const char* call = __builtin_FUNCTION()) {
+  return cause == nullptr ? 0 : check_readable(cause, call);
 }
 
 // The end of a time limit that counts from now.
@@ -109,8 +120,8 @@ inline int64_t until(int64_t timeout_ns) {
 }
 
 // Common to all derivations: their checks, how many handles they hand out, and handing them out.
-inline int check_derive(const ctx_t* parent, ctx_t** ret) {
-  return ret == nullptr ? -EINVAL : check(parent);
+inline int check_derive(const ctx_t* parent, ctx_t** ret, const char* call = __builtin_FUNCTION()) {
+  return ret == nullptr ? -EINVAL : check(parent, call);
 }
 
 inline uint32_t handles(ctx_canceler_t** ret_canceler) { return ret_canceler != nullptr ? 2 : 1; }

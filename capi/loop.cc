@@ -24,8 +24,8 @@ namespace {
 constexpr uint32_t kPollEvents = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLRDNORM |
                                  POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLRDHUP;
 
-int check_drive(const ctx_loop_t* loop, Drive drive) {
-  if (const int result = check(loop); result < 0) return result;
+int check_drive(const ctx_loop_t* loop, Drive drive, const char* call = __builtin_FUNCTION()) {
+  if (const int result = check(loop, call); result < 0) return result;
   return from(loop)->drive() == drive ? 0 : -ENOTSUP;
 }
 
@@ -84,7 +84,7 @@ int ctx_loop_new(int kind, const ctx_loop_options_t* options, ctx_loop_t** ret) 
 }
 
 ctx_loop_t* ctx_loop_ref(ctx_loop_t* loop) {
-  const int result = check(loop);
+  const int result = check_held(loop);
   if (result == -ECHILD) return loop;  // never freed in this process
   if (result < 0) return nullptr;
   from(loop)->ref();
@@ -92,7 +92,7 @@ ctx_loop_t* ctx_loop_ref(ctx_loop_t* loop) {
 }
 
 ctx_loop_t* ctx_loop_unref(ctx_loop_t* loop) {
-  if (check(loop) == 0) from(loop)->unref();
+  if (check_held(loop) == 0) from(loop)->unref();
   return nullptr;
 }
 

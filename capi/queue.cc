@@ -29,7 +29,7 @@ int ctx_queue_new(ctx_queue_t** ret) {
 }
 
 ctx_queue_t* ctx_queue_ref(ctx_queue_t* queue) {
-  const int result = check(queue);
+  const int result = check_held(queue);
   if (result == -ECHILD) return queue;  // never freed in this process
   if (result < 0) return nullptr;
   from(queue)->ref();
@@ -37,7 +37,7 @@ ctx_queue_t* ctx_queue_ref(ctx_queue_t* queue) {
 }
 
 ctx_queue_t* ctx_queue_unref(ctx_queue_t* queue) {
-  if (check(queue) == 0) from(queue)->unref();
+  if (check_held(queue) == 0) from(queue)->unref();
   return nullptr;
 }
 

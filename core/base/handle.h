@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The stamp of a handle: it shows that the object belongs to this library, this copy of it and this process.
 //
-// Every object begins with its stamp: eight bits for its kind, twelve drawn from the address that this copy of
+// Every object begins with its stamp (that of a watch follows its links): eight bits for its kind, twelve drawn from the address that this copy of
 // the library is loaded at, and twelve that count forks. One comparison recognizes a handle of another kind, of
 // another copy or from before a fork, before anything else of the object is read. (One or two of 4096 distances
 // between copies collide.)
@@ -25,6 +25,8 @@ constexpr uint32_t kLoop = 0xBF000000;
 constexpr uint32_t kGroup = 0xBD000000;
 
 constexpr uint32_t kTypeBits = 0xFF000000;
+constexpr uint32_t kAlive =
+    0x01000000;  // of the type; the checked build clears it in a released object (released.h)
 constexpr uint32_t kCopyBits = 0x00FFF000;
 constexpr uint32_t kForkBits = 0x00000FFF;
 static_assert((kTypeBits | kCopyBits | kForkBits) == UINT32_MAX);

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "core/base/alloc.h"
+#include "core/base/released.h"
 #include "core/life/cancel.h"
 #include "core/loop/loop.h"
 #include "core/tree/node.h"
@@ -49,6 +50,7 @@ bool Loop::set_closed() {
 // The last handle closes a loop that only its holder could drive, and runs here what nobody else would run.
 void Loop::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  mark_released(stamp);
   if (drive_ != Drive::thread) {
     const Process process;
     cancel_all(this, Callbacks::here);
@@ -79,7 +81,8 @@ void Loop::leave() {
   poller_.close();
   sources_.free_all();
   root_->children.free_all();
-  deallocate(this);
+  mark_released(root_->stamp);
+  free_object(this, &root_->stamp);
 }
 
 }  // namespace ctxcore

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <pthread.h>
 
+#include "core/base/released.h"
 #include "core/loop/lane.h"
 #include "core/loop/loop.h"
 #include "core/loop/roots.h"
@@ -45,6 +46,7 @@ void start_afresh() {
   forget_turns();
   forget_ended();
   forget_waits();
+  forget_released();
   chosen_loop.store(nullptr, std::memory_order_relaxed);
   ::new (&built_in_loop) Loop(Drive::thread, &background_root, built_in_wheels, Loop::kWheels);
   ::new (&background_root) StaticRoot(Kind::background);

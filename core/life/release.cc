@@ -11,6 +11,7 @@
 //  3. Nodes are freed, descriptors closed and users' functions called with no lock held.
 #include "core/base/alloc.h"
 #include "core/base/check.h"
+#include "core/base/released.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
@@ -45,7 +46,7 @@ class Remains {
   // Under the home shard's lock, which may keep the memory in place of an older one.
   Remains(Node* node, Shard& home)
       : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
-    node->stamp = 0;  // so that a stale handle is refused while the memory lasts
+    if (kKeepSpares) node->stamp = 0;  // so that a stale handle is refused while the memory lasts
     if (kKeepSpares && !family_) {
       memory_ = home.spare.load(std::memory_order_relaxed);
       home.spare.store(node, std::memory_order_relaxed);
@@ -59,7 +60,7 @@ class Remains {
     }
     unref(own_);
     unref(reason_);
-    deallocate(memory_);
+    if (memory_ != nullptr) free_object(memory_, &memory_->phase);
   }
 
  private:
@@ -185,7 +186,7 @@ Context* release_last_of(Carrier* carrier) {
   if (carrier->kind == Kind::anchor && !release_shared(carrier->node)) {
     release_last_of_root(carrier->node);
   }
-  deallocate(carrier);
+  free_object(carrier);
   return next;
 }
 

@@ -10,6 +10,8 @@
 #ifndef CTX_CORE_SYSTEM_EVENT_H
 #define CTX_CORE_SYSTEM_EVENT_H
 
+#include <cstdint>
+
 namespace ctxcore {
 
 struct Event {
@@ -22,6 +24,15 @@ struct Event {
 
   void set();  // a resettable event; set and cleared in turn
   void clear();
+
+  // The descriptor is the library's, and lent to the program. If the program has closed it, the checked build says so
+  // and ends the process, as soon as the library uses it again: by then the number may be of another file.
+#if defined(CTX_CHECKED)
+  void expect_open() const;
+  uint64_t file = 0;  // which one it is open on
+#else
+  void expect_open() const {}
+#endif
 
   int read_end = -1;
   int write_end = -1;  // the same number for an eventfd; -1 for a pipe that was raised

@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/error.h"
+#include "core/base/released.h"
 
 namespace ctxcore {
 
@@ -67,7 +68,7 @@ void unref_counted(const Cause* cause) {
   // acq_rel: all uses of the cause come before its destruction.
   if (cause->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (cause->drop != nullptr) cause->drop(cause->data);
-  deallocate(const_cast<Cause*>(cause));
+  free_object(const_cast<Cause*>(cause));
 }
 
 }  // namespace ctxcore

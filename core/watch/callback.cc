@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/check.h"
+#include "core/base/released.h"
 #include "core/loop/loop.h"
 #include "core/loop/turn.h"
 #include "core/system/thread.h"
@@ -124,7 +125,7 @@ void release(Callback* callback) {
       callback->drop != nullptr) {
     callback->drop(callback->arg);
   }
-  deallocate(callback);
+  free_object(callback);
 }
 
 }  // namespace ctxcore

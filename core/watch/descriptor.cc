@@ -17,7 +17,10 @@ Descriptor* find(Node* node) CTX_REQUIRES(observers_lock(node)) {
 Descriptor* find_or_make(Node* node, int* error) {
   {
     Guard guard(observers_lock(node));
-    if (Descriptor* existing = find(node)) return existing;
+    if (Descriptor* existing = find(node)) {
+      existing->done.expect_open();
+      return existing;
+    }
   }
   auto* made = make<Descriptor>(0);
   *error = made == nullptr ? -ENOMEM : made->done.open(Event::Use::lasting);

@@ -6,6 +6,7 @@
 #include <climits>
 
 #include "core/base/alloc.h"
+#include "core/base/released.h"
 #include "core/system/clock.h"
 #include "core/system/futex.h"
 #include "core/tree/node.h"
@@ -67,7 +68,11 @@ Entry* Queue::take_entry() {
 void Queue::give_entry(Entry* entry) {
   Slab* const slab = Slab::of(entry);
   const bool was_full = slab->free == nullptr;
-  entry->stamp = 0;
+  if (kKeepSpares) {
+    entry->stamp = 0;
+  } else {
+    mark_released(entry->stamp);
+  }
   entry->state = Entry::unused;
   entry->next = slab->free;
   slab->free = entry;
@@ -76,7 +81,7 @@ void Queue::give_entry(Entry* entry) {
   if (sweeping_) return;
   if (slab->used == 0 && slab->next != slab) {  // not the only one
     slabs_.remove(slab);
-    deallocate(slab);
+    keep_released_whole(slab);
   } else if (was_full) {
     slabs_.remove(slab);
     slabs_.push_front(slab);
@@ -270,6 +275,7 @@ void Queue::stop_all() CTX_UNCHECKED_LOCKING {
 
 void Queue::unref() {
   if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  mark_released(stamp);
   {
     Guard guard(lock_);
     sweeping_ = true;
@@ -287,9 +293,9 @@ void Queue::unref() {
 }
 
 void Queue::destroy() CTX_UNCHECKED_LOCKING {
-  while (Slab* slab = slabs_.pop_front()) deallocate(slab);
+  while (Slab* slab = slabs_.pop_front()) keep_released_whole(slab);
   if (event_.read_end >= 0) event_.close();
-  deallocate(this);
+  free_object(this);
 }
 
 }  // namespace ctxcore

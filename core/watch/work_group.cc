@@ -6,6 +6,7 @@
 #include <climits>
 
 #include "core/base/alloc.h"
+#include "core/base/released.h"
 #include "core/life/cancel.h"
 #include "core/life/derive.h"
 #include "core/loop/loop.h"
@@ -232,8 +233,7 @@ void WorkGroup::dispose() {
   }
   Node* const node = node_;
   const Cause* const cause = this->cause();
-  stamp = 0;
-  deallocate(this);
+  free_object(this);
   const Process process;
   release(node);
   if (process.is_ours()) ctxcore::unref(cause);

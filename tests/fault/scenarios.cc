@@ -270,6 +270,9 @@ void Queues(Run& run) {
   EXPECT_FALSE(Readable(fd));
   run.Try(0, CTX_FN(ctx_queue_add), queue, parent, 5, nullptr);  // done already
   run.Try(1, CTX_FN(ctx_queue_wait), queue, events.data(), events.size(), kLimit);
+  const Scope soon = run.WithTimeout(run.root(), 2 * kMillisecond);
+  run.Try(0, CTX_FN(ctx_queue_add), queue, soon, 6, nullptr);
+  run.Try(1, CTX_FN(ctx_queue_wait), queue, events.data(), events.size(), kLimit);
   Queue again(run.Sure(queue.get(), CTX_FN(ctx_queue_ref), queue));
   run.Get(CTX_FN(ctx_queue_unref), queue.release());
   ctx_queue_t* variable = again.release();
@@ -359,8 +362,13 @@ void Sources(Run& run) {
     run.Try(0, CTX_FN(ctx_with_signal), run.root(), signals, 2, scope.ctx.out(),
             scope.canceler.out());
   }
+  const Fd far(
+      fcntl(pipe.read_end, F_DUPFD_CLOEXEC, 300));  // the loop's table grows while it is in use
+  Scope by_far;
+  run.Try(0, CTX_FN(ctx_with_fd), run.root(), far, POLLIN, by_far.ctx.out(), by_far.canceler.out());
   run.Cancel(by_fd[0]);
   pipe.Write();
+  run.Await(by_far);
   run.Await(by_fd[1]);
   run.Cancel(by_signal[0]);
   run.ExpectErr(by_signal[1], 0);

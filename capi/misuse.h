@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// What the checked build says, on standard error, of a handle that a call cannot use. If the headers name an error for
+// it, the call then answers with that. A handle that was released has none: the process ends, as where it is used in
+// other builds nobody knows what happens. NULL is no mistake: the headers say what it gives.
+#ifndef CTX_CAPI_MISUSE_H
+#define CTX_CAPI_MISUSE_H
+
+#include <cstdint>
+
+#include "core/base/handle.h"
+#include "core/base/phase.h"
+
+namespace ctxcapi {
+
+// A canceler has no stamp of its own; its first word tells it.
+constexpr uint32_t kCancelerType = ctxcore::Phase::kMark & ctxcore::stamp::kTypeBits;
+
+#if defined(CTX_CHECKED)
+
+// `result` is what the call is about to answer. Returns it.
+int look_closer(int result, const void* handle, uint32_t type, const char* call);
+
+#else
+
+inline int look_closer(int result, const void*, uint32_t, const char*) { return result; }
+
+#endif
+
+}  // namespace ctxcapi
+
+#endif
