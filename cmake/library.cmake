@@ -3,6 +3,10 @@
 
 file(GLOB ctx_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/core/*/*.cc ${PROJECT_SOURCE_DIR}/capi/*.cc)
 
+if(CTX_COVERAGE)
+  list(APPEND ctx_sources ${PROJECT_SOURCE_DIR}/tests/support/coverage_dump.cc)
+endif()
+
 # As one file its code is the same, and it compiles in a quarter of the time; names in all of core and capi must
 # differ for that. `./dev check` compiles each file alone, as one that forgets an include shows only then.
 option(CTX_ONE_FILE "Compile the library as one file" ON)
@@ -28,6 +32,10 @@ function(ctx_add_library name type backend)
 
   if(CTX_CHECKED OR CTX_SANITIZE)
     target_compile_definitions(${name} PRIVATE CTX_CHECKED=1)
+  endif()
+  if(CTX_COVERAGE)
+    target_compile_options(${name} PRIVATE --coverage -fprofile-update=atomic)
+    target_link_options(${name} PRIVATE --coverage LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/coverage.map)
   endif()
   if(backend STREQUAL pipe)
     target_compile_definitions(${name} PRIVATE CTX_DONE_PIPE=1)

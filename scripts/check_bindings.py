@@ -10,7 +10,6 @@ exported by its language, and where a cell has a reason, the binding does not ca
 """
 
 import ast
-import pathlib
 import re
 import sys
 

@@ -10,5 +10,5 @@ unset PYTHONPATH PYTHONHOME
 mkdir -p "$1"
 python=$(cd "$1" && pwd)/bench/bin/python
 [[ -e $python ]] || "${PYTHON:-python3}" -m venv "${python%/bin/python}"
-"$python" -m pip install --quiet --force-reinstall "$here[bench]"
+"$python" -m pip install --quiet --force-reinstall "${here}[bench]"
 exec "$python" "$here/bench.py"

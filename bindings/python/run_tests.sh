@@ -21,7 +21,7 @@ say() { printf -- '-- python: %s\n' "$*"; }
 if ! cmp -s "$here/pyproject.toml" "$build/venv/ready"; then
   say "virtual environment, and pip install ./bindings/python[test] into it"
   "${PYTHON:-python3}" -m venv --clear "$build/venv"
-  "$python" -m pip install --quiet "$here[test]"
+  "$python" -m pip install --quiet "${here}[test]"
   "$python" -m pip install --quiet scikit-build-core build
   cp "$here/pyproject.toml" "$build/venv/ready"
 fi

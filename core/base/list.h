@@ -95,7 +95,7 @@ void sort(Link*& first, Before before) {
   Link* sorted[32] = {};  // sorted[i] is a chain of 2^i links, or empty; the last takes the rest
   while (Link* link = pop_front(first)) {
     unsigned i = 0;
-    for (; sorted[i] != nullptr && i < 31; ++i) {
+    for (; i < 31 && sorted[i] != nullptr; ++i) {
       link = merge(sorted[i], link, before);
       sorted[i] = nullptr;
     }

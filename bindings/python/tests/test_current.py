@@ -43,8 +43,9 @@ def test_only_a_context_can_be_current() -> None:
 def test_a_plain_thread_starts_afresh() -> None:
     seen: list[libctx.Context] = []
     with use(with_cancel(background()).ctx) as ctx:
+        here = contextvars.copy_context()
         in_thread(lambda: seen.append(current())).join()
-        in_thread(lambda c=contextvars.copy_context(): seen.append(c.run(current))).join()  # type: ignore[misc]
+        in_thread(lambda: seen.append(here.run(current))).join()
     assert seen == [background(), ctx]
 
 

@@ -313,14 +313,14 @@ def test_many_threads_and_one_failure() -> None:
     for _ in range(20):
         barrier = threading.Barrier(8)
 
-        def work(n: int) -> None:
+        def work(barrier: threading.Barrier, n: int) -> None:
             barrier.wait(WATCHDOG)
             if n % 2:
                 raise ValueError(n)
 
         group = Group()
         for n in range(8):
-            group.spawn(work, n)
+            group.spawn(work, barrier, n)
         with pytest.raises(ValueError) as caught:
             group.wait()
         assert repr(group.ctx.cause()) == repr(caught.value)

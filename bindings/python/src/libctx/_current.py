@@ -31,7 +31,7 @@ Entered: TypeAlias = tuple[Body, Token[Body]]
 
 
 def _fresh() -> ContextVar[Body]:
-    return ContextVar("libctx.current", default=Body(background(), None))
+    return ContextVar("libctx.current", default=Body(background(), None))  # noqa: B039 - the outermost body is never left
 
 
 _variable = _fresh()

@@ -55,7 +55,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             raise TypeError(f"expected a libctx.VirtualLoop, not {type(clock)!r}")
         # How near the time of a sleep counts as come. In the floats of more than 48 days asyncio's nanosecond is lost,
         # and what is due at this very time would wait for ever.
-        setattr(self, "_clock_resolution", 1e-6)
+        setattr(self, "_clock_resolution", 1e-6)  # noqa: B010 - no type has it
 
     def time(self) -> float:
         """The time of the clock."""
