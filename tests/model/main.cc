@@ -150,7 +150,9 @@ int run_all(const Arguments& arguments) {
   };
   for (const Scenario& scenario : scenarios()) {
     if (!is_wanted(scenario, arguments.names)) continue;
-    if (scenario.options.program && arguments.random == 0 && arguments.replay.empty()) continue;
+    // Its threads share what they know without the core's atomics, so they see more than weak memory promises.
+    const bool random = arguments.random > 0 || !arguments.replay.empty();
+    if (scenario.options.program && (!random || arguments.weak)) continue;
     if (arguments.until_failure && failed > 0) break;
     if (static_cast<int>(under_way.size()) == arguments.jobs) await_one();
     under_way[explore_apart(scenario, arguments)] = &scenario;

@@ -343,6 +343,7 @@ void Poller::set_alarm(int64_t when_ns) {
 int Poller::watch(int fd, uint32_t events, uint64_t id, bool once) {
   model::step("watch", this, MODEL_WHERE);
   Description* const poller = model::find(fd_);
+  model::memory_release(&poller->known);
   if (model::find(fd) == nullptr) return -EBADF;
   if (model::find_watch(*poller, fd) != nullptr) return -EEXIST;
   poller->watches.push_back({fd, model::shared(fd), events, id, once, false});
@@ -351,6 +352,7 @@ int Poller::watch(int fd, uint32_t events, uint64_t id, bool once) {
 
 int Poller::rewatch(int fd, uint32_t events, uint64_t id) {
   model::step("rewatch", this, MODEL_WHERE);
+  model::memory_release(&model::find(fd_)->known);
   if (model::find(fd) == nullptr) return -EBADF;
   model::Watch* const watch = model::find_watch(*model::find(fd_), fd);
   if (watch == nullptr) return -ENOENT;
@@ -360,6 +362,7 @@ int Poller::rewatch(int fd, uint32_t events, uint64_t id) {
 
 void Poller::unwatch(int fd) {
   model::step("unwatch", this, MODEL_WHERE);
+  model::memory_release(&model::find(fd_)->known);
   auto& watches = model::find(fd_)->watches;
   const model::Watch* const watch = model::find_watch(*model::find(fd_), fd);
   if (watch != nullptr) watches.erase(watches.begin() + (watch - watches.data()));
