@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The stamp of a handle: it shows that the object belongs to this library, this copy of it and this process.
 //
-// Every object begins with its stamp (that of a watch follows its links): eight bits for its kind, twelve drawn from the address that this copy of
-// the library is loaded at, and twelve that count forks. One comparison recognizes a handle of another kind, of
-// another copy or from before a fork, before anything else of the object is read. (One or two of 4096 distances
-// between copies collide.)
+// Every object begins with its stamp (that of a watch follows its links): eight bits for its kind, twelve drawn from
+// the address that this copy of the library is loaded at, and twelve that count forks. One comparison recognizes a
+// handle of another kind, of another copy or from before a fork, before anything else of the object is read. (One or
+// two of 4096 distances between copies collide.)
 #ifndef CTX_CORE_BASE_HANDLE_H
 #define CTX_CORE_BASE_HANDLE_H
 

@@ -18,7 +18,7 @@ import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-OWN = ["_linux.cc", "system/thread.cc", "base/lock.cc", "base/alloc.cc"]  # the model has its own
+OWN = ["_linux.cc", "system/thread.cc", "base/lock.cc", "base/alloc.cc", "base/released.cc"]  # the model has its own
 COMPILE = [
     *("g++ -std=c++20 -O0 -g1 -fsanitize=address -DCTX_CHECKED=1 -w -c").split(),
     *(ROOT / "core/flags.txt").read_text().split(),
