@@ -99,8 +99,9 @@ struct Context {
   int fd = -1, number = -1;             // the descriptor while it is open; as it was given
   uint32_t events = 0;
   std::set<int> signals;
-  bool posted = false;   // its signal has come
-  bool written = false;  // to a descriptor of ctx_cancel_fd()
+  bool begun_late = false;  // a grace that was over when it began
+  bool posted = false;      // its signal has come
+  bool written = false;     // to a descriptor of ctx_cancel_fd()
   bool has_cancel_fd = false;
   CauseRef reason;
   // How it ended.
@@ -154,6 +155,7 @@ struct Loop {
   int64_t ahead = 0;  // of the real clock
   int64_t now = 0;    // of a virtual one
   bool closed = false, orphaned = false, driven = false;
+  bool may_release = false;  // what was ended for it may wait there for its last release
   int handles = 1;
   int root = kNone;
   std::deque<Batch> wakers, backlog;
@@ -363,11 +365,16 @@ class Reference {
     }
     for (size_t i = 0; i < contexts.size(); ++i) {
       const Context& c = contexts[i];
-      if (IsLive(c) && c.loop == loop && (c.posted || IsReady(c))) return true;
+      if (c.loop == loop && (c.posted || (IsLive(c) && IsReady(c)))) return true;
     }
     return false;
   }
 
+  bool HasDescriptor(int loop) const {
+    return std::any_of(contexts.begin(), contexts.end(), [&](const Context& c) {
+      return c.loop == loop && c.kind == Kind::kDescriptor && IsLive(c);
+    });
+  }
   bool HasManualIdle(int loop) const {
     if (loops[loop].is_virtual) return false;
     return std::any_of(contexts.begin(), contexts.end(), [&](const Context& c) {
@@ -420,7 +427,10 @@ class Reference {
   void Leave() {
     Settle(true);
     if (!ambiguous && !frames_.back().now.empty()) fail("a callback was not run");
-    if (frames_.back().driving != kNone) loops[frames_.back().driving].driven = false;
+    if (frames_.back().driving != kNone) {
+      Loop& loop = loops[frames_.back().driving];
+      loop.driven = loop.may_release = false;
+    }
     frames_.pop_back();
     Collect();
   }
@@ -731,6 +741,8 @@ class Reference {
     const Loop &a = loops[loop], &b = loops[other.loop];
     if (made.err == 0 && other.err == 0 && !a.is_virtual && !b.is_virtual && a.ahead == b.ahead) {
       const int owner = OwnerOfDeadline(followed);
+      // Whether the deadline of a grace that has begun counts is not said.
+      if (owner == kNone && other.deadline != CTX_FOREVER) ambiguous = true;
       if (owner != kNone) {
         made.deadline = made.timer = other.deadline;
         made.reason = contexts[owner].reason;
@@ -765,6 +777,7 @@ class Reference {
     Context& c = contexts[grace];
     if (c.err != 0) return;
     c.timer = std::min(Sum(Now(c.loop), c.length), c.deadline);
+    c.begun_late = c.timer <= Now(c.loop);
   }
 
   // Ends a context and all that ends with it, and begins the graces.
@@ -859,6 +872,7 @@ class Reference {
     std::vector<int> others = ended.calls;
     others.insert(others.end(), ended.deferred.begin(), ended.deferred.end());
     Loop& l = loops[loop];
+    l.may_release = true;
     const bool together = moment_ != 0 && l.moment == moment_;
     l.moment = moment_;
     Append(l.wakers, ended.wakers, true, together);
@@ -1000,6 +1014,8 @@ class Reference {
     const bool never =
         TimerOf(c) == CTX_FOREVER && (c.kind != Kind::kIdle || c.length == CTX_FOREVER);
     if (never || TimerOf(c) > Now(c.loop)) return false;
+    // A call that ends the parent of a grace late may leave the grace to the next one.
+    if (c.begun_late && !loops[c.loop].is_virtual) return ask_err(i) != 0;
     if (c.kind != Kind::kIdle || loops[c.loop].is_virtual) return true;
     return ask_err(i) != 0 || Now(c.loop) >= LatestOf(c);
   }
