@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // In place of core/base/lock.h: a lock that the model knows, so that a thread that waits for one is not asked again
-// and again. --real-lock builds keep the core's own.
+// and again. scenarios/lock.cc has the core's own.
 #ifndef CTX_CORE_BASE_LOCK_H
 #define CTX_CORE_BASE_LOCK_H
 
