@@ -73,7 +73,7 @@ std::vector<std::string> PublicFunctions() {
 }
 
 bool MayAnswer(const std::string& function, int error) {
-  return MayAnswer(function, "-" + std::string(strerrorname_np(error)), 3);
+  return MayAnswer(function, std::string(1, '-') + strerrorname_np(error), 3);
 }
 
 }  // namespace ctxtest
