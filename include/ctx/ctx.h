@@ -14,7 +14,7 @@
  *     context, and a NULL ret; -EREMOTE for a handle made by another copy of this library in the same
  *     process; and -ECHILD as rule 7 says. The comments below name these errors only where they mean
  *     something more. Where the result is a pointer, a bad handle gives NULL; where it is a time,
- *     INT64_MIN. Every ..._unref(NULL) does nothing. A library built with CTX_CHECKED says on standard error
+ *     INT64_MIN. Every ..._unref(NULL) does nothing. The checked build (README.md) says on standard error
  *     which call and which handle it was, and also finds handles that are used after their release.
  *  3. Ownership. A handle handed out is one reference; the object's ..._unref() gives it back.
  *     Arguments are borrowed for the call; the library takes its own references to what it keeps.

@@ -53,17 +53,17 @@ void WorkThroughAStop(const Pipe& ready, const Pipe& data) {
   EXPECT_EQ(ctx_group_begin(group), 0);
   EXPECT_EQ(ctx_queue_add(of_last, last, 7, nullptr), 0);
   ctx_t* const several[] = {later[0], last};
-  std::vector<std::thread> waiters;
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_wait(last, CTX_FOREVER), 1); });
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_wait(last, kLimit), 1); });
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_wait_any(several, 2, CTX_FOREVER, nullptr), 1); });
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, CTX_FOREVER), CTX_CANCELED); });
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, kLimit), CTX_CANCELED); });
-  waiters.emplace_back([&] { EXPECT_EQ(ctx_group_wait(group, CTX_FOREVER), 1); });
-  waiters.emplace_back([&] {
-    ctx_event_t event;
-    EXPECT_EQ(ctx_queue_wait(of_last, &event, 1, CTX_FOREVER), 1);
-  });
+  std::thread waiters[] = {
+      std::thread([&] { EXPECT_EQ(ctx_wait(last, CTX_FOREVER), 1); }),
+      std::thread([&] { EXPECT_EQ(ctx_wait(last, kLimit), 1); }),
+      std::thread([&] { EXPECT_EQ(ctx_wait_any(several, 2, CTX_FOREVER, nullptr), 1); }),
+      std::thread([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, CTX_FOREVER), CTX_CANCELED); }),
+      std::thread([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, kLimit), CTX_CANCELED); }),
+      std::thread([&] { EXPECT_EQ(ctx_group_wait(group, CTX_FOREVER), 1); }),
+      std::thread([&] {
+        ctx_event_t event;
+        EXPECT_EQ(ctx_queue_wait(of_last, &event, 1, CTX_FOREVER), 1);
+      })};
   EXPECT_EQ(ctx_wait(last, 10 * kMillisecond), 0);  // they sleep by now
 
   int64_t latest = 0;
