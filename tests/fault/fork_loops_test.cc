@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(, ForkLoops, ::testing::ValuesIn(kKinds),
 
 // The child begins life inside a callback of a dispatch or an advance, or inside a drain.
 // A child that runs none of our code, such as one of vfork's, keeps copies of the descriptors.
-TEST(ForkLoops, Rule35_ASignalIsLeftAloneThoughAChildKeepsTheDescriptor) {
+TEST(ForkSignals, Rule35_ASignalIsLeftAloneThoughAChildKeepsTheDescriptor) {
   const BlockSignals blocked{SIGUSR1};
   const ManualLoop manual;
   const Scope scope = WithSignal(manual.root, {SIGUSR1});
