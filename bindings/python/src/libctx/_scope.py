@@ -109,8 +109,6 @@ class timeout(scope):
     ctx.check(), waits, code of other languages. It raises nothing itself.
     """
 
-    _derive = staticmethod(with_timeout)
-
     def __init__(
         self,
         seconds: float | timedelta | None,
@@ -118,7 +116,10 @@ class timeout(scope):
         cause: BaseException | str | None = None,
         parent: Context | None = None,
     ) -> None:
-        self._start(self._derive(current() if parent is None else parent, seconds, cause=cause))
+        self._start(self._derive(current() if parent is None else parent, seconds, cause))
+
+    def _derive(self, parent: Context, seconds: float | timedelta | None, cause: BaseException | str | None) -> Derived:
+        return with_timeout(parent, seconds, cause=cause)
 
     def __enter__(self) -> Context:
         self._once()
@@ -159,4 +160,5 @@ class idle(timeout):
                 ctx.touch()
     """
 
-    _derive = staticmethod(with_idle)
+    def _derive(self, parent: Context, seconds: float | timedelta | None, cause: BaseException | str | None) -> Derived:
+        return with_idle(parent, seconds, cause=cause)
