@@ -40,7 +40,10 @@ const char* name_of(uint32_t type) {
   }
 }
 
-uint32_t word_of(const void* handle) { return *static_cast<const uint32_t*>(handle); }
+// A stamp, or the word of a canceler's phase, which other threads may be advancing.
+uint32_t word_of(const void* handle) {
+  return __atomic_load_n(static_cast<const uint32_t*>(handle), __ATOMIC_RELAXED);
+}
 
 bool is_canceler(uint32_t word) { return (word & 0xFFFFFF00) == ctxcore::Phase::kMark; }
 
@@ -49,19 +52,21 @@ uint32_t watch_stamp_of(const void* handle) {
   return word_of(static_cast<const char*>(handle) + kWatchStampOffset);
 }
 
+bool is_of(uint32_t stamp, uint32_t type) { return (stamp & stamp::kTypeBits) == type; }
+
 // What a handle seems to be. One of `wanted` is taken for it, so that it may be of another copy, or from before a fork.
-// Of a released object only its own stamp may be read.
+// Of a released object only its own stamp may be read; and the first word of a watch is a link, which other threads may
+// be writing: so it is read only if the handle is of no watch.
 uint32_t type_found(const void* handle, uint32_t wanted) {
+  if (wanted == stamp::kWatch && is_of(watch_stamp_of(handle) | stamp::kAlive, stamp::kWatch)) {
+    return stamp::kWatch;
+  }
   const uint32_t word = word_of(handle);
   const uint32_t first =
       is_canceler(word) ? kCancelerType : (word & stamp::kTypeBits) | stamp::kAlive;
   if (first == wanted || (word | stamp::kAlive) == stamp::make(first)) return first;
-  const uint32_t watch = watch_stamp_of(handle) | stamp::kAlive;
-  const bool like_one = (watch & stamp::kTypeBits) == stamp::kWatch;
-  if (watch == stamp::make(stamp::kWatch) || (like_one && wanted == stamp::kWatch)) {
-    return stamp::kWatch;
-  }
-  return first;
+  const bool watch = (watch_stamp_of(handle) | stamp::kAlive) == stamp::make(stamp::kWatch);
+  return watch ? stamp::kWatch : first;
 }
 
 // The object behind the handle, and whether nobody has a reference to it.

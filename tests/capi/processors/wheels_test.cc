@@ -44,13 +44,17 @@ struct Held {
   void WaitUntilHeld() const { ASSERT_TRUE(held_.Wait()); }
   void GoOn() { go_on_.Open(); }
 
-  Held() { holder_.Arm(first_, CTX_WAKER); }
+  Held() {
+    EXPECT_EQ(holder_.Arm(first_, CTX_WAKER), 0);  // else it would run, and wait, on this thread
+    pipe_.Write();
+  }
 
  private:
   Gate held_, go_on_;
+  Pipe pipe_;
   Loop loop_ = NewLoop(CTX_LOOP_THREAD);
   Ctx root_ = LoopBackground(loop_);
-  Scope first_ = WithTimeout(root_, kMillisecond);
+  Scope first_ = WithFd(root_, pipe_.read_end, POLLIN);
   Callback holder_{[this](ctx_t*) {
     held_.Open();
     EXPECT_TRUE(go_on_.Wait());
