@@ -27,8 +27,11 @@ void Require(bool fulfilled) {
 }
 
 struct Made {
-  ctx_t* ctx = nullptr;
-  ctx_canceler_t* canceler = nullptr;
+  Made() = default;
+  explicit Made(ctx_t* parent) { Require(ctx_with_cancel(parent, &ctx, &canceler) == 0); }
+  Made(ctx_t* parent, int64_t timeout_ns) {
+    Require(ctx_with_timeout(parent, timeout_ns, &ctx, &canceler) == 0);
+  }
 
   void CancelAndRelease() const {
     Require(ctx_cancel(canceler) == 1);
@@ -38,41 +41,39 @@ struct Made {
     ctx_canceler_unref(canceler);
     ctx_unref(ctx);
   }
+
+  ctx_t* ctx = nullptr;
+  ctx_canceler_t* canceler = nullptr;
 };
 
 const Repeated kRepeated[] = {
     {"Plain", 100 * kMillion,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
+       const Made made(parent);
        made.CancelAndRelease();
      }},
     {"Timeout", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_timeout(parent, kHour, &made.ctx, &made.canceler) == 0);
+       const Made made(parent, kHour);
        made.CancelAndRelease();
      }},
     {"TimeoutThatIsOver", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_timeout(parent, -1, &made.ctx, &made.canceler) == 0);
+       const Made made(parent, -1);
        Require(ctx_err(made.ctx) == CTX_DEADLINE_EXCEEDED);
        made.Release();
      }},
     {"Forgotten", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_timeout(parent, kHour, &made.ctx, &made.canceler) == 0);
+       const Made made(parent, kHour);
        made.Release();
      }},
     {"Value", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        ctx_t* value = nullptr;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
-       Require(ctx_with_value(made.ctx, &kKey, &made, nullptr, &value) == 0);
-       Require(ctx_value(value, &kKey) == &made);
+       Require(ctx_with_value(made.ctx, &kKey, parent, nullptr, &value) == 0);
+       Require(ctx_value(value, &kKey) == parent);
        ctx_unref(value);
        made.CancelAndRelease();
      }},
@@ -86,19 +87,17 @@ const Repeated kRepeated[] = {
      }},
     {"Callback", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        int runs = 0;
        const auto run = [](ctx_t*, void* arg) { ++*static_cast<int*>(arg); };
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_after_func(made.ctx, run, &runs, nullptr, 0, nullptr) == 0);
        made.CancelAndRelease();
        Require(runs == 1);
      }},
     {"CallbackStopped", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        ctx_watch_t* watch = nullptr;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_after_func(
                    made.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, CTX_DEFER, &watch) == 0);
        Require(ctx_watch_stop_wait(watch) == 1);
@@ -107,10 +106,9 @@ const Repeated kRepeated[] = {
      }},
     {"Cause", 10 * kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        const ctx_cause_t* cause = nullptr;
        ctx_cause_t* fresh = nullptr;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_cause_here(7, "a cause with a place", &fresh) == 0);
        cause = fresh;
        Require(ctx_cancel_with(made.canceler, CTX_CANCELED, cause) == 1);
@@ -120,8 +118,8 @@ const Repeated kRepeated[] = {
      }},
     {"Merge", 5 * kMillion,
      [](ctx_t* parent) {
-       Made made, merged;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
+       const Made made(parent);
+       Made merged;
        ctx_t* const parents[] = {made.ctx, parent};
        Require(ctx_merge(parents, 2, &merged.ctx, &merged.canceler) == 0);
        Require(ctx_cancel(made.canceler) == 1 && ctx_err(merged.ctx) == CTX_CANCELED);
@@ -130,8 +128,8 @@ const Repeated kRepeated[] = {
      }},
     {"Grace", 5 * kMillion,
      [](ctx_t* parent) {
-       Made made, grace;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
+       const Made made(parent);
+       Made grace;
        Require(ctx_with_grace(made.ctx, kHour, &grace.ctx, &grace.canceler) == 0);
        Require(ctx_cancel(made.canceler) == 1 && ctx_err(grace.ctx) == 0);
        grace.CancelAndRelease();
@@ -152,11 +150,10 @@ const Repeated kRepeated[] = {
      }},
     {"Queue", kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        ctx_queue_t* queue = nullptr;
        ctx_event_t event;
        Require(ctx_queue_new(&queue) == 0);
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
        Require(ctx_queue_add(queue, parent, 2, nullptr) == 0);
        Require(ctx_queue_add(queue, ctx_background(), 3, nullptr) == 0);
@@ -171,10 +168,9 @@ const Repeated kRepeated[] = {
          Require(ctx_queue_new(&made) == 0);
          return made;
        }();
-       Made made;
+       const Made made(parent);
        ctx_watch_t *stopped = nullptr, *never = nullptr;
        ctx_event_t event;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
        Require(ctx_queue_add(queue, made.ctx, 2, &stopped) == 0);
        Require(ctx_queue_add(queue, ctx_background(), 3, &never) == 0);
@@ -198,9 +194,8 @@ const Repeated kRepeated[] = {
      }},
     {"Deferred", kMillion,
      [](ctx_t* parent) {
-       Made made;
+       const Made made(parent);
        ctx_watch_t* watch = nullptr;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
        Require(ctx_after_func(
                    made.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, CTX_DEFER, &watch) == 0);
        Require(ctx_cancel_deferred(made.canceler, CTX_CANCELED, nullptr) == 1);
@@ -210,8 +205,7 @@ const Repeated kRepeated[] = {
      }},
     {"Descriptor", kMillion,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
+       const Made made(parent);
        Require(ctx_done_fd(made.ctx) >= 0);
        made.CancelAndRelease();
      }},
@@ -224,8 +218,7 @@ const Repeated kRepeated[] = {
      }},
     {"CancelFd", kMillion / 2,
      [](ctx_t* parent) {
-       Made made;
-       Require(ctx_with_cancel(parent, &made.ctx, &made.canceler) == 0);
+       const Made made(parent);
        Require(close(ctx_cancel_fd(made.canceler)) == 0);
        made.CancelAndRelease();
      }},
@@ -233,10 +226,9 @@ const Repeated kRepeated[] = {
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Made made;
        Require(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0);
        Require(ctx_loop_background(loop, &root) == 0);
-       Require(ctx_with_timeout(root, kHour, &made.ctx, &made.canceler) == 0);
+       const Made made(root, kHour);
        Require(ctx_loop_advance(loop, kHour) == 1);
        made.Release();
        ctx_unref(root);
@@ -246,10 +238,9 @@ const Repeated kRepeated[] = {
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Made made;
        Require(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
        Require(ctx_loop_background(loop, &root) == 0);
-       Require(ctx_with_timeout(root, kHour, &made.ctx, &made.canceler) == 0);
+       const Made made(root, kHour);
        Require(ctx_loop_fd(loop) >= 0);
        ctx_loop_unref(loop);
        Require(ctx_err(made.ctx) == CTX_CANCELED);
@@ -260,10 +251,9 @@ const Repeated kRepeated[] = {
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Made made;
        Require(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0);
        Require(ctx_loop_background(loop, &root) == 0);
-       Require(ctx_with_timeout(root, kMicrosecond, &made.ctx, &made.canceler) == 0);
+       const Made made(root, kMicrosecond);
        Require(ctx_wait(made.ctx, CTX_FOREVER) == 1);
        made.Release();
        ctx_unref(root);
@@ -325,8 +315,7 @@ TEST(ScaleSharedMemory, Rule11_StaysFlatBelowOneParentOfTwoThreads) {
     std::atomic<ctx_t*> handed[64] = {};
     const auto work = [&] {
       for (size_t i = 0; i < n / 2; ++i) {
-        Made made;
-        Require(ctx_with_timeout(parent, kHour, &made.ctx, &made.canceler) == 0);
+        const Made made(parent, kHour);
         if (i % 2 == 0) ctx_cancel(made.canceler);
         ctx_canceler_unref(made.canceler);
         ctx_unref(handed[i % 64].exchange(made.ctx));
