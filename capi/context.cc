@@ -20,29 +20,19 @@ using ctxcore::node_of;
 
 namespace {
 
-int derive_deadline(ctx_t* parent, int64_t deadline, int64_t now, const ctx_cause_t* cause,
-                    ctx_t** ret, ctx_canceler_t** ret_canceler) {
-  Node* node = nullptr;
-  const int result = ctxcore::derive_deadline(from(parent), deadline, now, from(cause),
-                                              handles(ret_canceler), &node);
-  return result < 0 ? result : hand_out(node, ret, ret_canceler);
-}
+enum class From { clock_start, now };
 
-int with_deadline(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause, ctx_t** ret,
+// The deadline is `ns` after `start`.
+int with_deadline(ctx_t* parent, From start, int64_t ns, const ctx_cause_t* cause, ctx_t** ret,
                   ctx_canceler_t** ret_canceler, const char* call = __builtin_FUNCTION()) {
   if (const int result = check_derive(parent, ret, call); result < 0) return result;
   if (const int result = check_cause(cause, call); result < 0) return result;
   const int64_t now = family_loop(node_of(from(parent)))->now();
-  return derive_deadline(parent, deadline_ns, now, cause, ret, ret_canceler);
-}
-
-int with_timeout(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
-                 ctx_canceler_t** ret_canceler, const char* call = __builtin_FUNCTION()) {
-  if (const int result = check_derive(parent, ret, call); result < 0) return result;
-  if (const int result = check_cause(cause, call); result < 0) return result;
-  const int64_t now = family_loop(node_of(from(parent)))->now();
-  return derive_deadline(parent, ctxcore::saturating_add(now, timeout_ns), now, cause, ret,
-                         ret_canceler);
+  const int64_t deadline = start == From::now ? ctxcore::saturating_add(now, ns) : ns;
+  Node* node = nullptr;
+  const int result = ctxcore::derive_deadline(from(parent), deadline, now, from(cause),
+                                              handles(ret_canceler), &node);
+  return result < 0 ? result : hand_out(node, ret, ret_canceler);
 }
 
 }  // namespace
@@ -77,22 +67,22 @@ int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
 
 int ctx_with_deadline(ctx_t* parent, int64_t deadline_ns, ctx_t** ret,
                       ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, deadline_ns, nullptr, ret, ret_canceler);
+  return with_deadline(parent, From::clock_start, deadline_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_timeout(ctx_t* parent, int64_t timeout_ns, ctx_t** ret,
                      ctx_canceler_t** ret_canceler) {
-  return with_timeout(parent, timeout_ns, nullptr, ret, ret_canceler);
+  return with_deadline(parent, From::now, timeout_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause,
                             ctx_t** ret, ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, deadline_ns, cause, ret, ret_canceler);
+  return with_deadline(parent, From::clock_start, deadline_ns, cause, ret, ret_canceler);
 }
 
 int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
                            ctx_canceler_t** ret_canceler) {
-  return with_timeout(parent, timeout_ns, cause, ret, ret_canceler);
+  return with_deadline(parent, From::now, timeout_ns, cause, ret, ret_canceler);
 }
 
 int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {
