@@ -131,8 +131,8 @@ CTX_API int ctx_with_idle(ctx_t *parent, int64_t idle_ns, const ctx_cause_t *cau
 /**
  * Says that there was progress: moves the ends of all contexts of ctx_with_idle() at or above this one. Above a
  * merge these are those of its first parent; those above ctx_without_cancel() stay. So code that does not know who
- * watches it may touch what it was given. It takes no lock and wakes nobody; it costs about 3 ns, and 2 ns for each
- * context in between. A touch at the very moment of the end may come too late.
+ * watches it may touch what it was given. It takes no lock and wakes nobody; it costs a few nanoseconds, and one or
+ * two for each context in between. A touch at the very moment of the end may come too late.
  * @return 0, also if there is none; the context's error once it is done; -EINVAL; -ECHILD; -EREMOTE.
  */
 CTX_API int ctx_touch(ctx_t *ctx);
