@@ -54,9 +54,9 @@ uint32_t watch_stamp_of(const void* handle) {
 
 bool is_of(uint32_t stamp, uint32_t type) { return (stamp & stamp::kTypeBits) == type; }
 
-// What a handle seems to be. One of `wanted` is taken for it, so that it may be of another copy, or from before a fork.
-// Of a released object only its own stamp may be read; and the first word of a watch is a link, which other threads may
-// be writing: so it is read only if the handle is of no watch.
+// What a handle seems to be. If its type is `wanted`, that is the answer, whichever copy or process its stamp names. Of
+// a released object only its own stamp may be read. The first word of a watch is a link, which other threads may be
+// writing: it is not read if a watch is wanted and found.
 uint32_t type_found(const void* handle, uint32_t wanted) {
   if (wanted == stamp::kWatch && is_of(watch_stamp_of(handle) | stamp::kAlive, stamp::kWatch)) {
     return stamp::kWatch;
@@ -69,7 +69,7 @@ uint32_t type_found(const void* handle, uint32_t wanted) {
   return watch ? stamp::kWatch : first;
 }
 
-// The object behind the handle, and whether nobody has a reference to it.
+// Whether nobody has a reference to the object behind the handle.
 bool is_released(const void* handle, uint32_t type) {
   const void* object = handle;
   if (type == kCancelerType) object = static_cast<const char*>(handle) - kCancelerOffset;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the checked build says, on standard error, of a handle that a call cannot use. If the headers name an error for
-// it, the call then answers with that. A handle that was released has none: the process ends, as where it is used in
-// other builds nobody knows what happens. NULL is no mistake: the headers say what it gives.
+// it, the call then answers with that error. They name none for a released handle, whose use is undefined in other
+// builds: there the process ends. NULL is no mistake: the headers say what it gives.
 #ifndef CTX_CAPI_MISUSE_H
 #define CTX_CAPI_MISUSE_H
 
@@ -12,7 +12,7 @@
 
 namespace ctxcapi {
 
-// A canceler has no stamp of its own; its first word tells it.
+// A canceler has no stamp of its own; its first word identifies it.
 constexpr uint32_t kCancelerType = ctxcore::Phase::kMark & ctxcore::stamp::kTypeBits;
 
 #if defined(CTX_CHECKED)

@@ -25,8 +25,7 @@ constexpr uint32_t kLoop = 0xBF000000;
 constexpr uint32_t kGroup = 0xBD000000;
 
 constexpr uint32_t kTypeBits = 0xFF000000;
-constexpr uint32_t kAlive =
-    0x01000000;  // of the type; the checked build clears it in a released object (released.h)
+constexpr uint32_t kAlive = 0x01000000;  // of the type; cleared in a released object (released.h)
 constexpr uint32_t kCopyBits = 0x00FFF000;
 constexpr uint32_t kForkBits = 0x00000FFF;
 static_assert((kTypeBits | kCopyBits | kForkBits) == UINT32_MAX);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// How long a thread sleeps that may have lost its wake-up: a nap, after which it looks again.
+// How long a thread sleeps if its wake-up may be lost: a nap, after which it looks again.
 //
-// A plain store that frees a word loses, now and then, the wake-up of a thread that is about to sleep on it (Lock,
-// Phase). The first nap of a wait is short, since that delays one who has just come. Naps grow: thousands of threads
-// that look every millisecond leave no processor to the one that they wait for.
+// A plain store that frees a word can lose the wake-up of a thread that is about to sleep on it (Lock, Phase). Such a
+// thread then sleeps until its nap is over, so the first nap of a wait is short. The next ones grow: thousands of
+// threads that look every millisecond would leave no processor to the one that they wait for.
 #ifndef CTX_CORE_BASE_NAP_H
 #define CTX_CORE_BASE_NAP_H
 

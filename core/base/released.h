@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Freeing the object behind a handle. The checked build keeps the memory of the last ones for a while, and their
-// stamps say that they were released: so a handle that is used after that is seen (capi/misuse.h), and not taken for
-// another object's in the same place. Other builds free at once.
+// Freeing the object behind a handle. The checked build keeps the last objects in memory for a while, with stamps that
+// say that they were released. So a handle that is used after its release is seen (capi/misuse.h), and is not taken for
+// that of a new object in the same place. Other builds free at once.
 //
 // Invariants
 //  1. The library keeps the last kKept blocks; a block that comes pushes the oldest out, which is freed.
-//  2. Under AddressSanitizer all of a block but what check() of capi reads is poisoned while it is kept: the
-//     library's own uses after free are found as ever.
+//  2. Under AddressSanitizer a block is poisoned while it is kept, except for what check() of capi reads. So the
+//     library's own uses after free are still found.
 //
 // Lock order: a leaf.
 #ifndef CTX_CORE_BASE_RELEASED_H
@@ -24,7 +24,7 @@ namespace ctxcore {
 // The stamp, another word (or nullptr) and the beginning of the object may still be read.
 void keep_released(void* memory, const void* stamp, const void* word);
 void keep_released_whole(void* memory);  // a block of several objects
-void forget_released();                  // in a forked child: another thread may have been at it
+void forget_released();                  // in a forked child: another thread may have held the lock
 
 inline void mark_released(uint32_t& stamp) { stamp &= ~stamp::kAlive; }
 

@@ -25,11 +25,11 @@ struct Event {
   void set();  // a resettable event; set and cleared in turn
   void clear();
 
-  // The descriptor is the library's, and lent to the program. If the program has closed it, the checked build says so
-  // and ends the process, as soon as the library uses it again: by then the number may be of another file.
+  // The library lends the descriptor to the program. If the program has closed it, the checked build says so and ends
+  // the process when the library next uses it: by then the number may be another file's.
 #if defined(CTX_CHECKED)
   void expect_open() const;
-  uint64_t file = 0;  // which one it is open on
+  uint64_t file = 0;  // the number of the file that it was opened on
 #else
   void expect_open() const {}
 #endif
