@@ -18,9 +18,5 @@ cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FUL
            OUTPUT_VARIABLE prefix_from_pc)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
            OUTPUT_VARIABLE includedir_from_prefix)
-set(libs -lctx)
-if(NOT BUILD_SHARED_LIBS)
-  string(APPEND libs " -Wl,-z,nodelete")  # as cmake/library.cmake asks of who links the static library
-endif()
 configure_file(cmake/libctx.pc.in libctx.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libctx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -44,11 +44,10 @@ function(ctx_add_library name type backend)
   set_target_properties(${name} PROPERTIES EXPORT_NAME libctx UNITY_BUILD ${CTX_ONE_FILE} UNITY_BUILD_BATCH_SIZE 0)
   set_source_files_properties(${ctx_alone} TARGET_DIRECTORY ${name} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(type STREQUAL STATIC)
-    # For programs and for shared libraries. These do not export it, and are never unloaded: their code runs in its
-    # threads. It has no link-time optimization, since the compiler that links may be another one.
+    # For programs and for shared libraries. These do not export it, and are never unloaded (drive/process.cc). It has
+    # no link-time optimization, since the compiler that links may be another one.
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_compile_definitions(${name} PRIVATE CTX_STATIC)
-    target_link_options(${name} INTERFACE LINKER:-z,nodelete)
     return()
   endif()
 

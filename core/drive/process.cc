@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT
+#ifdef CTX_STATIC
+#include <dlfcn.h>
+#include <link.h>
+#pragma weak dladdr1  // a program that is linked statically as a whole has no loader
+#pragma weak dlsym
+#endif
 #include <pthread.h>
 
 #include "core/base/released.h"
@@ -54,9 +60,25 @@ void start_afresh() {
   stamp_statics();
 }
 
+// Threads and fork handlers of a copy need its code for ever. The shared library is linked with -z nodelete; a plugin
+// that has a static copy in it is kept from here, however it was linked.
+void stay_loaded() {
+#ifdef CTX_STATIC
+  if (dladdr1 == nullptr || dlsym == nullptr) return;
+  Dl_info info;
+  link_map* map = nullptr;
+  void** const ret = reinterpret_cast<void**>(&map);
+  if (dladdr1(&built_in_loop, &info, ret, RTLD_DL_LINKMAP) == 0 || map->l_name[0] == '\0') return;
+  // Of a program without a loader, a linker would warn if dlopen were named here.
+  const auto open = reinterpret_cast<decltype(&dlopen)>(dlsym(RTLD_DEFAULT, "dlopen"));
+  if (open != nullptr) open(map->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
+}
+
 // Before all constructors without a priority: those of a program that has linked the library statically would
 // otherwise come first, and find roots without a stamp. 101 is the first that is free for programs.
 __attribute__((constructor(101))) void load() {
+  stay_loaded();
   const auto address = reinterpret_cast<uintptr_t>(&built_in_loop);
   stamp::current.store(stamp::copy_bits(address), std::memory_order_relaxed);
   stamp_statics();
