@@ -11,7 +11,7 @@ constexpr uintptr_t kPage = 4096;
 constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
 constexpr uintptr_t kPlaces[] = {0x7FE489A87000, 0x7F0000000000, 0x7FFFFFDFF000, 0x555555554000};
 
-TEST(CopyBits, DifferForNeighbours) {
+TEST(CopyBits, DifferForNeighbors) {
   for (const uintptr_t place : kPlaces) {
     for (uintptr_t pages = 1; pages < 1024; ++pages) {
       EXPECT_NE(stamp::copy_bits(place), stamp::copy_bits(place - pages * kPage)) << pages;

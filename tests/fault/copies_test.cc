@@ -120,7 +120,7 @@ TEST_F(TwoCopies, Rule49_EachWorksOnItsOwn) {
   other.unref(foreign_timed);
 }
 
-// Neither the copy nor the process is the one that made it: which it is not of counts for more.
+// It is of another copy and from before the fork: the error is that of the copy.
 TEST_F(TwoCopies, Rule49_AForeignContextFromBeforeAForkIsEremoteToo) {
   const Foreign foreign(other);
   InChild([&] {

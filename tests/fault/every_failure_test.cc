@@ -26,7 +26,7 @@ struct Fault {
   const char* name;
   Resource resource;
   int error;
-  int often = INT_MAX;  // no signal interrupts for ever what does not block
+  int often = INT_MAX;  // how often in a row; signals cannot interrupt a call without end
 };
 
 constexpr Fault kFaults[] = {

@@ -90,7 +90,7 @@ void InheritNoCopies() {
   EXPECT_EQ(Inherited(), before);
 }
 
-TEST(Exec, NorAreTheCopiesThatCallersOwn) { CTX_IN_NEW_PROCESS(InheritNoCopies()); }
+TEST(Exec, NoCopyThatACallerOwnsIsInherited) { CTX_IN_NEW_PROCESS(InheritNoCopies()); }
 
 }  // namespace
 }  // namespace ctxtest

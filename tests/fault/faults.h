@@ -12,9 +12,9 @@
 namespace ctxtest {
 
 // What is asked of the system. kDescriptor is each call that makes a descriptor, kEventfd those to eventfd() alone,
-// kWatch those that add a descriptor to an epoll set. From kName on, the system does not refuse something that is
-// needed: a name of a thread, the number of a processor, a sleep that lasts (on a futex; in poll and epoll_wait), a
-// read, write or close that no signal interrupts.
+// kWatch those that add a descriptor to an epoll set. The library can do without those from kName on: the name of a
+// thread, the number of a processor, a sleep that lasts (on a futex; in poll and epoll_wait), a read, write or close
+// that no signal interrupts.
 enum class Resource {
   kMemory,
   kThread,

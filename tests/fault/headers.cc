@@ -12,7 +12,7 @@
 namespace ctxtest {
 namespace {
 
-// Reads `ctx_...` where it stands; empty if it does not.
+// The name `ctx_...` at this place; empty if there is none.
 std::string NameAt(const std::string& text, size_t at) {
   size_t end = at;
   while (end < text.size() && (std::isalnum(text[end]) != 0 || text[end] == '_')) ++end;

@@ -107,7 +107,7 @@ class Misuse : public ::testing::TestWithParam<Type> {
 INSTANTIATE_TEST_SUITE_P(, Misuse, ::testing::ValuesIn(kTypes),
                          [](const auto& each) { return std::string(each.param.name); });
 
-TEST_P(Misuse, Rule02_AHandleOfAnotherType) {
+TEST_P(Misuse, AHandleOfAnotherType) {
   for (const Type& other : kTypes) {
     if (std::string(other.name) == type.name) continue;
     void* const handle = other.make();
@@ -128,7 +128,7 @@ TEST_P(Misuse, Rule02_AHandleOfAnotherType) {
 }
 
 // Also where functions share their checks.
-TEST(MisuseOfArguments, Rule02_TheCallThatTheProgramMadeIsNamed) {
+TEST(MisuseOfArguments, TheCallThatTheProgramMadeIsNamed) {
   const Loop loop = NewLoop(CTX_LOOP_MANUAL);
   const Scope scope = WithCancel(ctx_background());
   auto* const ctx = reinterpret_cast<ctx_t*>(loop.get());
@@ -161,7 +161,7 @@ TEST(MisuseOfArguments, Rule02_TheCallThatTheProgramMadeIsNamed) {
   EXPECT_EQ(ctx_err(scope), 0);
 }
 
-TEST_P(Misuse, Rule02_NullIsNoMistake) {
+TEST_P(Misuse, NullIsNoMistake) {
   EXPECT_EQ(Said([&] {
               EXPECT_EQ(type.Use(nullptr), -EINVAL);
               type.Unref(nullptr);
@@ -206,7 +206,7 @@ std::string Pattern(const char* call, const std::string& what) {
   return std::string("libctx: ") + call + ": the handle 0x[0-9a-f]+ of a " + what;
 }
 
-TEST_P(Misuse, Rule02_UsedAfterItsRelease) {
+TEST_P(Misuse, UsedAfterItsRelease) {
   EXPECT_DEATH(
       {
         void* const handle = type.make();
@@ -218,7 +218,7 @@ TEST_P(Misuse, Rule02_UsedAfterItsRelease) {
       Pattern(type.use, std::string(type.name) + " is used after its release"));
 }
 
-TEST_P(Misuse, Rule02_ReleasedTwice) {
+TEST_P(Misuse, ReleasedTwice) {
   EXPECT_DEATH(
       {
         void* const handle = type.make();
@@ -228,7 +228,7 @@ TEST_P(Misuse, Rule02_ReleasedTwice) {
       Pattern(type.unref, std::string(type.name) + " is released once more than it was held"));
 }
 
-TEST(MisuseOfEntries, Rule02_AWatchOfAQueueReleasedTwice) {
+TEST(MisuseOfEntries, AWatchOfAQueueReleasedTwice) {
   EXPECT_DEATH(
       {
         const Queue queue = NewQueue();
@@ -240,7 +240,7 @@ TEST(MisuseOfEntries, Rule02_AWatchOfAQueueReleasedTwice) {
 }
 
 // Others may keep the object in memory.
-TEST(MisuseOfKeptObjects, Rule02_AContextThatItsChildrenKeep) {
+TEST(MisuseOfKeptObjects, AContextThatItsChildrenKeep) {
   EXPECT_DEATH(
       {
         Scope parent = WithCancel(ctx_background());
@@ -252,7 +252,7 @@ TEST(MisuseOfKeptObjects, Rule02_AContextThatItsChildrenKeep) {
       Pattern("ctx_err", "context is used after its release"));
 }
 
-TEST(MisuseOfKeptObjects, Rule02_ALoopThatItsContextsKeep) {
+TEST(MisuseOfKeptObjects, ALoopThatItsContextsKeep) {
   EXPECT_DEATH(
       {
         Loop loop = NewLoop(CTX_LOOP_MANUAL);
@@ -264,7 +264,7 @@ TEST(MisuseOfKeptObjects, Rule02_ALoopThatItsContextsKeep) {
       Pattern("ctx_loop_now", "loop is used after its release"));
 }
 
-TEST(MisuseOfKeptObjects, Rule02_AQueueThatItsWatchesKeep) {
+TEST(MisuseOfKeptObjects, AQueueThatItsWatchesKeep) {
   EXPECT_DEATH(
       {
         Queue queue = NewQueue();
@@ -278,7 +278,7 @@ TEST(MisuseOfKeptObjects, Rule02_AQueueThatItsWatchesKeep) {
 }
 
 // A descriptor of the library that the program closes.
-TEST(MisuseOfDescriptors, Rule06_ClosedByTheProgram) {
+TEST(MisuseOfDescriptors, ClosedByTheProgram) {
   EXPECT_DEATH(
       {
         const Scope scope = WithCancel(ctx_background());
@@ -288,7 +288,7 @@ TEST(MisuseOfDescriptors, Rule06_ClosedByTheProgram) {
       "libctx: the program has closed descriptor 0*[1-9][0-9]*, which the library lent to it");
 }
 
-TEST(MisuseOfDescriptors, Rule06_ClosedAndItsNumberUsedAgain) {
+TEST(MisuseOfDescriptors, ClosedAndItsNumberUsedAgain) {
   EXPECT_DEATH(
       {
         const Scope scope = WithCancel(ctx_background());
@@ -299,7 +299,7 @@ TEST(MisuseOfDescriptors, Rule06_ClosedAndItsNumberUsedAgain) {
       "libctx: the program has closed descriptor");
 }
 
-TEST(MisuseOfDescriptors, Rule06_ClosedAndAskedForAgain) {
+TEST(MisuseOfDescriptors, ClosedAndAskedForAgain) {
   EXPECT_DEATH(
       {
         const Scope scope = WithCancel(ctx_background());
@@ -310,7 +310,7 @@ TEST(MisuseOfDescriptors, Rule06_ClosedAndAskedForAgain) {
       "libctx: the program has closed descriptor");
 }
 
-TEST(MisuseOfDescriptors, Rule36_OfAQueue) {
+TEST(MisuseOfDescriptors, ThatOfAQueueClosed) {
   EXPECT_DEATH(
       {
         Queue queue = NewQueue();
@@ -322,7 +322,7 @@ TEST(MisuseOfDescriptors, Rule36_OfAQueue) {
 
 #else
 
-TEST(MisuseOfDescriptors, Rule06_ACancelGoesOnWithoutThem) {
+TEST(MisuseOfDescriptors, ACancelGoesOnWithoutThem) {
   const Scope scope = WithCancel(ctx_background());
   close(ctx_done_fd(scope));
   EXPECT_EQ(scope.Cancel(), 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One run of a scenario on a system that refuses something. The scenario makes its calls through Try() and Sure(),
-// which hold each against what the library promises on such a system.
+// which compare each with what the library promises on such a system.
 #ifndef CTX_TESTS_FAULT_RUN_H_
 #define CTX_TESTS_FAULT_RUN_H_
 

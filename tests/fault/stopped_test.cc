@@ -45,8 +45,8 @@ void WorkThroughAStop(const Pipe& ready, const Pipe& data) {
       EXPECT_EQ(callbacks.back()->Arm(ctx), 0);
     }
   }
-  // Each wait, on a thread of its own, of something that comes only after the stop. No handler runs, so none of them
-  // says that one has.
+  // Each kind of wait, on a thread of its own, for what comes only after the stop. No signal handler runs, so none of
+  // them returns -EINTR.
   const Scope last = WithCancel(ctx_background());
   const Queue of_last = NewQueue();
   const Group group = NewGroup(ctx_background());

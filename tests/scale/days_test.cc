@@ -42,11 +42,11 @@ class Day {
     EXPECT_EQ(ctx_after_func(timer.scope, Fired, &timer, nullptr, 0, nullptr), 0);
   }
 
-  // Cancels or releases one that has not fired.
+  // Cancels one of them, if it has not fired.
   void Drop() {
     Timer& timer = timers_[random_() % timers_.size()];
     if (expected_.erase({timer.deadline, timer.number}) == 0) return;
-    timer.scope.Cancel();  // its callback runs here, and is told apart
+    timer.scope.Cancel();  // Fired() runs here, and tells this by the error
     ++dropped_;
   }
 

@@ -161,7 +161,7 @@ struct Armed {
   std::shared_ptr<Record> record;
   ctx_watch_t* watch = nullptr;
   class Tree* tree = nullptr;  // where its function looks for something to do,
-  unsigned behaviour = 0;      // and what
+  unsigned behavior = 0;       // and what
   size_t slot = 0;
   std::atomic<int> runs{0}, stops{0}, stopping{0}, drops{0};
 };

@@ -108,7 +108,7 @@ class Worker {
     Armed& armed = kept_.callbacks.emplace_back();
     armed.record = entry->record;
     armed.tree = &tree_;
-    armed.behaviour = static_cast<unsigned>(Pick(kBehaviours + 2));
+    armed.behavior = static_cast<unsigned>(Pick(kBehaviors + 2));
     armed.slot = Pick(Tree::kSlots);
     const uint32_t flags = Pick(3) == 0 ? CTX_DEFER : 0;
     const int result =
@@ -125,7 +125,7 @@ class Worker {
     if (armed.watch == nullptr) return;
     if (Pick(4) != 0) {
       armed.Stop(Pick(2) == 0);
-    } else if (armed.behaviour != kStopsItself &&
+    } else if (armed.behavior != kStopsItself &&
                EndsWith(*armed.record, tree_.root->record.get())) {
       armed.watch =
           ctx_watch_unref(armed.watch);  // stays armed, until the root's end at the latest

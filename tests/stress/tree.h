@@ -67,10 +67,10 @@ class Tree {
 };
 
 // What callbacks do, but for counting.
-enum Behaviour : unsigned { kDerives, kArms, kCancels, kReleases, kStopsItself, kBehaviours };
+enum Behavior : unsigned { kDerives, kArms, kCancels, kReleases, kStopsItself, kBehaviors };
 
 inline void Behave(Armed& armed, ctx_t* ctx) {
-  switch (armed.behaviour) {
+  switch (armed.behavior) {
     case kDerives: {
       Ctx child;
       Canceler canceler;

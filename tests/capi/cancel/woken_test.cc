@@ -39,7 +39,7 @@ TEST(Woken, Rule06_APollerOfTheParentSeesEveryChildDone) {
   EXPECT_EQ(live, 0);
 }
 
-// It is made when the cancel has begun, and so not by that cancel that it is told.
+// The cancel has begun before the descriptor is made, so it is not the cancel that makes it readable.
 TEST(Woken, Rule06_ADescriptorThatIsMadeMeanwhileIsReadableWhenEveryChildIsDone) {
   constexpr int kRounds = 60;
   constexpr size_t kChildren = 20'000;

@@ -161,7 +161,7 @@ TEST(QueueLifetime, AWatchOutlivesItsQueueAndItsContext) {
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(ctx_watch_stop(watches[i]), 0) << i;
 }
 
-// In a queue that lives on. A sanitizer's allocator does not tell.
+// In a queue that lives on. A sanitizer's allocator does not tell how much is in use.
 TEST(QueueLifetime, Rule11_AnEntryThatCanNeverFireIsGivenBackWithItsWatch) {
   const Queue queue = NewQueue();
   const Ctx detached = WithoutCancel(ctx_background());

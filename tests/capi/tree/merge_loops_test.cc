@@ -176,7 +176,7 @@ TEST_P(MergeLoops, Rule39_ItsOwnLoopIsFreedWithIt) {
   EXPECT_TRUE(Soon([&] { return OpenDescriptors() <= before; }));
 }
 
-TEST_P(MergeLoops, Rule12_OnOneClockItHasTheEarliestDeadline) {
+TEST_P(MergeLoops, Rule22_OnOneClockItHasTheEarliestDeadline) {
   const Scope near = WithTimeout(here.root, 2 * kHour), far = WithTimeout(there.root, kHour);
   const Scope merged = Merge({near, far});
   int64_t near_deadline = 0, far_deadline = 0, deadline = 0;
@@ -186,7 +186,7 @@ TEST_P(MergeLoops, Rule12_OnOneClockItHasTheEarliestDeadline) {
   EXPECT_EQ(deadline, one_clock ? far_deadline : near_deadline);
 }
 
-TEST(MergeLoopsOnTheDefaultLoop, Rule12_ItHasTheEarliestDeadline) {
+TEST(MergeLoopsOnTheDefaultLoop, Rule22_ItHasTheEarliestDeadline) {
   const AnyLoop there(CTX_LOOP_MANUAL);
   const Cause cause = NewCause(7, "late");
   const Scope near = WithCancel(ctx_background()), far = WithTimeout(there.root, kHour, cause);

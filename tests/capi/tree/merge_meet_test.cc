@@ -36,8 +36,8 @@ struct Families {
   std::vector<Ctx> children, below;
 };
 
-// The merges come before the cancel has come that far, and go, and their memory is used again, as soon as it is past
-// them, while it goes on.
+// The merges are made before the cancel comes that far. As soon as it is past them they go, and their memory is used
+// again, while it goes on.
 TEST(MergeMeet, Rule08_MergesComeAndGoInTheMidstOfACancel) {
   std::unique_ptr<Families> families;
   const Scope other = WithCancel(ctx_background());

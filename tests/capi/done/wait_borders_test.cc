@@ -11,7 +11,7 @@
 namespace ctxtest {
 namespace {
 
-TEST(Borders, APollOfAnyNumberOfDescriptors) {
+TEST(WaitBorders, Rule42_APollOfAnyNumberOfDescriptors) {
   const ManualLoop manual;
   const Pipe ready, idle;
   ready.Write();
@@ -35,7 +35,7 @@ TEST(Borders, APollOfAnyNumberOfDescriptors) {
   }
 }
 
-TEST(Borders, AWaitForAnyNumberOfContexts) {
+TEST(WaitBorders, Rule42_AWaitForAnyNumberOfContexts) {
   const ManualLoop manual;
   for (ctx_t* root : {ctx_background(), manual.root.get()}) {
     for (size_t count = 1; count <= 20; ++count) {
