@@ -7,8 +7,8 @@ if(CTX_COVERAGE)
   list(APPEND ctx_sources ${PROJECT_SOURCE_DIR}/tests/support/coverage_dump.cc)
 endif()
 
-# As one file its code is the same, and it compiles in a fifth of the time; names in all of core and capi must
-# differ for that. `./dev check` compiles each file alone, as one that forgets an include shows only then.
+# Compiled as one file it takes a fifth of the time, and its code is the same; so names in all of core and capi must
+# differ. `./dev check` compiles each file alone: a missing include shows only then.
 option(CTX_ONE_FILE "Compile the library as one file" ON)
 # These stay alone: tests look at what io_linux alone may call; and pipes take the place of event_linux.
 set(ctx_alone ${PROJECT_SOURCE_DIR}/core/system/io_linux.cc ${PROJECT_SOURCE_DIR}/core/system/event_linux.cc)

@@ -95,7 +95,7 @@ fn bundled() {
     for flag in std::fs::read_to_string(flags).expect("the crate has its flags").lines() {
         build.flag(flag);
     }
-    let mut includes = String::new(); // all as one file, which compiles in a quarter of the time
+    let mut includes = String::new(); // all as one file, which compiles in a fifth of the time
     for folder in ["core", "capi"] {
         let folder = root.join(folder);
         println!("cargo:rerun-if-changed={}", folder.display());
