@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Cancel: ends a node and everything below it.
 //
-// A call of cancel() that wins is one walk, in three steps: mark, wake, call back. It keeps its notes in the
-// nodes themselves, so it allocates nothing and does not recurse.
+// A call of cancel() that wins carries one walk out (walk.h).
 //
 // Invariants
-//  1. Only the walk that ended a node visits its children. So a child that another walk has ended is the root of
-//     that walk (that walk would have ended any node between first), or a merged node. And at most one walk from
-//     above meets each child and each proxy.
-//  2. A walk marks its whole subtree before it waits, and waits only for walks that it met. Without proxies
-//     these are below it: waiting goes down the tree and so ends. With proxies see merge.h.
-//  3. Its root's phase is `marked` once everything below the root is done, and `woken` once every waiting
-//     observer below has been told, by whichever walk.
-//  4. Nodes that the walk must visit again are pinned and joined by `next`, ancestors first; a node that has only
-//     children just until these are marked. The root is in no chain of its own walk: a walk from above may use
-//     its `next` (node.h, 6).
-//  5. Locks are held for at most kChunk children at a time. Children are visited from the last to the first: a
-//     removal moves only visited ones into the gap, and a child that is added meanwhile is born done.
+//  1. A node ends under the lock of its home shard, which says who wins: error, cause and phase are written there.
+//  2. Where a proxy may be below a node, merge_lock() is taken before that, and held until all below is marked.
+//     Whether that is so shows only under the home shard's lock, which comes later: so that is given back and taken
+//     again.
+//  3. A call that has lost holds no lock while it waits for the one that won.
+//
+// Lock order: merge_lock(), then a home shard's. No lock is held while the walk wakes and calls back.
 #ifndef CTX_CORE_LIFE_CANCEL_H
 #define CTX_CORE_LIFE_CANCEL_H
 

@@ -45,7 +45,7 @@ namespace ctxcore {
 
 struct Proxy;
 
-// The node of ctx_merge. Its Link is for the walk that ended it (life/cancel.cc).
+// The node of ctx_merge. Its Link is for the walk that ended it (walk.h).
 struct MergedNode : Node, Link {
   MergedNode(Context* above, Value* nearest, Loop* runner, int64_t when, uint64_t number,
              size_t parents)

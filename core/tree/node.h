@@ -17,7 +17,7 @@
 //     when a call that came up from a held descendant ends it; or when the last child of a shard goes, whose
 //     release then goes on here.
 //  6. `next` joins the nodes below the root of a walk, for that walk, from marking to the end. That of the root
-//     belongs to a walk from above that met it (life/cancel.h), until that walk has ended; then, with the last
+//     belongs to a walk from above that met it (life/walk.h), until that walk has ended; then, with the last
 //     reference, to a loop's backlog (backlog.h).
 //  7. kMergesBelow counts the children that are proxies of a merged node (merge.h), or have one below them. It
 //     changes under the lock of the home shard. Every ancestor that is not a root counts a proxy from before it
