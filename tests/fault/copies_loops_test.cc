@@ -6,7 +6,6 @@
 
 #include "fault/copied.h"
 #include "support/handles.h"
-#include "support/process.h"
 #include "support/sources.h"
 
 namespace ctxtest {

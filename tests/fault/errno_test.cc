@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "fault/no_descriptors.h"
 #include "support/callback.h"

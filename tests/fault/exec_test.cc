@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>

@@ -7,7 +7,6 @@
 #include "fault/busy.h"
 #include "fault/forked.h"
 #include "support/handles.h"
-#include "support/process.h"
 #include "support/sources.h"
 
 namespace ctxtest {

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstring>
 #include <deque>
-#include <memory>
 #include <vector>
 
 #include "fault/run.h"

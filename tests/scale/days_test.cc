@@ -3,7 +3,6 @@
 // A day with a million deadlines, on a virtual clock and on real ones: each fires at its time and in its order. What
 // says so is a sorted list.
 #include <algorithm>
-#include <atomic>
 #include <cinttypes>
 #include <random>
 #include <set>

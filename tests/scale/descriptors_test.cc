@@ -9,14 +9,13 @@
 
 #include <cerrno>
 #include <functional>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "scale/measure.h"
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
-#include "support/process.h"
 #include "support/sources.h"
 
 namespace ctxtest {

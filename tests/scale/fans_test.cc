@@ -2,14 +2,13 @@
 //
 // Fans of a million: children of one parent, parents of one merge, observers of one context, entries of one queue,
 // work of one group.
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "fault/forked.h"
 #include "scale/chains.h"
 #include "scale/measure.h"
 #include "support/callback.h"

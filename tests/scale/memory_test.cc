@@ -6,7 +6,6 @@
 #include <atomic>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "scale/measure.h"
 #include "support/descriptor.h"

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <functional>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "scale/measure.h"

@@ -9,7 +9,6 @@
 #include <deque>
 #include <vector>
 
-#include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"

@@ -6,7 +6,6 @@
 #define CTX_TESTS_STRESS_TREE_H_
 
 #include <array>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <utility>

@@ -11,7 +11,7 @@
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
-#include "support/sync.h"
+#include "support/time.h"
 
 extern char** environ;
 

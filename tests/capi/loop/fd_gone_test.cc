@@ -3,7 +3,6 @@
 // Rule 34 where it is broken, or nearly: descriptors that their owner closed too early, numbers that
 // stand for another file by then, and sources that end, are made and are released on many threads at
 // once. No context is ended by what is not its own, and no loop runs in circles.
-#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>

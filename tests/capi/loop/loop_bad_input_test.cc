@@ -4,7 +4,6 @@
 #include <climits>
 #include <vector>
 
-#include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
 

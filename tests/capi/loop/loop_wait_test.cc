@@ -11,7 +11,6 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
-#include "support/process.h"
 #include "support/sync.h"
 
 namespace ctxtest {

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "support/handles.h"
-#include "support/process.h"
 #include "support/sources.h"
 
 namespace ctxtest {

@@ -7,7 +7,6 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
-#include "support/process.h"
 
 namespace ctxtest {
 namespace {

@@ -4,7 +4,6 @@
 #include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
-#include "support/process.h"
 
 namespace ctxtest {
 namespace {

@@ -2,13 +2,10 @@
 //
 // Rule 22 for parents of several loops: a merge lives on the loop of its first parent, and the end of another one comes
 // to it there.
-#include <algorithm>
 #include <atomic>
-#include <functional>
 #include <string>
 #include <thread>
 #include <tuple>
-#include <vector>
 
 #include "support/callback.h"
 #include "support/descriptor.h"

@@ -2,7 +2,6 @@
 //
 // Cancels of families so large that another thread comes in their midst: it makes and gives back merges there, or
 // closes the loop and so meets each merge that the cancel is waking.
-#include <poll.h>
 
 #include <algorithm>
 #include <array>
