@@ -5,6 +5,7 @@
 #define CTX_TESTS_FAULT_BUSY_H_
 
 #include <atomic>
+#include <cstddef>
 #include <thread>
 #include <vector>
 
@@ -21,14 +22,13 @@ class Busy {
   explicit Busy(const std::vector<Step>& steps) {
     for (const Step step : steps) {
       threads_.emplace_back([this, step] {
-        while (!stop_.load(std::memory_order_relaxed)) {
-          step(shared_);
-          steps_.fetch_add(1, std::memory_order_relaxed);
-        }
+        step(shared_);
+        at_work_.fetch_add(1, std::memory_order_relaxed);
+        while (!stop_.load(std::memory_order_relaxed)) step(shared_);
       });
     }
     // Each of them is at work before the first fork.
-    while (steps_.load(std::memory_order_relaxed) < 100) std::this_thread::yield();
+    while (at_work_.load(std::memory_order_relaxed) < steps.size()) std::this_thread::yield();
   }
   ~Busy() {
     stop_ = true;
@@ -39,7 +39,7 @@ class Busy {
  private:
   Scope shared_ = WithCancel(ctx_background());
   std::atomic<bool> stop_{false};
-  std::atomic<long> steps_{0};
+  std::atomic<size_t> at_work_{0};
   std::vector<std::thread> threads_;
 };
 

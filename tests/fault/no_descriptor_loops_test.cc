@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "fault/no_descriptors.h"
 #include "support/callback.h"
+#include "support/few_descriptors.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sources.h"

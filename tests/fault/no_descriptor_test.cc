@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <vector>
 
-#include "fault/no_descriptors.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
+#include "support/few_descriptors.h"
 #include "support/handles.h"
 #include "support/process.h"
 

@@ -3,8 +3,6 @@
 // A process that may have sixteen descriptors. With so many and fewer left, each function works, or says that it got
 // none and has changed nothing. Cancel always works, loops that had begun go on, and once there are descriptors again
 // all works.
-#include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,41 +12,13 @@
 
 #include "scale/measure.h"
 #include "support/callback.h"
+#include "support/few_descriptors.h"
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/sources.h"
 
 namespace ctxtest {
 namespace {
-
-constexpr rlim_t kMost = 16;
-
-// While it lives the process has at most sixteen descriptors, and this many of them are left.
-class Sixteen {
- public:
-  explicit Sixteen(size_t left) {
-    getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit few = before_;
-    few.rlim_cur = kMost;
-    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-    for (int fd; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken_.push_back(fd);
-    EXPECT_EQ(errno, EMFILE);
-    for (; left > 0 && !taken_.empty(); --left) {
-      close(taken_.back());
-      taken_.pop_back();
-    }
-    EXPECT_EQ(left, 0u) << "too many are open for this test";
-  }
-  Sixteen(const Sixteen&) = delete;
-  ~Sixteen() {
-    for (const int fd : taken_) close(fd);
-    setrlimit(RLIMIT_NOFILE, &before_);
-  }
-
- private:
-  rlimit before_ = {};
-  std::vector<int> taken_;
-};
 
 // One call that may need descriptors, on objects of its own; it answers 0 or a negative errno. What it was given is
 // left for a second try.
@@ -223,7 +193,7 @@ TEST(ScaleSixteenDescriptors, Rule46_EverythingWorksOrSaysThatItGotNone) {
     Fresh fresh;
     std::vector<std::pair<Needs, int>> results;
     {
-      const Sixteen limit(left);
+      const FewDescriptors limit(16, left);
       for (const Needs& needs : fresh.All()) {
         SCOPED_TRACE(needs.name);
         const int result = needs.call();

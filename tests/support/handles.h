@@ -198,7 +198,7 @@ inline int64_t Deadline(ctx_t* ctx) {
   return deadline;
 }
 
-// A context whose deadline is soon, canceled before it: as soon as this machine, now, allows.
+// A context that was canceled before its deadline, which is as near as this machine allows.
 inline Scope CanceledInTime(ctx_t* parent, const ctx_cause_t* deadline_cause,
                             const ctx_cause_t* cancel_cause) {
   for (int64_t timeout_ns = 10 * kMillisecond;; timeout_ns *= 2) {

@@ -18,7 +18,7 @@
 #include <ctx/asio.hpp>
 
 #include "cases.h"
-#include "fault/no_descriptors.h"
+#include "support/few_descriptors.h"
 #include "support/process.h"
 #if defined(CTX_HAS_COROUTINES)
 #include "coroutine.h"
