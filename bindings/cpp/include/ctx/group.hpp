@@ -29,7 +29,7 @@ namespace ctx {
 
 namespace detail {
 
-// What a call returns, if that is a cause, is its failure.
+// The failure of a call: what it returns, if that is a cause.
 template <class Call>
 cause failure_of(Call call) {
   if constexpr (std::is_same_v<decltype(call()), cause>) {
