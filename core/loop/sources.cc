@@ -47,6 +47,15 @@ int Sources::watch_anew(Place& place, int fd, uint32_t events) {
   return result == -EEXIST ? poller_.rewatch(fd, events, id) : result;
 }
 
+// After some have left: for what the others want.
+void Sources::watch_rest(const Place& place, int fd) {
+  if (place.sources.empty()) {
+    poller_.unwatch(fd);
+  } else {
+    poller_.rewatch(fd, wanted_by(place.sources), id_of(fd, place.serial));
+  }
+}
+
 void Sources::empty(Place& place) {
   while (place.sources.take(UINT64_MAX) != nullptr) {
   }
@@ -72,15 +81,16 @@ int Sources::add(Source* source) {
   if (result == -ENOENT) result = watch_anew(place, source->fd, source->events);
   if (result < 0) return result;
   if (place.sources.add(source, source->events)) return 0;
-  if (place.sources.empty()) poller_.unwatch(source->fd);
+  watch_rest(place, source->fd);
   return -ENOMEM;
 }
 
 void Sources::take_out(Source* source) {
   if (source->group == nullptr) return;
   Place& place = places_[source->fd];
+  const uint32_t wanted = wanted_by(place.sources);
   place.sources.remove(source);
-  if (place.sources.empty()) poller_.unwatch(source->fd);
+  if (wanted_by(place.sources) != wanted) watch_rest(place, source->fd);
 }
 
 void Sources::remove(Source* source) {
@@ -107,11 +117,7 @@ void Sources::take(const Poller::Ready& ready, Link*& due) {
     source->came = ready.events & (source->events | kAlways);
     taken.push_back(source);
   }
-  if (place.sources.empty()) {
-    poller_.unwatch(fd);
-  } else {
-    poller_.rewatch(fd, wanted_by(place.sources), ready.id);
-  }
+  watch_rest(place, fd);
   // Pins only now, in release order. A thread that gives back its last reference, and then closes the descriptor,
   // either sees no pin, and waits for the lock, or sees that this thread has finished with the descriptor.
   while (Source* const pinned = taken.pop_front()) {

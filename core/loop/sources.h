@@ -10,8 +10,8 @@
 // Invariants (all under lock_)
 //  1. A source is in a group of its descriptor's place from add() until it is taken to fire or removed. Once
 //     it is taken its Link is the loop's.
-//  2. A place with sources is registered with the poller by its serial number, unless its owner has closed the
-//     descriptor.
+//  2. A place with sources is registered with the poller by its serial number, for the events that they want and no
+//     others, unless its owner has closed the descriptor. So what nobody asks for any more wakes nobody.
 //  3. A source that is taken pins its node. A thread that finds it in its place may do so, since the last reference
 //     of a node is given up only after remove_last().
 //  4. An ended node has left its place before the call that ended it returns.
@@ -79,6 +79,7 @@ class Sources {
 
   bool make_room(int fd) CTX_REQUIRES(lock_);
   int watch_anew(Place& place, int fd, uint32_t events) CTX_REQUIRES(lock_);
+  void watch_rest(const Place& place, int fd) CTX_REQUIRES(lock_);
   void empty(Place& place) CTX_REQUIRES(lock_);
   void take_out(Source* source) CTX_REQUIRES(lock_);
 

@@ -4,6 +4,7 @@
 // edges, or ctx_loop_next() (rule 41) for hosts that would rather sleep.
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -289,6 +290,31 @@ TEST(LoopHost, Rule41_TheNextWorkIsNowWhenADescriptorIsReady) {
   EXPECT_EQ(manual.Dispatch(), 1);
   EXPECT_EQ(time.Advance(0), 1);
   EXPECT_EQ(time.Next(), INT64_MAX);
+}
+
+// What has come on a descriptor is no work if only a context that is gone asked for it.
+TEST(LoopHost, Rule41_WhatNobodyAsksForAnyMoreIsNoWork) {
+  const std::vector<std::function<void(Scope*)>> enders = {
+      [](Scope* scope) { EXPECT_EQ(scope->Cancel(), 1); },
+      [](Scope* scope) { *scope = Scope(); },
+  };
+  for (const auto& end : enders) {
+    const SocketPair sockets;
+    const ManualLoop manual;
+    const VirtualLoop time;
+    for (ctx_t* root : {manual.root.get(), time.root.get()}) {
+      const Scope stays = WithFd(root, sockets.server, POLLRDHUP);
+      Scope goes = WithFd(root, sockets.server, POLLIN);
+      EXPECT_EQ(write(sockets.client, "x", 1), 1);
+      end(&goes);
+      EXPECT_EQ(manual.Next(), INT64_MAX);
+      EXPECT_EQ(time.Next(), INT64_MAX);
+      EXPECT_FALSE(Readable(manual.Fd()));
+    }
+    const Scope on_manual = WithFd(manual.root, sockets.server, POLLRDHUP);
+    EXPECT_EQ(shutdown(sockets.client, SHUT_WR), 0);
+    EXPECT_EQ(manual.DriveUntilDone(on_manual), 1);
+  }
 }
 
 bool WorkWaits(ctx_loop_t* loop) {
