@@ -102,8 +102,8 @@ void Loop::run_posted(void* work) {
   loop->leave_busy();
 }
 
-bool Loop::post_one(size_t* left, CallMask* mask) {
-  Callback* const callback = backlog_.take_to_post(left, this);
+bool Loop::post_one(CallMask* mask) {
+  Callback* const callback = backlog_.take_to_post(this);
   if (callback == nullptr) return false;
   if (mask != nullptr) mask->open(*this);
   enter_busy(1);
@@ -112,22 +112,22 @@ bool Loop::post_one(size_t* left, CallMask* mask) {
   return true;
 }
 
-bool Loop::run_one(Turn* turn, size_t* left, CallMask* mask) {
-  Callback* const callback = backlog_.take(left);
+bool Loop::run_one(Turn* turn, Backlog::From from, CallMask* mask) {
+  Callback* const callback = backlog_.take(from);
   if (callback == nullptr) return false;
   if (mask != nullptr) mask->open(*this);  // each time: more signals may be waited for by now
   turn->run(callback);
   return true;
 }
 
-// Runs at most this many callbacks, and the releases. A callback may fork, and the child return here: then the rest
+// Runs these callbacks, and the releases. A callback may fork, and the child return here: then the rest
 // is the parent's. A thread of the loop's own passes its mask; only such a thread posts to the executor.
-void Loop::run_some(size_t callbacks, CallMask* mask) {
+void Loop::run_some(Backlog::From from, CallMask* mask) {
   if (!backlog_.any()) return;
   const bool posts = mask != nullptr && options_.executor.post != nullptr;
   Turn turn(mask != nullptr ? Turn::Kind::library : Turn::Kind::program);
   for (bool more = true; more && turn.is_ours();) {
-    more = posts ? post_one(&callbacks, mask) : run_one(&turn, &callbacks, mask);
+    more = posts ? post_one(mask) : run_one(&turn, from, mask);
     if (!more) {
       if (mask != nullptr) mask->close();
       more = backlog_.run_release();
@@ -138,10 +138,13 @@ void Loop::run_some(size_t callbacks, CallMask* mask) {
   }
 }
 
-void Loop::run_all(CallMask* mask) { run_some(SIZE_MAX, mask); }
+void Loop::run_all(CallMask* mask) { run_some(Backlog::From::all, mask); }
 
-// The callbacks that were there when it was called; those that they defer come next time.
-void Loop::run_batch() { run_some(backlog_.callbacks(), nullptr); }
+// The callbacks that are there when it is called; those that they defer come next time.
+void Loop::run_batch() {
+  backlog_.begin_batch();
+  run_some(Backlog::From::batch, nullptr);
+}
 
 // Runs what the lane's threads would run, if the system had given any.
 void Loop::run_deserted(CallMask* mask) {

@@ -10,15 +10,18 @@ void Backlog::push(Callback* callback, Callback::Place place) {
   Guard guard(lock_);
   callback->place = place;  // change() publishes it
   if (!callback->change(Callback::armed, Callback::queued)) return;
-  list_of(callback).push_back(callback);
-  if (!callback->is(Callback::kWaker)) ++waiting_;
+  if (callback->is(Callback::kWaker)) return wakers_.push_back(callback);
+  callbacks_.push_back(callback);
+  ++waiting_;
 }
 
 void Backlog::withdraw(Callback* callback) {
   Guard guard(lock_);
   if (!callback->linked()) return;
-  list_of(callback).remove(callback);
-  if (!callback->is(Callback::kWaker)) --waiting_;
+  if (callback->is(Callback::kWaker)) return wakers_.remove(callback);
+  // Only the first one of a list needs to know the list.
+  (batch_.front() == callback ? batch_ : callbacks_).remove(callback);
+  --waiting_;
 }
 
 void Backlog::push_spent(Callback* callback) {
@@ -32,25 +35,30 @@ void Backlog::push_release(Node* node) {
   nodes_ = node;
 }
 
-Callback* Backlog::pop(size_t* left) {
-  if (*left == 0 || callbacks_.empty()) return nullptr;
-  --*left;
-  --waiting_;
-  return callbacks_.pop_front();
+void Backlog::begin_batch() {
+  Guard guard(lock_);
+  batch_.take_all(callbacks_);
 }
 
-Callback* Backlog::take(size_t* left) {
+Callback* Backlog::pop(From from) {
+  Callback* callback = batch_.pop_front();
+  if (callback == nullptr && from == From::all) callback = callbacks_.pop_front();
+  if (callback != nullptr) --waiting_;
+  return callback;
+}
+
+Callback* Backlog::take(From from) {
   Guard guard(lock_);
   for (;;) {
-    Callback* const callback = pop(left);
+    Callback* const callback = pop(from);
     // A callback that is being stopped cannot be claimed.
     if (callback == nullptr || callback->claim(Callback::queued)) return callback;
   }
 }
 
-Callback* Backlog::take_to_post(size_t* left, Loop* loop) {
+Callback* Backlog::take_to_post(Loop* loop) {
   Guard guard(lock_);
-  Callback* const callback = pop(left);
+  Callback* const callback = pop(From::all);
   if (callback == nullptr) return nullptr;
   // The thread that stops it withdraws it under this lock, before it gives the references back.
   count_up(callback->refs);
@@ -89,7 +97,7 @@ bool Backlog::run_release() {
 
 bool Backlog::any() {
   Guard guard(lock_);
-  return !callbacks_.empty() || nodes_ != nullptr || !spent_.empty();
+  return waiting_ > 0 || nodes_ != nullptr || !spent_.empty();
 }
 
 bool Backlog::any_waker() {

@@ -6,7 +6,8 @@
 // Invariants
 //  1. lock_ guards all lists, and a callback's change between armed, queued and claimed while it goes into a list
 //     or out of it.
-//  2. A callback in the list is queued, or claimed by a stop that is about to withdraw it.
+//  2. A callback in the lists is queued, or claimed by a stop that is about to withdraw it. A dispatch runs those that
+//     waited when it began: they are its batch, and come before all others. One thread at a time has a batch.
 //  3. Wakers have a list of their own. A spent callback is finished, and has the last reference to its context and
 //     one to itself.
 //  4. A node in the list has one reference left, the list's own. It was put there under its home shard's lock, after
@@ -18,6 +19,7 @@
 #define CTX_CORE_LOOP_BACKLOG_H
 
 #include <cstddef>
+#include <cstdint>
 
 #include "core/base/list.h"
 #include "core/base/lock.h"
@@ -34,10 +36,11 @@ class Backlog {
   void push_spent(Callback* callback);
   void push_release(Node* node);
 
-  // The next one, claimed; nullptr if there is none among the next *left. Counts *left down.
-  Callback* take(size_t* left);
-  Callback* take_to_post(size_t* left,
-                         Loop* loop);  // the same, but still queued, with one more reference
+  enum class From : uint8_t { batch, all };
+  void begin_batch();  // takes in all callbacks that wait
+
+  Callback* take(From from);           // the next one, claimed; nullptr if there is none
+  Callback* take_to_post(Loop* loop);  // the same, but still queued, with one more reference
   Callback* take_waker();              // the next one, claimed
   bool run_release();                  // false if there was none
 
@@ -46,12 +49,10 @@ class Backlog {
   size_t callbacks();  // how many wait
 
  private:
-  Callback* pop(size_t* left) CTX_REQUIRES(lock_);
-  Ring<Callback>& list_of(const Callback* callback) CTX_REQUIRES(lock_) {
-    return callback->is(Callback::kWaker) ? wakers_ : callbacks_;
-  }
+  Callback* pop(From from) CTX_REQUIRES(lock_);
 
   Lock lock_;
+  Ring<Callback> batch_ CTX_GUARDED_BY(lock_);
   Ring<Callback> callbacks_ CTX_GUARDED_BY(lock_);
   Ring<Callback> wakers_ CTX_GUARDED_BY(lock_);
   Ring<Callback> spent_ CTX_GUARDED_BY(lock_);

@@ -67,15 +67,13 @@ bool Lane::deserted() {
 
 Callback* Lane::take_deserted() {
   Guard guard(lock_);
-  size_t left = SIZE_MAX;
-  return refused_ && threads_ == 0 ? work_.take(&left) : nullptr;
+  return refused_ && threads_ == 0 ? work_.take(Backlog::From::all) : nullptr;
 }
 
 // The next callback, claimed; nullptr if there is none, and then *ends says whether the thread may end.
 Callback* Lane::take(bool rested, bool* ends) {
   Guard guard(lock_);
-  size_t left = SIZE_MAX;
-  Callback* const callback = work_.take(&left);
+  Callback* const callback = work_.take(Backlog::From::all);
   if (callback != nullptr) {
     --idle_;
   } else if (rested || closers_.load(std::memory_order_relaxed) > 0) {

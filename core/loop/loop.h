@@ -208,9 +208,9 @@ class Loop {
   int fire_timers();
   int turn(bool sleep);
   bool is_for_lane(const Callback* callback) const;
-  bool post_one(size_t* left, CallMask* mask);
-  bool run_one(Turn* turn, size_t* left, CallMask* mask);
-  void run_some(size_t callbacks, CallMask* mask);
+  bool post_one(CallMask* mask);
+  bool run_one(Turn* turn, Backlog::From from, CallMask* mask);
+  void run_some(Backlog::From from, CallMask* mask);
   void run_all(CallMask* mask);
   void run_batch();
   void run_deserted(CallMask* mask);

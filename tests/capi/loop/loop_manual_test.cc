@@ -286,6 +286,43 @@ TEST(Manual, Rule24_WhatACallbackDefersIsLeftToTheNextDispatchAlsoWhenOneWasStop
   EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2}));
 }
 
+TEST(Manual, Rule24_WhatACallbackDefersIsLeftToTheNextDispatchAlsoWhenItStopsOne) {
+  const ManualLoop manual;
+  const Scope scope = WithCancel(manual.root);
+  Recorder recorder;
+  Callback stopped, last;
+  recorder.Arm(scope, 1, CTX_DEFER, [&](ctx_t* ctx) {
+    EXPECT_EQ(stopped.Stop(), 1);
+    EXPECT_EQ(last.Stop(), 1);
+    recorder.Arm(ctx, 3, CTX_DEFER);
+  });
+  stopped.Arm(scope, CTX_DEFER);
+  recorder.Arm(scope, 2, CTX_DEFER);
+  last.Arm(scope, CTX_DEFER);
+  scope.Cancel();
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2}));
+  EXPECT_TRUE(manual.WorkWaits());
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
+}
+
+// The newest of those that wait, which alone is not in the batch that a dispatch has taken.
+TEST(Manual, Rule26_WhatACallbackDefersMayBeStoppedInTheSameDispatch) {
+  const ManualLoop manual;
+  const Scope scope = WithCancel(manual.root);
+  Recorder recorder;
+  Callback deferred;
+  recorder.Arm(scope, 1, CTX_DEFER, [&](ctx_t* ctx) { deferred.Arm(ctx, CTX_DEFER); });
+  recorder.Arm(scope, 2, CTX_DEFER, [&](ctx_t*) { EXPECT_EQ(deferred.Stop(), 1); });
+  recorder.Arm(scope, 3, CTX_DEFER);
+  scope.Cancel();
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(deferred.runs(), 0);
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+}
+
 TEST(Manual, Rule37_DispatchWhileAnotherIsUnderWayIsEBUSY) {
   const ManualLoop manual;
   const Scope scope = WithCancel(manual.root);
