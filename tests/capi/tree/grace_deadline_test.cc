@@ -54,6 +54,16 @@ TEST(GraceDeadline, Rule23_ItCountsFromTheParentsDeadlineHoweverLateTheLoopIs) {
   EXPECT_EQ(ctx_err(graceful), CTX_DEADLINE_EXCEEDED);
 }
 
+TEST(GraceDeadline, Rule23_OverWhenItsParentEndsLateItEndsInTheSameDispatch) {
+  const ManualLoop manual;
+  const Scope parent = WithTimeout(manual.root, kMillisecond);
+  const Scope first = WithGrace(parent, kMillisecond), second = WithGrace(first, kMicrosecond);
+  SleepUntil(Deadline(second) + kPast);
+  EXPECT_EQ(manual.Dispatch(), 3);
+  EXPECT_EQ(ctx_err(second), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(manual.Next(), INT64_MAX);
+}
+
 // Below a grace, deadlines count as below any other context.
 TEST(GraceDeadline, Rule12_DeadlinesBelow) {
   const VirtualLoop time;
