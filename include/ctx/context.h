@@ -120,7 +120,7 @@ CTX_API int ctx_with_name(ctx_t *parent, const char *name, ctx_t **ret);
  * parent's, since nobody knows when it will be idle.
  *
  * It never ends early. It may end late, by a sixteenth of idle_ns at most, or by 1 ms if that is more; on a virtual
- * loop it ends at the exact time.
+ * loop it ends at the exact time. A manual loop that is dispatched late notices a touch then, and counts from then.
  * @param idle_ns on the clock of ctx_now(). Zero or negative: it is done on return. CTX_FOREVER: never.
  * @param cause   borrowed; of the end by idleness. NULL for the plain one.
  * @return as ctx_with_deadline().
@@ -142,8 +142,9 @@ CTX_API int ctx_touch(ctx_t *ctx);
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
  *
  * It lives on the loop of the first parent. A parent of another loop ends it as a descriptor does: soon, by the
- * loop's threads, or in the next dispatch or advance. The deadline of such a parent counts if both loops have the
- * same real clock. For such a parent the loop watches its done descriptor.
+ * loop's threads, or in the next dispatch or advance. The deadline of such a parent counts if the parent is live and
+ * both loops have the same real clock, except that of a grace that has begun. For such a parent the loop watches its
+ * done descriptor.
  *
  * It may block while another cancel on the same loop marks contexts that have merged ones below them.
  * So may every cancel above a merged context, and the merged context's last unref.

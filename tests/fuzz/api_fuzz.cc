@@ -58,7 +58,7 @@ class Session {
   Session(const uint8_t* data, size_t size) : in_(data, size) {
     model_.real_now = [this] { return now_; };
     model_.library_now = [this](int loop) { return ctx_loop_now(loops_[loop]); };
-    model_.ask_err = [this](int ctx) { return ctx_err(contexts_[ctx].ctx); };
+    model_.ask_err = [this](int ctx) { return *contexts_[ctx].word; };
     model_.poll = [](int fd) {
       pollfd one = {fd, static_cast<short>(POLLIN | POLLOUT | POLLPRI | POLLRDHUP), 0};
       poll(&one, 1, 0);
@@ -118,6 +118,7 @@ class Session {
   struct Handle {
     ctx_t* ctx = nullptr;
     ctx_canceler_t* canceler = nullptr;
+    const volatile int32_t* word = nullptr;  // of its error: also while only what is below keeps it
     int done_fd = -1;
   };
   struct Pipe {
@@ -212,6 +213,7 @@ class Session {
       values_.resize(model_.contexts.size());
     }
     contexts_[i].ctx = ctx;
+    contexts_[i].word = ctx_err_word(ctx);
     contexts_[i].canceler = canceler;
     model_.contexts[i].handles = handles;
     model_.contexts[i].cancelers = canceler != nullptr ? 1 : 0;
@@ -1272,6 +1274,7 @@ class Session {
       if (contexts_[i].ctx == nullptr) continue;
       const int number = static_cast<int>(i);
       if (IsThere(i)) CheckContext(number, i == turn_ % model_.contexts.size());
+      if (c.kept && !c.is_root()) FUZZ_EQ(*contexts_[i].word, model_.NodeOf(number).err);
       if (c.kind == Kind::kValue && c.value != nullptr) {
         const bool waits = values_[i] == 0 && model_.loops[c.loop].may_release;
         if (values_[i] != (c.kept ? 0 : 1) && !waits) {
@@ -1308,11 +1311,7 @@ class Session {
     }
   }
 
-  bool IsThere(size_t i) const {
-    const Context& c = model_.contexts[i];
-    if (c.is_root() && c.loop != 0 && c.handles == 0) return false;
-    return c.kept && contexts_[i].ctx != nullptr;
-  }
+  bool IsThere(size_t i) const { return model_.contexts[i].held && contexts_[i].ctx != nullptr; }
 
   void CheckContext(int i, bool closely) {
     const Context& c = model_.contexts[i];
@@ -1389,8 +1388,6 @@ class Session {
     const int64_t told = ctx_loop_next(loops_[i]);
     FUZZ_CHECK(told >= now);
     if (told == now && loop.may_release) return;  // there is something to free
-    // A descriptor may still report what only a context that has ended asked for.
-    if (told == now && model_.HasDescriptor(i)) return;
     if (loop.is_virtual || (next == CTX_FOREVER && !idle)) {
       if (told != next) std::fprintf(stderr, "of l%d: ", i);
       FUZZ_EQ(told, next);

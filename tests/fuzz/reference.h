@@ -95,13 +95,12 @@ struct Context {
   int64_t deadline = CTX_FOREVER;  // what ctx_deadline() tells
   int64_t timer = CTX_FOREVER;
   int64_t touched = 0, touched_by = 0;  // at the earliest, at the latest
-  bool touched_since = false;           // since somebody looked
+  bool touched_since = false;           // perhaps since the loop has looked
   int fd = -1, number = -1;             // the descriptor while it is open; as it was given
   uint32_t events = 0;
   std::set<int> signals;
-  bool begun_late = false;  // a grace that was over when it began
-  bool posted = false;      // its signal has come
-  bool written = false;     // to a descriptor of ctx_cancel_fd()
+  bool posted = false;   // its signal has come
+  bool written = false;  // to a descriptor of ctx_cancel_fd()
   bool has_cancel_fd = false;
   CauseRef reason;
   // How it ended.
@@ -113,6 +112,7 @@ struct Context {
   bool with_loop = false;  // not by itself
   // Who keeps it.
   int handles = 0, cancelers = 0;
+  bool held = true;  // so that a program may use it; else at most what is below it keeps it
   bool kept = true;
 
   bool is_root() const { return kind == Kind::kBackground || kind == Kind::kTodo; }
@@ -370,11 +370,6 @@ class Reference {
     return false;
   }
 
-  bool HasDescriptor(int loop) const {
-    return std::any_of(contexts.begin(), contexts.end(), [&](const Context& c) {
-      return c.loop == loop && c.kind == Kind::kDescriptor && IsLive(c);
-    });
-  }
   bool HasManualIdle(int loop) const {
     if (loops[loop].is_virtual) return false;
     return std::any_of(contexts.begin(), contexts.end(), [&](const Context& c) {
@@ -397,17 +392,26 @@ class Reference {
       contexts[i].kept = true;
       found.push_back(i);
     };
-    for (Context& c : contexts) c.kept = false;
+    const auto hold = [&](int i) {
+      reach(i);
+      contexts[i].held = true;
+    };
+    for (Context& c : contexts) c.held = c.kept = false;
     for (size_t i = 0; i < contexts.size(); ++i) {
       const Context& c = contexts[i];
-      if (c.is_root() || c.handles + c.cancelers > 0 || c.posted) reach(static_cast<int>(i));
+      const bool by_program = c.handles + c.cancelers > 0;
+      if (by_program || (c.is_root() && c.loop == 0)) {
+        hold(static_cast<int>(i));
+      } else if (c.is_root() || c.posted) {
+        reach(static_cast<int>(i));
+      }
     }
     for (const Watch& w : watches) {
-      if (w.state == Watch::kArmed || w.state == Watch::kRunning) reach(w.ctx);
+      if (w.state == Watch::kArmed || w.state == Watch::kRunning) hold(w.ctx);
     }
     for (const Group& g : groups) {
-      if (g.alive) reach(g.ctx);
-      for (int over : g.overs) reach(over);
+      if (g.alive) hold(g.ctx);
+      for (int over : g.overs) hold(over);
     }
     while (!found.empty()) {
       const Context& c = contexts[found.back()];
@@ -739,10 +743,8 @@ class Reference {
     made.ends_with.clear();
     const Context& other = contexts[followed];
     const Loop &a = loops[loop], &b = loops[other.loop];
-    if (made.err == 0 && other.err == 0 && !a.is_virtual && !b.is_virtual && a.ahead == b.ahead) {
+    if (other.err == 0 && !a.is_virtual && !b.is_virtual && a.ahead == b.ahead) {
       const int owner = OwnerOfDeadline(followed);
-      // Whether the deadline of a grace that has begun counts is not said.
-      if (owner == kNone && other.deadline != CTX_FOREVER) ambiguous = true;
       if (owner != kNone) {
         made.deadline = made.timer = other.deadline;
         made.reason = contexts[owner].reason;
@@ -777,7 +779,6 @@ class Reference {
     Context& c = contexts[grace];
     if (c.err != 0) return;
     c.timer = std::min(Sum(Now(c.loop), c.length), c.deadline);
-    c.begun_late = c.timer <= Now(c.loop);
   }
 
   // Ends a context and all that ends with it, and begins the graces.
@@ -1014,20 +1015,22 @@ class Reference {
     const bool never =
         TimerOf(c) == CTX_FOREVER && (c.kind != Kind::kIdle || c.length == CTX_FOREVER);
     if (never || TimerOf(c) > Now(c.loop)) return false;
-    // A call that ends the parent of a grace late may leave the grace to the next one.
-    if (c.begun_late && !loops[c.loop].is_virtual) return ask_err(i) != 0;
     if (c.kind != Kind::kIdle || loops[c.loop].is_virtual) return true;
     return ask_err(i) != 0 || Now(c.loop) >= LatestOf(c);
   }
+  // By how much an idle context may end late, and how often the loop looks at it.
+  static int64_t StepOf(const Context& c) { return std::max<int64_t>(c.length / 16, 1'000'000); }
   static int64_t LatestOf(const Context& c) {
-    return Sum(Sum(c.touched_by, c.length), std::max<int64_t>(c.length / 16, 1'000'000));
+    return c.touched_since ? CTX_FOREVER : Sum(Sum(c.touched_by, c.length), StepOf(c));
   }
-  // A touch is noticed when somebody looks, and counts from then.
+  // A touch is noticed when the loop looks, a step after it has looked last, and counts from then.
   void LookAtIdle(int loop) {
+    if (loops[loop].is_virtual) return;
     for (Context& c : contexts) {
       if (c.kind != Kind::kIdle || c.loop != loop || !c.touched_since) continue;
+      if (Now(loop) < Sum(c.touched, StepOf(c))) continue;
       c.touched_since = false;
-      if (!loops[loop].is_virtual) c.touched_by = Now(loop);
+      c.touched_by = Now(loop);
     }
   }
   void FireTimer(int i) {
