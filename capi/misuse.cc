@@ -89,7 +89,7 @@ void add_address(ctxcore::Text& text, const void* handle) {
   while (shift > 0) {
     shift -= 4;
     const auto digit = static_cast<unsigned>(address >> shift & 15);
-    text.add(std::string_view("0123456789abcdef").substr(digit, 1));
+    text.add({&"0123456789abcdef"[digit], 1});
   }
 }
 
