@@ -51,6 +51,12 @@ const Repeated kRepeated[] = {
        const Made made(parent);
        made.CancelAndRelease();
      }},
+    {"TwoAtATime", 50 * kMillion,
+     [](ctx_t* parent) {  // which keeps the memory of one that went, and frees the other's
+       const Made one(parent), other(parent);
+       one.CancelAndRelease();
+       other.CancelAndRelease();
+     }},
     {"Timeout", 10 * kMillion,
      [](ctx_t* parent) {
        const Made made(parent, kHour);
