@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 
 import libctx
+import pytest
 from conftest import collected
 from libctx import background, with_cancel, with_value
 
@@ -60,6 +61,27 @@ def test_100000_contexts_leak_nothing() -> None:
     more_blocks, more_size = in_use()
     assert more_blocks - blocks < 1000
     assert more_size - size < 1_000_000
+
+
+def throw(error: BaseException) -> None:
+    raise error
+
+
+def test_a_callback_that_ends_the_program_at_once_leaves_nothing() -> None:
+    ended, cancel = with_cancel(background())
+    cancel()
+
+    def arm(n: int) -> None:
+        for _ in range(n):
+            with pytest.raises(KeyboardInterrupt):
+                ended.after(throw, KeyboardInterrupt())
+
+    arm(100)
+    blocks, size = in_use()
+    arm(5_000)
+    more_blocks, more_size = in_use()
+    assert more_blocks - blocks < 1000
+    assert more_size - size < 100_000
 
 
 def test_a_forgotten_child_is_freed_while_its_parent_lives() -> None:
