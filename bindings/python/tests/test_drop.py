@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What was put into the tree is given back, once, when the last reference goes."""
 
+import gc
 import sys
 import threading
 import weakref
@@ -35,10 +36,37 @@ def test_counts_are_what_they_were() -> None:
     for _ in range(100):
         ctx = with_value(background(), key, thing)
         assert ctx.value(key) is thing
-        ctx.value(KEY, thing)
+        assert ctx.value(KEY, thing) is thing
+        assert ctx.string("none", thing) is thing
         ctx.after(id, thing).stop()
     del ctx
     assert (sys.getrefcount(thing), sys.getrefcount(key)) == before
+
+
+def test_counts_of_what_is_handed_back_are_what_they_were() -> None:
+    derived, loop = with_cancel(background()), libctx.VirtualLoop()
+    derived.cancel()
+    ctx, cancel = derived
+    counted = ctx, cancel, loop, KEY.name, None, True, False
+    before = [sys.getrefcount(one) for one in counted]
+    for _ in range(10_000):
+        assert libctx.wait_any(ctx) is derived.ctx is derived.__enter__() is ctx
+        assert derived.cancel is cancel.__enter__() is cancel and loop.__enter__() is loop
+        derived.__exit__(None, None, None)
+        cancel.__exit__(None, None, None)
+        loop.__exit__(None, None, None)
+        loop.close()
+        background().check()
+        nothing: list[object] = [ctx.deadline(), ctx.remaining(), ctx.remaining_ms(), ctx.string("none")]
+        nothing += [background().err(), background().cause(), background().origin(), loop.next()]
+        assert nothing == [None] * 8 and ctx.value(KEY) is None
+        assert KEY.name == "thing"
+        assert (ctx.is_done, ctx.wait(), ctx.ended_by(ctx)) == (True, True, True)
+        assert (cancel(), ctx.cancelable, background().cancelable, ctx.touch()) == (False, True, False, False)
+    del nothing
+    gc.collect()
+    after = [sys.getrefcount(one) for one in counted]
+    assert all(abs(was - now) < 1000 for was, now in zip(before, after, strict=True)), (before, after)
 
 
 @pytest.mark.parametrize("hidden", [False, True])
