@@ -194,12 +194,19 @@ def test_garbage_is_collected_on_any_thread() -> None:
     assert stop() is True
 
 
-@pytest.mark.parametrize("how", ["cancel", "advance", "close", "forget"])
+@pytest.mark.parametrize("how", ["cancel", "leave", "advance", "dispatch", "close", "forget", "fail", "forget a group"])
 def test_what_runs_callbacks_gives_up_the_gil(c_library: Path, how: str) -> None:
     """A callback of C may wait for what another thread does in Python."""
     c = ctypes.CDLL(str(c_library))
+    manual = libctx.ManualLoop()
     loops = [libctx.VirtualLoop()]
     ctx, cancel = with_timeout(loops[0].background(), 1)
+    group = libctx.Group(background())
+    inner = [libctx.Group(group)]
+    if how == "dispatch":
+        ctx, cancel = with_timeout(manual.background(), 0.001)
+    elif how in ("fail", "forget a group"):
+        ctx = group.ctx
     other, stop_other = with_cancel(background())
     assert c.hold(ctypes.c_void_p(ctx.handle), ctypes.c_void_p(other.handle)) == 0
 
@@ -210,8 +217,21 @@ def test_what_runs_callbacks_gives_up_the_gil(c_library: Path, how: str) -> None
     thread = in_thread(then)
     if how == "cancel":
         cancel()
+    elif how == "leave":
+        with cancel:
+            pass
     elif how == "advance":
         loops[0].advance(1)
+    elif how == "dispatch":
+        until(manual.dispatch)
+    elif how == "fail":
+        assert group.begin()
+        group.end("a failure")
+    elif how == "forget a group":
+        assert inner[0].begin()
+        inner[0].end("a failure")
+        assert not ctx.is_done
+        inner.clear()
     elif how == "close":
         loops[0].close()
     else:
