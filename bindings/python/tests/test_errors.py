@@ -88,6 +88,13 @@ def test_a_time_may_be_a_timedelta(clock: libctx.VirtualLoop) -> None:
     for past in (timedelta(), timedelta(microseconds=-1), timedelta(hours=-1), timedelta.min):
         assert with_timeout(current(), past).ctx.is_done
     assert with_timeout(current(), timedelta.max).ctx.deadline() is None
+    most = timedelta(seconds=(1 << 63) // 10**9)  # the whole seconds that nanoseconds in 63 bits can hold
+    for second in (-1, 0, 1):
+        for us in (0, 854_775, 854_776, 999_999):
+            long = most + timedelta(seconds=second, microseconds=us)
+            deadline = with_timeout(current(), long).ctx.deadline()
+            assert deadline is None or deadline == long.total_seconds()
+            assert with_timeout(current(), -long).ctx.is_done
     with pytest.raises(TypeError, match="clock"):
         libctx.with_deadline(current(), timedelta(hours=1))  # type: ignore[arg-type]
 
