@@ -129,6 +129,34 @@ def test_scope_sets_it(run: Run) -> None:
     run(main())
 
 
+def throw(error: BaseException) -> None:
+    raise error
+
+
+def test_a_body_is_left_though_its_cancel_raises(run: Run) -> None:
+    """What ends the program, in a callback of the context that ends with the body."""
+    outer = with_cancel(background()).ctx
+
+    async def main() -> None:
+        with use(outer):
+            for body in (scope(outer), libctx.timeout(None), libctx.idle(3600)):
+                with pytest.raises(SystemExit):
+                    async with body as ctx:
+                        ctx.after(throw, SystemExit())
+                assert current() is outer
+
+    run(main())
+    with use(outer):
+        with pytest.raises(SystemExit):
+            with libctx.timeout(None) as ctx:
+                ctx.after(throw, SystemExit())
+        assert current() is outer
+        with pytest.raises(SystemExit):
+            with libctx.Group() as group:
+                group.ctx.after(throw, SystemExit())
+        assert current() is outer
+
+
 def test_tasks_do_not_share_it(run: Run) -> None:
     async def one() -> bool:
         async with scope(background()) as ctx:
