@@ -3,6 +3,7 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -44,6 +45,31 @@ def test_one_descriptor_for_all() -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 assert descriptors() == before + 1
                 cancel()
+
+    trio.run(main)
+
+
+def test_a_wait_that_is_canceled_leaves_nothing() -> None:
+    class Thing:
+        pass
+
+    async def wait(ctx: libctx.Context, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await ctx
+
+    async def main() -> None:
+        key = libctx.Key[Thing]("thing")
+        thing = Thing()
+        gone = weakref.ref(thing)
+        with trio.fail_after(WATCHDOG):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(wait, with_cancel(libctx.with_value(background(), key, thing)).ctx)
+                await trio.testing.wait_all_tasks_blocked()
+                del thing
+                assert gone() is not None  # the wait holds it
+                nursery.cancel_scope.cancel()
+        gc.collect()
+        assert gone() is None
 
     trio.run(main)
 
