@@ -25,10 +25,6 @@ struct Step {
 extern const std::vector<Step> kRequests;      // requests.cc
 extern const std::vector<Step> kSurroundings;  // surroundings.cc
 
-inline int64_t Soon(std::mt19937& random) {
-  return static_cast<int64_t>(random() % (3 * kMillisecond));
-}
-
 // A callback that must run once and be dropped once.
 struct Once {
   std::atomic<int> runs{0}, drops{0};

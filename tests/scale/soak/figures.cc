@@ -55,7 +55,7 @@ void Figures::ExpectFlat() const {
 }
 
 // The first quarter warms up. Then the least of the last quarter is no more than the most of the second.
-void Figures::ExpectFlat(const char* what, size_t Still::*which, size_t spare) const {
+void Figures::ExpectFlat(const char* promise, size_t Still::*which, size_t spare) const {
   const size_t quarter = stills_.size() / 4;
   REQUIRE(quarter > 0);
   std::vector<size_t> values;
@@ -64,8 +64,8 @@ void Figures::ExpectFlat(const char* what, size_t Still::*which, size_t spare) c
   const size_t most = *std::max_element(second, second + static_cast<ptrdiff_t>(quarter));
   const size_t least =
       *std::min_element(values.end() - static_cast<ptrdiff_t>(quarter), values.end());
-  printf("%s: %zu KB, then %zu KB\n", what, most >> 10, least >> 10);
-  if (least > most + spare) Broken(what, __LINE__);
+  printf("%s: %zu KB, then %zu KB\n", promise, most >> 10, least >> 10);
+  if (least > most + spare) Broken(promise, __LINE__);
 }
 
 }  // namespace ctxtest

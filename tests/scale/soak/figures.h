@@ -36,7 +36,7 @@ class Figures {
  private:
   void PrintRow(double seconds, uint64_t steps, int64_t worst_late) const;
   void WriteRow(double seconds, int64_t worst_late, const Counts& counts) const;
-  void ExpectFlat(const char* what, size_t Still::*which, size_t spare) const;
+  void ExpectFlat(const char* promise, size_t Still::*which, size_t spare) const;
 
   FILE* const file_;
   std::vector<Still> stills_;

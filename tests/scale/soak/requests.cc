@@ -24,7 +24,7 @@ void Request(Servers& servers, std::mt19937& random) {
   const Ctx server = servers.Any(random);
   std::atomic<int> dropped{0};
   {
-    const Scope request = WithTimeout(server, Soon(random));
+    const Scope request = WithTimeout(server, UpTo3Milliseconds(random));
     const Ctx value = WithValue(request, &kSoak, &dropped, [](void* arg) {
       static_cast<std::atomic<int>*>(arg)->fetch_add(1);
     });
@@ -52,7 +52,7 @@ void Request(Servers& servers, std::mt19937& random) {
     if (ctx_ended_by(request, server) == 1) REQUIRE(ctx_err(server) != 0);
   }
   // Callbacks on other threads may still hold it for a moment.
-  for (const int64_t end = Clock(CLOCK_MONOTONIC) + kPatience; dropped.load() == 0;) {
+  for (const int64_t end = Clock(CLOCK_MONOTONIC) + kLimit; dropped.load() == 0;) {
     REQUIRE(Clock(CLOCK_MONOTONIC) < end);
     SleepFor(20 * kMicrosecond);
   }
@@ -61,7 +61,7 @@ void Request(Servers& servers, std::mt19937& random) {
 
 void Merged(Servers& servers, std::mt19937& random) {
   const Ctx one = servers.Any(random), other = servers.Any(random);
-  const Scope a = WithCancel(one), b = WithTimeout(other, Soon(random));
+  const Scope a = WithCancel(one), b = WithTimeout(other, UpTo3Milliseconds(random));
   const Scope merged = Merge({a, b}), below = WithCancel(merged);
   Once callback;
   callback.Arm(below, random() % 2 == 0 ? 0 : CTX_DEFER);
@@ -75,7 +75,7 @@ void Merged(Servers& servers, std::mt19937& random) {
 
 void Graceful(Servers& servers, std::mt19937& random) {
   const Scope parent = WithCancel(servers.Any(random));
-  const Scope grace = WithGrace(parent, Soon(random));
+  const Scope grace = WithGrace(parent, UpTo3Milliseconds(random));
   parent.Cancel();
   Await(grace);
   REQUIRE(ctx_err(parent) != 0 && ctx_cause(grace) == ctx_cause(parent) &&
@@ -98,7 +98,8 @@ void Queued(Servers& servers, std::mt19937& random) {
   const size_t n = 1 + random() % 50;
   std::vector<int> seen(n);
   for (size_t i = 0; i < n; ++i) {
-    const Scope scope = random() % 2 == 0 ? WithTimeout(top, Soon(random)) : WithCancel(top);
+    const Scope scope =
+        random() % 2 == 0 ? WithTimeout(top, UpTo3Milliseconds(random)) : WithCancel(top);
     REQUIRE(ctx_queue_add(queue, scope, i, nullptr) == 0);
   }
   if (random() % 4 == 0) return;  // it goes with entries that wait and entries that do not
@@ -106,7 +107,7 @@ void Queued(Servers& servers, std::mt19937& random) {
   top.Cancel();
   ctx_event_t events[16];
   for (size_t got = 0; got < n;) {
-    const int64_t some = ctx_queue_wait(queue, events, 16, kPatience);
+    const int64_t some = ctx_queue_wait(queue, events, 16, kLimit);
     if (some == -EINTR) continue;
     REQUIRE(some > 0);
     for (int64_t i = 0; i < some; ++i) REQUIRE(events[i].err != 0 && seen[events[i].token]++ == 0);
@@ -116,7 +117,7 @@ void Queued(Servers& servers, std::mt19937& random) {
 }
 
 void SharedQueue(Servers& servers, std::mt19937& random) {
-  const Scope scope = WithTimeout(servers.Any(random), Soon(random));
+  const Scope scope = WithTimeout(servers.Any(random), UpTo3Milliseconds(random));
   servers.Enter(scope);
   if (random() % 2 == 0) scope.Cancel();
 }
@@ -142,7 +143,7 @@ void Grouped(Servers& servers, std::mt19937& random) {
     if (ctx_group_begin(group) != 0) break;  // the server has ended
     ++begun;
     pieces[i] = {group, i == fails ? cause : nullptr};
-    scopes[i] = WithTimeout(server, Soon(random));
+    scopes[i] = WithTimeout(server, UpTo3Milliseconds(random));
     const auto end = [](ctx_t*, void* arg) {
       auto* piece = static_cast<Piece*>(arg);
       REQUIRE(ctx_group_end(piece->group, piece->cause) == 0);
@@ -151,7 +152,7 @@ void Grouped(Servers& servers, std::mt19937& random) {
     REQUIRE(result >= 0);
   }
   REQUIRE(ctx_group_over(group, over.out()) == 0);
-  for (int result; (result = ctx_group_wait(group, kPatience)) != 1;) REQUIRE(result == -EINTR);
+  for (int result; (result = ctx_group_wait(group, kLimit)) != 1;) REQUIRE(result == -EINTR);
   Await(over);
   REQUIRE(ctx_group_cause(group) == (fails < begun ? cause : nullptr));
   if (fails < begun) REQUIRE(ctx_err(ctx_group_context(group)) != 0);
@@ -165,8 +166,7 @@ void Deferred(Servers& servers, std::mt19937& random) {
   REQUIRE(ctx_cancel_deferred(scope.canceler, CTX_DEADLINE_EXCEEDED, nullptr) >= 0);
   REQUIRE(ctx_err(below) != 0);
   // Each runs, or is stopped before it does.
-  for (const int64_t end = Clock(CLOCK_MONOTONIC) + kPatience;
-       plain.runs == 0 && random() % 8 != 0;) {
+  for (const int64_t end = Clock(CLOCK_MONOTONIC) + kLimit; plain.runs == 0 && random() % 8 != 0;) {
     REQUIRE(Clock(CLOCK_MONOTONIC) < end);
     SleepFor(20 * kMicrosecond);
   }
@@ -176,7 +176,7 @@ void Deferred(Servers& servers, std::mt19937& random) {
 
 // A stop meets a cancel.
 void Stops(Servers& servers, std::mt19937& random) {
-  const Scope scope = WithTimeout(servers.Any(random), Soon(random) / 8);
+  const Scope scope = WithTimeout(servers.Any(random), UpTo3Milliseconds(random) / 8);
   Once callbacks[4];
   static constexpr uint32_t kFlags[] = {0, CTX_DEFER, CTX_BLOCKING, CTX_WAKER};
   for (int i = 0; i < 4; ++i) callbacks[i].Arm(scope, kFlags[i]);
@@ -188,11 +188,11 @@ void WaitsForAny(Servers& servers, std::mt19937& random) {
   std::vector<Scope> scopes;
   std::vector<ctx_t*> raw;
   for (uint64_t i = 1 + random() % 10; i > 0; --i) {
-    scopes.push_back(WithTimeout(servers.Any(random), Soon(random)));
+    scopes.push_back(WithTimeout(servers.Any(random), UpTo3Milliseconds(random)));
     raw.push_back(scopes.back());
   }
   size_t index = raw.size();
-  for (int result; (result = ctx_wait_any(raw.data(), raw.size(), kPatience, &index)) != 1;)
+  for (int result; (result = ctx_wait_any(raw.data(), raw.size(), kLimit, &index)) != 1;)
     REQUIRE(result == -EINTR);
   REQUIRE(index < raw.size() && ctx_err(raw[index]) != 0);
   servers.NoteLate(raw[index]);

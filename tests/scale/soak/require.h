@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the soak requires at each step: the first that does not hold ends it.
+// What the soak requires at each step: the first promise that is broken ends it.
 #ifndef CTX_TESTS_SCALE_SOAK_REQUIRE_H_
 #define CTX_TESTS_SCALE_SOAK_REQUIRE_H_
 
@@ -16,8 +16,8 @@
 
 namespace ctxtest {
 
-[[noreturn]] inline void Broken(const char* what, int line) {
-  fprintf(stdout, "soak: FAILED: %s (line %d)\n", what, line);
+[[noreturn]] inline void Broken(const char* promise, int line) {
+  fprintf(stdout, "soak: FAILED, this does not hold: %s (line %d)\n", promise, line);
   fflush(stdout);
   abort();
 }
@@ -25,8 +25,6 @@ namespace ctxtest {
   do {                                              \
     if (!(condition)) Broken(#condition, __LINE__); \
   } while (0)
-
-constexpr int64_t kPatience = 60 * kSecond;  // only a lost end takes so long
 
 inline int64_t Clock(clockid_t clock) {
   timespec now{};
@@ -41,7 +39,7 @@ inline void SleepFor(int64_t ns) {
 
 // Waits for an end that will come.
 inline void Await(ctx_t* ctx) {
-  for (int result; (result = ctx_wait(ctx, kPatience)) != 1;) REQUIRE(result == -EINTR);
+  for (int result; (result = ctx_wait(ctx, kLimit)) != 1;) REQUIRE(result == -EINTR);
   REQUIRE(ctx_err(ctx) != 0 && ctx_cause(ctx) != nullptr);
 }
 

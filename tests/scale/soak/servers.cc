@@ -15,10 +15,6 @@ struct Entry {
   std::atomic<int> events{0};
 };
 
-int64_t UpTo3Milliseconds(std::mt19937& random) {
-  return static_cast<int64_t>(random() % (3 * kMillisecond));
-}
-
 }  // namespace
 
 Servers::Servers() {

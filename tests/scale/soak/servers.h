@@ -22,6 +22,10 @@
 
 namespace ctxtest {
 
+inline int64_t UpTo3Milliseconds(std::mt19937& random) {
+  return static_cast<int64_t>(random() % (3 * kMillisecond));
+}
+
 // A pool of two threads that runs the callbacks of one loop.
 class Executor {
  public:

@@ -34,7 +34,7 @@ void Descriptors(Servers& servers, std::mt19937& random) {
   const uint64_t one = 1;
   REQUIRE(write(cancel, &one, sizeof one) == static_cast<ssize_t>(sizeof one));
   pollfd polled = {pipe.write_end, 0, 0};
-  for (int result; (result = ctx_poll(from_fd, &polled, 1, kPatience)) >= 0 || result == -EINTR;) {
+  for (int result; (result = ctx_poll(from_fd, &polled, 1, kLimit)) >= 0 || result == -EINTR;) {
     REQUIRE(result == -EINTR);
   }
   Await(from_fd);
@@ -69,7 +69,8 @@ void Loops(Servers& servers, std::mt19937& random) {
       kind != CTX_LOOP_VIRTUAL && random() % 2 == 0 ? CTX_CLOCK_BOOTTIME : CTX_CLOCK_MONOTONIC;
   Loop loop = NewLoop(kind, &options);
   const Ctx root = LoopBackground(loop);
-  const Scope timed = WithTimeout(root, Soon(random)), lasting = WithTimeout(root, kHour);
+  const Scope timed = WithTimeout(root, UpTo3Milliseconds(random)),
+              lasting = WithTimeout(root, kHour);
   const Scope grace = WithGrace(lasting, kHour), merged = Merge({lasting, servers.Any(random)});
   Once callback;
   callback.Arm(grace, random() % 2 == 0 ? 0 : CTX_DEFER);
@@ -89,7 +90,7 @@ void Forks(Servers& servers, std::mt19937& random) {
   const pid_t pid = fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
-    alarm(kPatience / kSecond);
+    alarm(kLimit / kSecond);
     if (becomes_another) {
       execl("/proc/self/exe", "soak", "--open-descriptors", nullptr);
       _exit(3);
@@ -111,7 +112,7 @@ void Forks(Servers& servers, std::mt19937& random) {
   while (waitpid(pid, &status, 0) < 0) REQUIRE(errno == EINTR);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     printf("a child ended with status %#x\n", static_cast<unsigned>(status));
-    Broken("a forked child did its work", __LINE__);
+    Broken("a forked child does its work", __LINE__);
   }
 }
 

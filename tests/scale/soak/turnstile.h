@@ -35,12 +35,11 @@ class Turnstile {
   void Close(int n, const Nudge& nudge) {
     closed_.store(true);
     stop_.store(true);
-    const int64_t limit = Clock(CLOCK_MONOTONIC) + 2 * kPatience;
+    const int64_t limit = Clock(CLOCK_MONOTONIC) + 2 * kLimit;
     std::unique_lock<std::mutex> lock(mutex_);
     while (
         !changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return standing_ == n; })) {
-      if (Clock(CLOCK_MONOTONIC) > limit)
-        Broken("no progress: a thread does not come to its next step", __LINE__);
+      if (Clock(CLOCK_MONOTONIC) > limit) Broken("every thread comes to its next step", __LINE__);
       lock.unlock();
       nudge();
       lock.lock();
