@@ -120,8 +120,8 @@ bool Loop::run_one(Turn* turn, Backlog::From from, CallMask* mask) {
   return true;
 }
 
-// Runs these callbacks, and the releases. A callback may fork, and the child return here: then the rest
-// is the parent's. A thread of the loop's own passes its mask; only such a thread posts to the executor.
+// Runs these callbacks, and the releases. A callback may fork, and the child return here: then the rest is the
+// parent's. A thread of the loop's own passes its mask; only such a thread posts to the executor.
 void Loop::run_some(Backlog::From from, CallMask* mask) {
   if (!backlog_.any()) return;
   const bool posts = mask != nullptr && options_.executor.post != nullptr;

@@ -77,7 +77,7 @@ int Loop::fire_posted(Loop& releaser) {
 // Ends some due timers, the earliest first; false if no more are due. One thread at a time: otherwise a
 // waiter on a later deadline could return before an earlier one fires.
 //
-// A grace that has begun with the end of its parent may be over by then: so what has fired may have made more due.
+// A grace begins with the end of its parent, and may then be over at once: so a timer that fires may make more due.
 //
 // Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
 // last one it gave. So up to the earliest such time the timers of all wheels are there, and are ended. Timers beyond

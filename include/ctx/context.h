@@ -142,9 +142,9 @@ CTX_API int ctx_touch(ctx_t *ctx);
  * cause. Its deadline is the earliest of theirs; its values are those of the first parent.
  *
  * It lives on the loop of the first parent. A parent of another loop ends it as a descriptor does: soon, by the
- * loop's threads, or in the next dispatch or advance. The deadline of such a parent counts if the parent is live and
- * both loops have the same real clock, except that of a grace that has begun. For such a parent the loop watches its
- * done descriptor.
+ * loop's threads, or in the next dispatch or advance. The deadline of such a parent counts if the parent is live, and
+ * is no grace that has begun, and both loops have the same real clock. For such a parent the loop watches its done
+ * descriptor.
  *
  * It may block while another cancel on the same loop marks contexts that have merged ones below them.
  * So may every cancel above a merged context, and the merged context's last unref.
