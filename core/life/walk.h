@@ -266,11 +266,11 @@ class Walk {
     (callback->is(Callback::kDefer) ? pushes_ : waker ? wakers_ : calls_) = true;
   }
 
-  // Orders a node's observers for calling back: wakers first. Standing ones stay in front.
+  // Orders a node's observers for calling back: wakers first, and each kind by rank. Standing ones stay in front.
   static uint64_t place_of(const Observer& observer) {
     if (observer.type != Observer::Type::callback) return 0;
-    if (static_cast<const Callback&>(observer).is(Callback::kWaker)) return 1;
-    return uint64_t{2} + observer.rank;
+    const bool waker = static_cast<const Callback&>(observer).is(Callback::kWaker);
+    return (waker ? uint64_t{1} : uint64_t{2}) << 32 | observer.rank;
   }
 
   // Tells the node's observers that it is done; true if callbacks are left for later.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rule 24: wakers run before all other callbacks, wherever the end comes from.
+// Rules 24 and 28: wakers run before all other callbacks, wherever the end comes from, and in their order.
 #include <thread>
 #include <vector>
 
@@ -22,6 +22,29 @@ TEST(CallbackWaker, Rule24_WakersComeBeforeAllOtherCallbacks) {
   recorder.Arm(child, 2, CTX_WAKER);
   scope.Cancel();
   EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3, 4}));
+}
+
+// Of contexts that end as one, too.
+TEST(CallbackWaker, Rule28_WakersOfAParentComeBeforeThoseOfWhatItsValuesAreIn) {
+  for (const bool deferred : {false, true}) {
+    const ManualLoop manual;
+    const Scope scope = WithCancel(manual.root);
+    const Ctx name = WithName(scope, "work"), value = WithString(name, "key", "text");
+    Recorder recorder;
+    recorder.Arm(value, 6);
+    recorder.Arm(value, 3, CTX_WAKER);
+    recorder.Arm(name, 5);
+    recorder.Arm(name, 2, CTX_WAKER);
+    recorder.Arm(scope, 4);
+    recorder.Arm(scope, 1, CTX_WAKER);
+    if (deferred) {
+      EXPECT_EQ(ctx_cancel_deferred(scope.canceler, CTX_CANCELED, nullptr), 1);
+    } else {
+      scope.Cancel();
+    }
+    EXPECT_EQ(manual.Dispatch(), 0);
+    EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3, 4, 5, 6}));
+  }
 }
 
 TEST(CallbackWaker, Rule24_WakersRunInDispatchAndInAdvance) {
