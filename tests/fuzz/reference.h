@@ -13,6 +13,7 @@
 #include <ctx/ctx.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -99,8 +100,9 @@ struct Context {
   int fd = -1, number = -1;             // the descriptor while it is open; as it was given
   uint32_t events = 0;
   std::set<int> signals;
-  bool posted = false;   // its signal has come
-  bool written = false;  // to a descriptor of ctx_cancel_fd()
+  bool begun_late = false;  // a grace that was over when it began
+  bool posted = false;      // its signal has come
+  bool written = false;     // to a descriptor of ctx_cancel_fd()
   bool has_cancel_fd = false;
   CauseRef reason;
   // How it ended.
@@ -571,6 +573,8 @@ class Reference {
     if (found == batch.watches.end()) return fail("a callback ran before its time");
     for (int other : batch.watches) {
       if (watches[other].state == Watch::kArmed && MustPrecede(other, watch)) {
+        std::fprintf(stderr, "w%d of c%d comes before w%d of c%d\n", other, watches[other].ctx,
+                     watch, watches[watch].ctx);
         return fail("a callback ran before one that must come first");
       }
     }
@@ -652,12 +656,12 @@ class Reference {
 
   // As a thread that waits on a manual loop does, when the clock has come to its time.
   void FireForWaiter(int loop) {
-    if (!loops[loop].is_virtual) FireDue(loop);
+    if (!loops[loop].is_virtual) FireDue(loop, true);
   }
   // A context whose deadline has passed ends.
   void EndPassed(int node) {
     if (contexts[node].err != 0 || contexts[node].deadline == CTX_FOREVER) return;
-    if (contexts[node].deadline <= Now(contexts[node].loop)) FireDue(contexts[node].loop);
+    if (contexts[node].deadline <= Now(contexts[node].loop)) FireDue(contexts[node].loop, true);
   }
 
   void SignalCame(int signal) {
@@ -779,6 +783,7 @@ class Reference {
     Context& c = contexts[grace];
     if (c.err != 0) return;
     c.timer = std::min(Sum(Now(c.loop), c.length), c.deadline);
+    c.begun_late = c.timer <= Now(c.loop);
   }
 
   // Ends a context and all that ends with it, and begins the graces.
@@ -982,7 +987,8 @@ class Reference {
   }
 
   // Everything due, in the order of its time; what is of one time, or within a tick of real time, in any order.
-  int FireDue(int loop) {
+  // A call that does not drive a manual loop may leave graces that begin late.
+  int FireDue(int loop, bool leaves_graces = false) {
     const int64_t tick = loops[loop].is_virtual ? 0 : 40'000;
     int fired = 0;
     Collect();
@@ -991,7 +997,7 @@ class Reference {
       int64_t first = CTX_FOREVER;
       bool any = false;
       for (int i : All(loop, [](const Context&) { return true; })) {
-        if (!IsDue(i)) continue;
+        if (!IsDue(i, leaves_graces)) continue;
         any = true;
         first = std::min(first, TimerOf(contexts[i]));
       }
@@ -999,7 +1005,7 @@ class Reference {
       std::vector<int> due;
       bool late = false;
       for (int i : All(loop, [](const Context&) { return true; })) {
-        if (!IsDue(i)) continue;
+        if (!IsDue(i, leaves_graces)) continue;
         // An idle context of a real clock ends somewhat later than this.
         const bool idle = contexts[i].kind == Kind::kIdle && !loops[loop].is_virtual;
         late = late || idle;
@@ -1009,12 +1015,13 @@ class Reference {
       Collect();
     }
   }
-  bool IsDue(int i) const {
+  bool IsDue(int i, bool leaves_graces) const {
     const Context& c = contexts[i];
     // At the end of a virtual clock every idle context has waited for long enough.
     const bool never =
         TimerOf(c) == CTX_FOREVER && (c.kind != Kind::kIdle || c.length == CTX_FOREVER);
     if (never || TimerOf(c) > Now(c.loop)) return false;
+    if (c.begun_late && leaves_graces && !loops[c.loop].is_virtual) return ask_err(i) != 0;
     if (c.kind != Kind::kIdle || loops[c.loop].is_virtual) return true;
     return ask_err(i) != 0 || Now(c.loop) >= LatestOf(c);
   }
