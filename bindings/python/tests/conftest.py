@@ -19,7 +19,11 @@ import libctx
 import pytest
 import uvloop
 
-WATCHDOG = 60.0  # seconds; nothing waits for it, but what hangs. pytest's own ends a test after five times that
+WATCHDOG = 60.0  # seconds; only what hangs waits so long. pytest's own ends a test after five times that
+
+
+def throw(error: BaseException) -> None:
+    raise error
 
 
 def until(condition: Callable[[], object]) -> None:

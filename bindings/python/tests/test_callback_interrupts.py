@@ -8,12 +8,8 @@ import threading
 
 import libctx
 import pytest
-from conftest import WATCHDOG, Told
+from conftest import WATCHDOG, Told, throw
 from libctx import background, with_cancel
-
-
-def throw(error: BaseException) -> None:
-    raise error
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])

@@ -16,7 +16,7 @@ import libctx
 import pytest
 import trio
 import uvloop
-from conftest import WATCHDOG, Run, in_thread
+from conftest import WATCHDOG, Run, in_thread, throw
 from libctx import background, current, scope, use, with_cancel
 
 
@@ -127,10 +127,6 @@ def test_scope_sets_it(run: Run) -> None:
         assert current() == background()
 
     run(main())
-
-
-def throw(error: BaseException) -> None:
-    raise error
 
 
 def test_a_body_is_left_though_its_cancel_raises(run: Run) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import libctx
 import pytest
-from conftest import collected
+from conftest import collected, throw
 from libctx import background, with_cancel, with_value
 
 
@@ -61,10 +61,6 @@ def test_100000_contexts_leak_nothing() -> None:
     more_blocks, more_size = in_use()
     assert more_blocks - blocks < 1000
     assert more_size - size < 1_000_000
-
-
-def throw(error: BaseException) -> None:
-    raise error
 
 
 def test_a_callback_that_ends_the_program_at_once_leaves_nothing() -> None:
