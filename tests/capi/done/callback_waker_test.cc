@@ -24,8 +24,8 @@ TEST(CallbackWaker, Rule24_WakersComeBeforeAllOtherCallbacks) {
   EXPECT_EQ(recorder.order(), (std::vector<int>{1, 2, 3, 4}));
 }
 
-// Of contexts that end as one, too.
-TEST(CallbackWaker, Rule28_WakersOfAParentComeBeforeThoseOfWhatItsValuesAreIn) {
+// Carriers of values and names end as one with their context.
+TEST(CallbackWaker, Rule28_WakersOfAContextComeBeforeThoseOfItsValuesAndNames) {
   for (const bool deferred : {false, true}) {
     const ManualLoop manual;
     const Scope scope = WithCancel(manual.root);
