@@ -16,6 +16,8 @@ mod group;
 mod guard;
 mod key;
 mod queue;
+#[cfg(doctest)]
+mod refused;
 mod signal;
 mod text;
 mod time;
