@@ -2,9 +2,11 @@
 //! Groups: threads, scoped threads and futures; errors and panics; nested groups.
 
 use libctx::{Cause, Context, Ended, ErrorKind, Events, Group, Loop, PollFd, Result};
-use std::future::pending;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{self, Waker};
 use std::time::Duration;
 use std::{io, panic, thread};
 
@@ -217,6 +219,18 @@ fn a_task_that_is_aborted_has_ended() {
         group.done().await.unwrap();
         assert_eq!(group.cause(), None);
     });
+}
+
+#[test]
+fn a_task_that_is_ready_has_ended_though_somebody_keeps_it() {
+    let (group, failing) = (new(), new());
+    let mut work = pin!(group.task(async { Ok(()) }).unwrap());
+    let mut failure = pin!(failing.task(async { Err("no".into()) }).unwrap());
+    let mut cx = task::Context::from_waker(Waker::noop());
+    assert!(!group.wait_timeout(Duration::ZERO).unwrap());
+    assert!(work.as_mut().poll(&mut cx).is_ready() && failure.as_mut().poll(&mut cx).is_ready());
+    assert!(group.wait_timeout(Duration::ZERO).unwrap());
+    assert_eq!(message(failing.wait_timeout(Duration::ZERO).map(drop)), "no");
 }
 
 #[test]
