@@ -79,4 +79,9 @@ fn a_description_names_keys_but_no_values() {
         deep = deep.with_value(&NUMBER, 77).unwrap();
     }
     assert_eq!(deep.describe().matches("number").count(), 101);
+    for length in 0..300 {
+        let name = "n".repeat(length); // the text is whole whatever room there was for it first
+        let named = Context::background().with_name(&name).unwrap();
+        assert_eq!(named.describe(), format!("context.Background.WithName({name})"));
+    }
 }
