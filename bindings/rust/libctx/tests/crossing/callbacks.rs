@@ -146,6 +146,19 @@ fn panics_are_caught_and_reported_wherever_they_come_from() {
     ];
     assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
 
+    // A reporter runs with no lock held: it may set the next one.
+    let (tell, told) = channel();
+    set_panic_reporter(move |_| {
+        let tell = tell.clone();
+        set_panic_reporter(move |panic| {
+            let _ = tell.send(panic.message().to_string());
+        });
+    });
+    for _ in 0..2 {
+        drop(Context::background().with_value(&BOMB, Bomb).unwrap());
+    }
+    assert!(told.try_iter().any(|message| message == "bomb in a destructor"));
+
     // A reporter goes with no lock held: what it holds may panic, and that is reported to the new one.
     let held = Context::background().with_value(&BOMB, Bomb).unwrap();
     set_panic_reporter(move |_| drop(held.clone()));
