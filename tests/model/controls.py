@@ -45,7 +45,7 @@ def changed_text(control):
         if old is None:
             continue
         if text.count(old) != 1:
-            raise SystemExit(f"{control['name']}: {control['file']} has {text.count(old)} times: {old!r}")
+            raise SystemExit(f"{control['name']}: {control['file']} has this {text.count(old)} times, not once: {old!r}")
         text = text.replace(old, control[f"new{suffix}"])
     return text
 
