@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What the compiler refuses: each bound and each lifetime that keeps safe code sound. Only `cargo test --doc` reads
-//! this. Each program here compiles once what it is about is right; so one that compiles tells of a bound that is gone.
+//! this. Each program here would compile without the one thing that it does wrong. So if one compiles, a bound is gone.
 //!
 //! Callbacks run on other threads, later:
 //! ```compile_fail,E0277
