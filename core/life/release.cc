@@ -16,6 +16,7 @@
 #include "core/life/merge.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
+#include "core/system/thread.h"
 #include "core/tree/context.h"
 
 namespace ctxcore {
@@ -180,7 +181,7 @@ Context* release_last_of(Carrier* carrier) {
   Context* const next = carrier->parent;
   if (carrier->kind == Kind::value) {
     auto* value = static_cast<Value*>(carrier);
-    if (value->drop != nullptr) value->drop(value->value);
+    run_drop(value->drop, value->value);
   }
   // An anchor holds the root that it hangs on.
   if (carrier->kind == Kind::anchor && !release_shared(carrier->node)) {

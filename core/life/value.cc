@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "core/system/thread.h"
+
 namespace ctxcore {
 
 namespace {
@@ -35,6 +37,7 @@ const char* find_string(const Context* context, const char* name) {
 }
 
 int each_string(const Context* context, StringFunction fn, void* arg) {
+  const Uncancelable uncancelable;
   for (const Value* v = context->values; v != nullptr; v = v->parent->values) {
     if (v->kind != Kind::string || v->value == nullptr) continue;
     auto* const name = static_cast<const char*>(v->key);

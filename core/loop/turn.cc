@@ -64,7 +64,6 @@ Turn::Turn(Kind kind) : kind_(kind) {
     next_ = slot.first.load(std::memory_order_relaxed);
     slot.first.store(this, std::memory_order_relaxed);
   }
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state_);
 }
 
 Turn::~Turn() {
@@ -74,7 +73,6 @@ Turn::~Turn() {
     Guard guard(slot.lock);
     TurnTable::remove(slot, this);
   }
-  pthread_setcancelstate(cancel_state_, nullptr);
 }
 
 Turn::Kind Turn::current() {
@@ -138,10 +136,8 @@ void Turn::run_left() {
 void finish(Callback* callback, Backlog* later) {
   // In a child that fn or drop forked, and returned in, the callback is the parent's.
   if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
-  if (callback->drop != nullptr) {
-    callback->drop(callback->arg);
-    if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
-  }
+  run_drop(callback->drop, callback->arg);
+  if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
   Context* const context = callback->context;
   if (callback->state.exchange(Callback::finished, std::memory_order_acq_rel) ==
       Callback::awaited) {

@@ -17,7 +17,7 @@
 //  2. The lock of its slot guards the lists of a turn. Only its own thread adds to them and runs from them; other
 //     threads take out callbacks that they stop.
 //  3. When a turn ends, nothing is left in it: users' code in it runs by run(), or run_left() follows.
-//  4. pthread_cancel cannot end a thread while it has a turn: nobody would go on with that.
+//  4. pthread_cancel cannot end a thread while it has a turn (Uncancelable): nobody would go on with that.
 //
 // Lock order: a slot's lock is a leaf; taken with the lock of a node's observers held.
 #ifndef CTX_CORE_LOOP_TURN_H
@@ -73,9 +73,9 @@ class Turn {
   const Process process_;  // a forked child does not know the turns of its parent
   bool pushed_ = false;    // only for its own thread
   Kind kind_;
-  int cancel_state_ = 0;
   Turn* next_ = nullptr;
   const pthread_t thread_ = this_thread();
+  const Uncancelable uncancelable_;
   Ring<Callback> fresh_;  // left since one was taken
   Ring<Callback> older_;  // left before that
 

@@ -8,6 +8,7 @@
 
 #include "core/system/clock.h"
 #include "core/system/io.h"
+#include "core/system/thread.h"
 
 namespace ctxcore::io {
 
@@ -16,11 +17,9 @@ namespace {
 template <typename Call>
 auto uncanceled(Call call) {
   const int saved = errno;
-  int before = 0;
-  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  const Uncancelable uncancelable;
   auto result = call();
   if (result < 0) result = -errno;
-  pthread_setcancelstate(before, nullptr);
   errno = saved;
   return result;
 }

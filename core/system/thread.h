@@ -33,6 +33,25 @@ uint64_t signal_mask();  // of this thread
 // kAllSignals leaves out those of faults: a handler that reports crashes must run.
 void set_signal_mask(uint64_t mask);
 
+// While it lives, pthread_cancel does not end this thread: whoever runs users' code has work left behind it.
+class Uncancelable {
+ public:
+  Uncancelable() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~Uncancelable() { pthread_setcancelstate(before_, nullptr); }
+  Uncancelable(const Uncancelable&) = delete;
+  Uncancelable& operator=(const Uncancelable&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+// A drop function of the user's, if there is one.
+inline void run_drop(void (*drop)(void*), void* of) {
+  if (drop == nullptr) return;
+  const Uncancelable uncancelable;
+  drop(of);
+}
+
 // For a child that a callback has forked, and returned in, on a thread of the library. This thread is the only
 // one there and has nothing to do, so the child ends, as a process ends with its last thread.
 [[noreturn]] void exit_child();

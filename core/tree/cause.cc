@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/error.h"
 #include "core/base/released.h"
+#include "core/system/thread.h"
 
 namespace ctxcore {
 
@@ -67,7 +68,7 @@ void unref_counted(const Cause* cause) {
   if (stamp::check(cause->stamp, stamp::kCause) != 0) return;
   // acq_rel: all uses of the cause come before its destruction.
   if (cause->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (cause->drop != nullptr) cause->drop(cause->data);
+  run_drop(cause->drop, cause->data);
   free_object(const_cast<Cause*>(cause));
 }
 

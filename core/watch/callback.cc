@@ -121,9 +121,8 @@ bool stop_wait(Callback* callback) {
 void release(Callback* callback) {
   // acq_rel: all uses of the callback come before its destruction.
   if (callback->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (callback->state.load(std::memory_order_relaxed) == Callback::idle &&
-      callback->drop != nullptr) {
-    callback->drop(callback->arg);
+  if (callback->state.load(std::memory_order_relaxed) == Callback::idle) {
+    run_drop(callback->drop, callback->arg);
   }
   free_object(callback);
 }

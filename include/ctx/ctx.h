@@ -22,9 +22,12 @@
  *  4. Threads. Every function may be called from any thread at any time, also on shared handles. A
  *     signal handler may call ctx_err() and ctx_strerror(), load the word of ctx_err_word(), and write
  *     to a descriptor of ctx_cancel_fd(), nothing else. No function, and no wait, is a cancellation
- *     point of pthread_cancel(): to end a thread that waits here, cancel its context.
+ *     point of pthread_cancel(): to end a thread that waits here, cancel its context. Only the type
+ *     PTHREAD_CANCEL_ASYNCHRONOUS could end a thread inside: such a thread must not call the library.
  *  5. User code. Callbacks and drop functions run with no lock of the library held and may call any
- *     function of the library. They must not throw, and must not leave by longjmp.
+ *     function of the library. They must return: what follows an exception, longjmp() or
+ *     pthread_exit() out of them is undefined. While they run, pthread_cancel() of their thread is held
+ *     back.
  *  6. Times are int64_t nanoseconds. Absolute times are on the clock of the context's loop: CLOCK_MONOTONIC,
  *     unless the loop is virtual or was made with another clock (ctx/loop.h). CTX_FOREVER is "no deadline" and
  *     "no limit".

@@ -96,9 +96,8 @@ CTX_API int ctx_wait_any(ctx_t *const *ctxs, size_t n, int64_t timeout_ns, size_
  * where these flags say.)
  *
  * On a thread of the library fn has the signal mask of the thread that started the loop; signals that
- * ctx_with_signal() waits for stay blocked. fn must return: it must not leave by an exception, longjmp()
- * or pthread_exit(). While callbacks run, pthread_cancel() of the thread is held back. If fn or
- * drop forks on a thread of the library, and returns in the child too, the child ends with status 0.
+ * ctx_with_signal() waits for stay blocked. fn must return, as rule 5 of ctx/ctx.h says. If fn or drop
+ * forks on a thread of the library, and returns in the child too, the child ends with status 0.
  *
  * An armed callback holds a reference to ctx until it has run or was stopped. On a context that can
  * never be done nothing is armed: stop answers 1, and drop runs when the watch is stopped or given

@@ -114,6 +114,14 @@ inline std::vector<Task> Tasks(const std::string& prefix) {
   return tasks;
 }
 
+// Whether a thread of this process waits in the kernel.
+inline bool IsAsleep(pid_t thread) {
+  std::ifstream stat("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string line;
+  std::getline(stat, line);
+  return line.find(") S ") != std::string::npos;
+}
+
 // Runs body on a thread whose stack would not survive a recursion over a tree.
 inline void OnSmallStack(std::function<void()> body) {
   pthread_attr_t attr;

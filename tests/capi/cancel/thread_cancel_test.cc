@@ -4,11 +4,8 @@
 // those that wait, and ends behind it. So no family is left half woken, and no lock taken.
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include <functional>
-#include <thread>
 
 #include "support/callback.h"
 #include "support/descriptor.h"
@@ -16,42 +13,15 @@
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
+#include "support/sync.h"
 #include "support/time.h"
+#include "support/victim.h"
 
 namespace ctxtest {
 namespace {
 
-using Body = std::function<void()>;
-
-struct Victim {
-  Victim(const char* what, Body within) : call(what), body(std::move(within)) {
-    EXPECT_EQ(pthread_create(&thread, nullptr, Run, this), 0);
-  }
-  // Expects that the thread went through its body and ended behind it. If it ended inside, locks may be
-  // taken for ever: the process leaves at once.
-  void Join() {
-    void* result = nullptr;
-    EXPECT_EQ(pthread_join(thread, &result), 0);
-    if (result == PTHREAD_CANCELED && through) return;
-    ADD_FAILURE() << (through ? "not canceled: " : "ended inside ") << call;
-    fflush(stdout);
-    _exit(1);
-  }
-  static void* Run(void* arg) {
-    auto* self = static_cast<Victim*>(arg);
-    self->body();
-    self->through = true;
-    for (;;) pthread_testcancel();
-  }
-
-  const char* call;
-  Body body;
-  bool through = false;
-  pthread_t thread{};
-};
-
 // The thread is to end before it calls.
-void GoesThrough(const char* call, const Body& body) {
+void GoesThrough(const char* call, const std::function<void()>& body) {
   Victim victim(call, [&] {
     pthread_cancel(pthread_self());
     body();
@@ -154,27 +124,53 @@ void EveryFunctionOfLoops() {
   }
 }
 
-// Each of the waits, without a limit, on a thread that is asked to end while it waits. (A libc may ask with a
-// signal, which is -EINTR.)
+// Each of the waits, without a limit, on a thread that is asked to end while it waits, and is woken later. (A libc may
+// ask with a signal, which is -EINTR.)
 void EveryWait() {
   const Pipe pipe;
   Scope scope = WithCancel(ctx_background()), other = WithCancel(ctx_background());
   Queue queue = NewQueue();
   Watch added = Add(queue, scope, 1);
+  const Group group = NewGroup(ctx_background());
+  EXPECT_EQ(ctx_group_begin(group), 0);
   EXPECT_GE(ctx_done_fd(scope), 0);
+  Gate over;
+  Callback callback([&](ctx_t*) { EXPECT_TRUE(over.Wait()); });
+  callback.Arm(other, CTX_DEFER);
+  EXPECT_EQ(other.Cancel(), 1);
+  const Ctx live = WithCancel(ctx_background()).ctx;
   pollfd polled[] = {{pipe.read_end, POLLIN, 0}};
+  ctx_t* const several[] = {scope, live};
+  ctx_event_t event;
   Victim waits("ctx_wait", [&] { ctx_wait(scope, CTX_FOREVER); });
-  ctx_t* const several[] = {scope, other};
   Victim waits_any("ctx_wait_any", [&] { ctx_wait_any(several, 2, CTX_FOREVER, nullptr); });
   Victim polls("ctx_poll", [&] { ctx_poll(scope, polled, 1, CTX_FOREVER); });
-  ctx_event_t event;
   Victim drains("ctx_queue_wait", [&] { ctx_queue_wait(queue, &event, 1, CTX_FOREVER); });
-  for (const Victim* victim : {&waits, &waits_any, &polls, &drains}) {
-    EXPECT_EQ(pthread_cancel(victim->thread), 0);
+  Victim works("ctx_group_wait", [&] { ctx_group_wait(group, CTX_FOREVER); });
+  Victim stops("ctx_watch_stop_wait", [&] { callback.StopWait(); });
+  Victim* const victims[] = {&waits, &waits_any, &polls, &drains, &works, &stops};
+  for (const Victim* victim : victims) {
+    EXPECT_TRUE(Soon([&] { return victim->Waits(); })) << victim->call;
+    victim->AskToEnd();
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(scope.Cancel(), 1);
-  for (Victim* victim : {&waits, &waits_any, &polls, &drains}) victim->Join();
+  EXPECT_EQ(ctx_group_end(group, nullptr), 0);
+  over.Open();
+  for (Victim* victim : victims) victim->Join();
+}
+
+// The end of the library's threads, which a callback holds up.
+void Shutdown() {
+  const Scope scope = WithCancel(ctx_background());
+  Gate over;
+  Callback callback([&](ctx_t*) { EXPECT_TRUE(over.Wait()); });
+  callback.Arm(scope, CTX_DEFER);
+  EXPECT_EQ(scope.Cancel(), 1);
+  Victim ends("ctx_shutdown", [] { EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0); });
+  EXPECT_TRUE(Soon([&] { return ends.Waits(); }));
+  ends.AskToEnd();
+  over.Open();
+  ends.Join();
 }
 
 TEST(ThreadCancel, Rule52_NoFunctionOfAFamilyEndsItsThread) {
@@ -186,6 +182,8 @@ TEST(ThreadCancel, Rule52_NoFunctionOfALoopEndsItsThread) {
 }
 
 TEST(ThreadCancel, Rule52_NoWaitEndsItsThread) { CTX_IN_NEW_PROCESS(EveryWait()); }
+
+TEST(ThreadCancel, Rule52_NorDoesAShutdown) { CTX_IN_NEW_PROCESS(Shutdown()); }
 
 }  // namespace
 }  // namespace ctxtest

@@ -2,7 +2,6 @@
 //
 // Rule 5: a cancel inside a callback marks and wakes before it returns, and what it sets off runs on the
 // same thread when that callback has returned. So callbacks that cancel never nest.
-#include <pthread.h>
 
 #include <atomic>
 #include <deque>
@@ -358,29 +357,6 @@ TEST(CallbackChain, Rule05_WakesBeforeItReturns) {
   outer.Arm(scope);
   scope.Cancel();
   EXPECT_EQ(outer.runs(), 1);
-}
-
-// A thread that is canceled by pthread_cancel() goes on until its callbacks are through.
-TEST(CallbackChain, Rule52_AThreadIsNotCanceledWithinItsCallbacks) {
-  const Scope scope = WithCancel(ctx_background());
-  std::atomic<bool> returned{false};
-  Callback first([](ctx_t*) {
-    pthread_cancel(pthread_self());
-    pthread_testcancel();
-  });
-  Callback second;
-  first.Arm(scope);
-  second.Arm(scope);
-  std::thread canceled([&] {
-    scope.Cancel();
-    returned = true;
-    pthread_testcancel();
-    ADD_FAILURE() << "the cancelation was lost";
-  });
-  canceled.join();
-  EXPECT_TRUE(returned);
-  EXPECT_EQ(first.drops(), 1);
-  EXPECT_EQ(second.runs(), 1);
 }
 
 }  // namespace
