@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Holds the fuzzer of calls and the public functions together: tests/fuzz/api_fuzz.cc calls each function of
-cmake/libctx.map, or LEFT_OUT says why not."""
+"""Holds the fuzzer of calls and the public functions together: tests/fuzz/api_fuzz.cc and tests/fuzz/api call each
+function of cmake/libctx.map, or LEFT_OUT says why not."""
 
 import pathlib
 import re
@@ -17,12 +17,13 @@ LEFT_OUT = {
 def main():
     functions = set(re.findall(r"^    (ctx_\w+);$", (ROOT / "cmake/libctx.map").read_text(encoding="utf-8"), flags=re.M))
     assert functions, "no function found in cmake/libctx.map"
-    source = (ROOT / "tests/fuzz/api_fuzz.cc").read_text(encoding="utf-8")
+    files = [ROOT / "tests/fuzz/api_fuzz.cc", *sorted((ROOT / "tests/fuzz/api").iterdir())]
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     source = re.sub(r'"(\\.|[^"\\])*"|//[^\n]*', "", source)
     called = set(re.findall(r"\b(ctx_\w+)\(", source)) & functions
-    complaints = [f"api_fuzz.cc never calls {name}, and check_fuzz.py does not say why"
+    complaints = [f"api_fuzz never calls {name}, and check_fuzz.py does not say why"
                   for name in sorted(functions - called - set(LEFT_OUT))]
-    complaints += [f"check_fuzz.py leaves out {name}, which api_fuzz.cc calls" for name in sorted(called & set(LEFT_OUT))]
+    complaints += [f"check_fuzz.py leaves out {name}, which api_fuzz calls" for name in sorted(called & set(LEFT_OUT))]
     complaints += [f"check_fuzz.py leaves out {name}, which is no function" for name in sorted(set(LEFT_OUT) - functions)]
     for complaint in complaints:
         print(complaint)

@@ -24,7 +24,6 @@ namespace {
 
 constexpr size_t kMostItems = 40;
 constexpr size_t kMostSteps = 150;
-constexpr int kSignals[] = {SIGURG, SIGWINCH};
 
 enum class Mode { kLevel, kEdge, kNext };
 const char* const kModes[] = {"level", "edge", "next"};
@@ -464,10 +463,7 @@ class Session {
 }  // namespace fuzz
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : fuzz::kSignals) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  fuzz::BlockSignals();
   return 0;
 }
 
@@ -477,12 +473,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     session.Run();
   }
   fuzz::ResetSystem();
-  // A signal that came after its last context had ended is nobody's.
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : fuzz::kSignals) sigaddset(&set, signal);
-  const timespec at_once = {0, 0};
-  while (sigtimedwait(&set, nullptr, &at_once) > 0) {
-  }
+  fuzz::TakeSignals();
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,13 @@ long Raw(long number, long a, long b, long c, long d, long e, long f) {
   return -1;
 }
 
+sigset_t OurSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : kSignals) sigaddset(&set, signal);
+  return set;
+}
+
 void Ring(int fd, Timer& timer) {
   if (timer.when == 0 || timer.when - timer.ahead > now) return;
   timer.when = 0;
@@ -85,6 +93,18 @@ int64_t NextRing() {
 void ResetSystem() {
   now = kBeginning;
   Timers().clear();
+}
+
+void BlockSignals() {
+  const sigset_t set = OurSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void TakeSignals() {
+  const sigset_t set = OurSignals();
+  const timespec at_once = {0, 0};
+  while (sigtimedwait(&set, nullptr, &at_once) > 0) {
+  }
 }
 
 }  // namespace fuzz

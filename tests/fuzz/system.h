@@ -5,6 +5,8 @@
 #ifndef CTX_TESTS_FUZZ_SYSTEM_H_
 #define CTX_TESTS_FUZZ_SYSTEM_H_
 
+#include <signal.h>
+
 #include <cstdint>
 
 namespace fuzz {
@@ -20,6 +22,11 @@ int64_t NextRing();         // when the next timer of the system rings; INT64_MA
 
 // The clock back to its beginning; no loop may be left.
 void ResetSystem();
+
+// The signals that contexts wait for and that harnesses send. They are blocked, as ctx_with_signal() asks for.
+inline constexpr int kSignals[] = {SIGURG, SIGWINCH};
+void BlockSignals();
+void TakeSignals();  // that are pending: none of a context that has ended since comes to the next input
 
 }  // namespace fuzz
 

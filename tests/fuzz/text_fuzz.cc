@@ -391,11 +391,7 @@ void Sizes(Input& in) {
 }  // namespace fuzz
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGURG);
-  sigaddset(&set, SIGWINCH);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  fuzz::BlockSignals();
   if (ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &fuzz::default_loop) != 0 ||
       ctx_loop_set_default(fuzz::default_loop) != 0) {
     std::abort();
