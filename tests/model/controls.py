@@ -77,7 +77,7 @@ def run(control, common):
     work.mkdir(parents=True)
     program = build_changed(control, common, work)
     words = [*control["by"].split(), *control.get("with", "").split(), "--until-failure"]
-    for how in (["--random", "4000"], ["--seconds", "20"]):  # random orders find most, and soon
+    for how in (["--random", "4000", "--seconds", "20"], ["--seconds", "20"]):  # random orders find most, and soon
         result = subprocess.run([program, *words, *how], check=False, capture_output=True, text=True, errors="replace")
         output, caught = result.stdout, result.returncode != 0
         if caught:

@@ -21,11 +21,7 @@ extern "C" const char* __asan_default_options() { return "detect_leaks=0:handle_
 
 namespace model {
 
-void end_schedule();
-
 namespace {
-
-uint64_t seed_of_schedule = 1;
 
 constexpr const char* kHelp = R"(model [NAME...] [OPTION...]
 Runs the scenarios, or those whose names contain a NAME, once for each schedule.
@@ -61,7 +57,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 void on_trap(int) { fail("a check of the core's own failed"); }
 
 void before_death() {
-  fmt::print("  --seed {} --replay {}\n", seed_of_schedule,
+  fmt::print("  --seed {} --replay {}\n", schedule_seed(),
              choices_taken().empty() ? "0:0" : choices_taken());
   std::fflush(stdout);
 }
@@ -90,13 +86,12 @@ std::unique_ptr<Strategy> strategy_for(const Scenario& scenario, const Arguments
 void explore(const Scenario& scenario, const Arguments& arguments) {
   const auto begin = std::chrono::steady_clock::now();
   const std::unique_ptr<Strategy> strategy = strategy_for(scenario, arguments);
-  const Rules rules{scenario.options.timers, arguments.weak, scenario.options.lasts,
-                    !arguments.replay.empty()};
+  Rules rules{scenario.options.timers, arguments.weak, scenario.options.lasts,
+              !arguments.replay.empty(), arguments.seed};
   uint64_t schedules = 0, longest = 0;
   int threads = 0;
   bool cut = false;
   while (!cut && strategy->next()) {
-    seed_of_schedule = arguments.seed + schedules;
     start_afresh();
     system_reset();
     longest = std::max(longest, run(rules, *strategy, scenario.run));
@@ -104,7 +99,8 @@ void explore(const Scenario& scenario, const Arguments& arguments) {
     check_all_is_back(scenario.options);
     end_schedule();
     ++schedules;
-    cut = schedules % 256 == 0 && seconds_since(begin) > arguments.seconds;
+    ++rules.seed;
+    cut = schedules % 16 == 0 && seconds_since(begin) > arguments.seconds;
   }
   fmt::print("{:<40} {:>7} {:>6} {:>10} {:>8.1f}  {}\n", scenario.name, threads, longest, schedules,
              seconds_since(begin),
@@ -164,8 +160,6 @@ int run_all(const Arguments& arguments) {
 }
 
 }  // namespace
-
-uint64_t schedule_seed() { return seed_of_schedule; }
 
 }  // namespace model
 

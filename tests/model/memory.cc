@@ -9,8 +9,6 @@
 
 namespace model {
 
-size_t choose_store(const Choice::Option* options, size_t count);
-
 namespace {
 
 constexpr size_t kKept = 8;  // stores of a place: a load does not see older ones

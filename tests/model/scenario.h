@@ -33,7 +33,6 @@ struct Scenario {
 };
 
 std::vector<Scenario>& scenarios();
-uint64_t schedule_seed();  // of the random schedule
 
 struct Registration {
   Registration(const char* name, const char* file, void (*run)(), const Options& options) {

@@ -28,8 +28,6 @@
 
 namespace model {
 
-uint64_t schedule_seed();
-
 namespace {
 
 constexpr size_t kStack = size_t{256} << 10;
@@ -142,6 +140,10 @@ void move_clock(bool idle) {
   if (the.rules.prints) fmt::print("{:6}  {:<14} + {} ns\n", the.steps, "clock", the.time - kStart);
 }
 
+void note_choice(int id) {
+  the.taken += fmt::format("{}{}:{}", the.taken.empty() ? "" : ",", the.steps, id);
+}
+
 // Who goes on: a number of a thread, or -1 if nobody can and no time is waited for.
 int pick(bool may_stay) {
   for (;;) {
@@ -168,9 +170,7 @@ int pick(bool may_stay) {
     size_t option = 0;
     if (count > 1 && the.calm == 0) {
       option = the.strategy->choose({Choice::Of::thread, the.steps, options, count});
-      if (option != 0)
-        the.taken +=
-            fmt::format("{}{}:{}", the.taken.empty() ? "" : ",", the.steps, options[option].id);
+      if (option != 0) note_choice(options[option].id);
     }
     if (options[option].id != kClock) return options[option].id;
     move_clock(options[option].cost == 0);
@@ -368,6 +368,7 @@ uint64_t run(const Rules& rules, Strategy& strategy, const std::function<void()>
 void end_schedule() { give_back_stacks(); }
 
 const Rules& rules() { return the.rules; }
+uint64_t schedule_seed() { return the.rules.seed; }
 uint64_t steps_taken() { return the.steps; }
 int threads_started() { return static_cast<int>(the.fibers.size()); }
 std::string choices_taken() { return the.taken; }
@@ -375,15 +376,14 @@ std::string choices_taken() { return the.taken; }
 size_t choose_store(const Choice::Option* options, size_t count) {
   if (the.calm > 0) return 0;
   const size_t option = the.strategy->choose({Choice::Of::store, the.steps, options, count});
-  if (option != 0)
-    the.taken +=
-        fmt::format("{}{}:{}", the.taken.empty() ? "" : ",", the.steps, 1000 + options[option].id);
+  if (option != 0) note_choice(1000 + options[option].id);
   return option;
 }
 
 void forget_others() {
-  static Replay as_usual("");  // what the parent chooses after the fork is not the child's
-  the.strategy = &as_usual;
+  static Replay as_usual("");
+  if (!the.strategy->goes_on_in_child(the.steps)) the.strategy = &as_usual;
+  note_choice(kInChild);
   for (size_t i = 0; i < the.fibers.size(); ++i) {
     if (static_cast<int>(i) != the.current) the.fibers[i]->state = Fiber::State::finished;
   }

@@ -47,15 +47,20 @@ struct Rules {
   int64_t lasts =
       50'000'000;       // ns that all may wait for the clock: a wait that ends later was not woken
   bool prints = false;  // each step
+  uint64_t seed = 1;    // of a random schedule
 };
 uint64_t run(const Rules& rules, Strategy& strategy,
              const std::function<void()>& body);  // how many steps
+void end_schedule();                              // when all has been looked at
 const Rules& rules();
+uint64_t schedule_seed();
 uint64_t steps_taken();
 int threads_started();
 std::string choices_taken();  // what was not the first choice, as --replay takes it
 
-// In a forked child, whose only thread is the one that runs. From now on it takes the first choice.
+size_t choose_store(const Choice::Option* options, size_t count);  // which of these a load sees
+
+// In a forked child, whose only thread is the one that runs. It goes on as the strategy says.
 void forget_others();
 
 }  // namespace model

@@ -78,6 +78,11 @@ Replay::Replay(const std::string& choices) {
   for (char colon = 0; in >> step >> colon >> id; in.ignore(1)) ids_.emplace(step, id);
 }
 
+bool Replay::goes_on_in_child(uint64_t step) {
+  const auto [first, last] = ids_.equal_range(step);
+  return std::any_of(first, last, [](const auto& id) { return id.second == kInChild; });
+}
+
 size_t Replay::choose(const Choice& choice) {
   const auto [first, last] = ids_.equal_range(choice.step);
   for (auto at = first; at != last; ++at) {

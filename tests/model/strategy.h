@@ -15,6 +15,7 @@ namespace model {
 
 constexpr int kClock =
     99;  // moving the clock to the next time that somebody waits for, as if a thread did that
+constexpr int kInChild = 98;  // no choice: what follows was chosen in a forked child
 
 // What may come next, the usual one first.
 struct Choice {
@@ -37,6 +38,11 @@ class Strategy {
   virtual bool next() = 0;  // prepares for a schedule; false if there is none left
   virtual size_t choose(const Choice& choice) = 0;
   virtual void yielded(int thread) { static_cast<void>(thread); }
+  // In a child, forked at this step: whether this strategy chooses there, too. Else the first choice is taken.
+  virtual bool goes_on_in_child(uint64_t step) {
+    static_cast<void>(step);
+    return false;
+  }
 };
 
 // All schedules whose choices cost at most so much, depth first. Every choice that costs nothing is tried as well.
@@ -70,6 +76,7 @@ class RandomPriorities : public Strategy {
   bool next() override;
   size_t choose(const Choice& choice) override;
   void yielded(int thread) override;
+  bool goes_on_in_child(uint64_t) override { return true; }
   uint64_t seed() const { return seed_; }  // of the next schedule
 
  private:
@@ -83,12 +90,14 @@ class RandomPriorities : public Strategy {
   std::vector<uint64_t> changes_;
 };
 
-// What --replay says: step:option, for each choice that was not the first, with commas between.
+// What --replay says: step:option, for each choice that was not the first, with commas between. A child does so only
+// if it was the child that failed.
 class Replay : public Strategy {
  public:
   explicit Replay(const std::string& choices);
   bool next() override { return !std::exchange(done_, true); }
   size_t choose(const Choice& choice) override;
+  bool goes_on_in_child(uint64_t step) override;
 
  private:
   bool done_ = false;

@@ -232,6 +232,11 @@ void send_signal(int number) {
   sys.pending_signals |= uint64_t{1} << (number - 1);
 }
 
+void sleep_for(int64_t ns) {
+  const int64_t until = now() + ns;
+  block("sleep", nullptr, {[](const void*) { return false; }, nullptr}, &until, MODEL_WHERE);
+}
+
 void refuse_threads(bool refused) { sys.refuses_threads = refused; }
 
 void set_processor(int number) { sys.processor = number; }
@@ -243,6 +248,7 @@ void fork_child(const std::function<void()>& child) {
   if (process == 0) {
     forget_others();
     sleepers.clear();
+    sys.pending_signals = 0;
     start_afresh();
     forget_locks();
     child();

@@ -22,6 +22,7 @@ bool is_readable(int fd);
 void await_readable(int fd, const std::function<bool()>& or_else = nullptr);
 
 void send_signal(int number);
+void sleep_for(int64_t ns);  // the thread that calls
 void refuse_threads(bool refused);
 void set_processor(int number);  // of all threads, or -1: each has its own
 

@@ -75,6 +75,20 @@ SCENARIO(register_against_cancel) {
   armed.expect_over();
 }
 
+// The first to register finds the cancel's error; the second finds only what the first has left.
+SCENARIO(two_registers_against_cancel) {
+  Family family;
+  Cancelable parent(family.root);
+  Armed armed[2];
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"register", [&] { armed[0].arm(parent.ctx); }},
+            {"register too", [&] { armed[1].arm(parent.ctx); }}});
+  for (Armed& each : armed) {
+    EXPECT(each.counted.runs == 1);
+    each.expect_over();
+  }
+}
+
 SCENARIO(register_stop_and_release_against_cancel) {
   Family family;
   Cancelable parent(family.root), child(parent.ctx);
@@ -156,14 +170,26 @@ SCENARIO(deferred_against_stop, .preemptions = 1) {
 
 // It runs though nobody waits for it: a thread is woken.
 SCENARIO(deferred_alone, .preemptions = 1) {
-  static Armed armed;
-  armed = {};
   Family family(CTX_LOOP_THREAD);
   Cancelable parent(family.root);
+  Armed armed;
   armed.arm(parent.ctx, CTX_DEFER);
   EXPECT(parent.cancel() == 1);
-  armed.stop_wait();
+  armed.await();
   armed.expect_over();
+}
+
+// A thread of the lane that has run something is told of the next.
+SCENARIO(blocking_after_blocking, .preemptions = 1) {
+  Family family(CTX_LOOP_THREAD);
+  for (int i = 0; i < 2; ++i) {
+    Cancelable parent(family.root);
+    Armed armed;
+    armed.arm(parent.ctx, CTX_DEFER | CTX_BLOCKING);
+    EXPECT(parent.cancel() == 1);
+    armed.await();
+    armed.expect_over();
+  }
 }
 
 // The lane starts a thread for a callback that may block.
@@ -210,7 +236,7 @@ SCENARIO(blocking_without_a_thread, .preemptions = 1) {
   armed.arm(parent.ctx, CTX_DEFER | CTX_BLOCKING);
   refuse_threads(true);
   EXPECT(parent.cancel() == 1);
-  armed.stop_wait();
+  armed.await();
   armed.expect_over();
 }
 
@@ -225,7 +251,7 @@ SCENARIO(deferred_cancel_against_cancel, .preemptions = 1) {
       {{"deferred", [&] { won += ctx_cancel_deferred(parent.canceler, CTX_CANCELED, nullptr); }},
        {"cancel", [&] { won += parent.cancel(); }}});
   EXPECT(won == 1 && child.error() != 0);
-  armed.stop_wait();
+  armed.await();
   armed.expect_over();
 }
 
@@ -253,14 +279,8 @@ SCENARIO(blocking_against_deadline, .timers = true, .preemptions = 1) {
   together({{"cancel",
              [&] {
                EXPECT(parent.cancel() == 1);
-               block("end", nullptr,
-                     {[](const void* self) {
-                        return static_cast<const Armed*>(self)->counted.drops > 0;
-                      },
-                      &armed},
-                     &kForever, MODEL_WHERE);
+               armed.await();
              }},
             {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
-  armed.stop_wait();
   armed.expect_over();
 }

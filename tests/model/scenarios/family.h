@@ -3,6 +3,10 @@
 #ifndef CTX_TESTS_MODEL_SCENARIOS_FAMILY_H_
 #define CTX_TESTS_MODEL_SCENARIOS_FAMILY_H_
 
+#include <functional>
+#include <initializer_list>
+#include <utility>
+
 #include "model/scenario.h"
 
 namespace model {
@@ -20,6 +24,16 @@ struct Family {
   ~Family() {
     ctx_unref(root);
     ctx_loop_unref(loop);
+  }
+
+  // Drives a manual loop, as a host that sleeps in poll(2) on its descriptor alone, or on `or_else` besides.
+  void drive_until(const std::function<bool()>& over,
+                   const std::function<bool()>& or_else = nullptr) const {
+    const int fd = ctx_loop_fd(loop);
+    while (!over()) {
+      await_readable(fd, or_else);
+      EXPECT(ctx_loop_dispatch(loop) >= 0);
+    }
   }
 
   ctx_loop_t* loop = nullptr;
@@ -59,6 +73,26 @@ struct Cancelable {
   ctx_canceler_t* canceler = nullptr;
 };
 
+// A context that carries a value, whose drop is counted.
+struct Valued {
+  explicit Valued(ctx_t* parent) {
+    EXPECT(ctx_with_value(parent, &kKey, &value, Counted::drop, &ctx) == 0);
+  }
+  Valued(const Valued&) = delete;
+  ~Valued() { release(); }
+
+  // A child, which alone keeps this one from now on.
+  Cancelable only_child() {
+    Cancelable child(ctx);
+    release();
+    return child;
+  }
+  void release() { ctx = ctx_unref(ctx); }
+
+  Counted value;
+  ctx_t* ctx = nullptr;
+};
+
 // An armed callback that counts.
 struct Armed {
   int arm(ctx_t* ctx, uint32_t flags = 0) {
@@ -74,6 +108,14 @@ struct Armed {
   }
   void stop() { stops += ctx_watch_stop(watch); }
   void stop_wait() { stops += ctx_watch_stop_wait(watch); }
+  // Until it has run: a stop would keep it from that.
+  void await() {
+    block(
+        "end", nullptr,
+        {[](const void* self) { return static_cast<const Armed*>(self)->counted.drops > 0; }, this},
+        &kForever, MODEL_WHERE);
+    EXPECT(counted.runs == 1);
+  }
 
   Counted counted;
   ctx_watch_t* watch = nullptr;

@@ -52,15 +52,9 @@ SCENARIO(arm_on_two_wheels, .timers = true, .preemptions = 1) {
 SCENARIO(host_against_arm) {
   Family family(CTX_LOOP_MANUAL);
   Cancelable late, early;
-  const int fd = ctx_loop_fd(family.loop);
   late.with_timeout(family.root, 3'600'000 * kMillisecond);
-  together({{"host",
-             [&] {
-               do {
-                 await_readable(fd);
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               } while (early.ctx == nullptr || early.error() == 0);
-             }},
+  const auto over = [&] { return early.ctx != nullptr && early.error() != 0; };
+  together({{"host", [&] { family.drive_until(over); }},
             {"arm", [&] { early.with_timeout(family.root, 5 * kMillisecond); }}});
 }
 
@@ -69,16 +63,9 @@ SCENARIO(host_against_waiter, .timers = true) {
   Family family(CTX_LOOP_MANUAL);
   Cancelable timed;
   Armed armed;
-  const int fd = ctx_loop_fd(family.loop);
   timed.with_timeout(family.root, kMillisecond);
   armed.arm(timed.ctx);
-  together({{"host",
-             [&] {
-               while (armed.counted.runs == 0) {
-                 await_readable(fd);
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               }
-             }},
+  together({{"host", [&] { family.drive_until([&] { return armed.counted.runs > 0; }); }},
             {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
   armed.expect_over();
 }
@@ -88,17 +75,10 @@ SCENARIO(host_against_two_waiters, .timers = true, .preemptions = 1) {
   Family family(CTX_LOOP_MANUAL);
   Cancelable early, late;
   Armed armed;
-  const int fd = ctx_loop_fd(family.loop);
   early.with_timeout(family.root, kMillisecond);
   late.with_timeout(family.root, 2 * kMillisecond);
   armed.arm(early.ctx);
-  together({{"host",
-             [&] {
-               while (armed.counted.runs == 0) {
-                 await_readable(fd);
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               }
-             }},
+  together({{"host", [&] { family.drive_until([&] { return armed.counted.runs > 0; }); }},
             {"early", [&] { EXPECT(ctx_wait(early.ctx, CTX_FOREVER) == 1); }},
             {"late", [&] { EXPECT(ctx_wait(late.ctx, CTX_FOREVER) == 1); }}});
   armed.expect_over();
@@ -106,22 +86,14 @@ SCENARIO(host_against_two_waiters, .timers = true, .preemptions = 1) {
 
 // A waiter ends a context whose last handle goes: the host gives back the rest, and is woken for it.
 SCENARIO(host_against_waiter_and_release, .timers = true, .preemptions = 1) {
-  Counted value;
   Family family(CTX_LOOP_MANUAL);
-  const int fd = ctx_loop_fd(family.loop);
-  ctx_t* valued = nullptr;
-  EXPECT(ctx_with_value(family.root, &kKey, &value, Counted::drop, &valued) == 0);
+  Valued above(family.root);
   Cancelable timed, other;
-  timed.with_timeout(valued, kMillisecond);
+  timed.with_timeout(above.ctx, kMillisecond);
   other.with_timeout(family.root, kMillisecond);
-  ctx_unref(valued);
-  together({{"host",
-             [&] {
-               while (value.drops == 0) {  // else the release has dropped it
-                 await_readable(fd, [&] { return value.drops > 0; });
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               }
-             }},
+  above.release();
+  const auto dropped = [&] { return above.value.drops > 0; };  // by the release, if not here
+  together({{"host", [&] { family.drive_until(dropped, dropped); }},
             {"wait", [&] { EXPECT(ctx_wait(other.ctx, CTX_FOREVER) == 1); }},
             {"release", [&] { timed.release(); }}});
 }
@@ -131,15 +103,8 @@ SCENARIO(host_against_deferred_callback) {
   Family family(CTX_LOOP_MANUAL);
   Cancelable parent(family.root);
   Armed armed;
-  const int fd = ctx_loop_fd(family.loop);
   armed.arm(parent.ctx, CTX_DEFER);
-  together({{"host",
-             [&] {
-               while (armed.counted.runs == 0) {
-                 await_readable(fd);
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               }
-             }},
+  together({{"host", [&] { family.drive_until([&] { return armed.counted.runs > 0; }); }},
             {"cancel", [&] { EXPECT(parent.cancel() == 1); }}});
   armed.expect_over();
 }
@@ -169,6 +134,65 @@ SCENARIO(two_advances) {
   together({{"one", advance}, {"other", advance}});
   EXPECT(advanced >= 1 && timed.error() == CTX_DEADLINE_EXCEEDED);
   EXPECT(ctx_loop_now(family.loop) == advanced * kMillisecond);
+}
+
+// Rule 17: who sees a deadline fired sees every earlier one fired, whoever fires them: the host, or a thread that
+// derives below one that has passed.
+SCENARIO(order_of_deadlines_against_derive) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable early, late, below;
+  early.with_timeout(family.root, kMillisecond);
+  late.with_timeout(family.root, 2 * kMillisecond);
+  sleep_for(3 * kMillisecond);
+  together({{"host", [&] { EXPECT(ctx_loop_dispatch(family.loop) >= 0); }},
+            {"derive", [&] {
+               below.with_timeout(late.ctx, kMillisecond);
+               EXPECT(below.error() != 0 && late.error() != 0 && early.error() != 0);
+             }}});
+}
+
+// Rule 14: a context that its parent's cancel meets while its timer is armed leaves none behind.
+SCENARIO(deadline_made_against_cancel) {
+  Family family;
+  Cancelable parent(family.root), timed, idle;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"make", [&] {
+               timed.with_timeout(parent.ctx, kMillisecond);
+               EXPECT(ctx_with_idle(parent.ctx, kMillisecond, nullptr, &idle.ctx, &idle.canceler) ==
+                      0);
+             }}});
+  EXPECT(timed.error() == CTX_CANCELED && idle.error() == CTX_CANCELED);
+  EXPECT(ctx_loop_next(family.loop) == kForever);
+}
+
+// Rule 14, for one that is canceled itself.
+SCENARIO(deadlines_that_are_canceled) {
+  Family family;
+  Cancelable alone, with_family;
+  alone.with_timeout(family.root, kMillisecond);
+  with_family.with_timeout(family.root, kMillisecond);
+  Cancelable child(with_family.ctx);
+  EXPECT(alone.cancel() == 1 && with_family.cancel() == 1);
+  EXPECT(ctx_loop_next(family.loop) == kForever);
+}
+
+// The clock ends a context that another cancel meets from above, while its handle goes: the pin of the clock is the
+// last reference, or the walk's.
+SCENARIO(deadline_below_a_cancel_and_release, .preemptions = 1) {
+  Family family;
+  Valued above(family.root);
+  Cancelable top = above.only_child(), timed;
+  timed.with_timeout(top.ctx, kMillisecond);
+  EXPECT(ctx_done_fd(timed.ctx) >= 0);
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, kMillisecond) >= 0); }},
+            {"cancel",
+             [&] {
+               EXPECT(top.cancel() == 1);
+               top.release();
+             }},
+            {"release", [&] { timed.release(); }}});
+  EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+  EXPECT(above.value.drops == 1);
 }
 
 // The clock takes a timer out while its last reference goes.
@@ -207,12 +231,27 @@ SCENARIO(touch_against_look, .timers = true, .lasts = 1'000 * kMillisecond) {
                if (ctx_touch(idle.ctx) == 0 && idle.error() == 0) touched = before;
              }},
             {"host", [&] {
-               while (idle.error() == 0) {
-                 await_readable(ctx_loop_fd(family.loop));
-                 EXPECT(ctx_loop_dispatch(family.loop) >= 0);
-               }
+               family.drive_until([&] { return idle.error() != 0; });
                EXPECT(ctx_now(idle.ctx) >= touched + kLimit);
              }}});
+}
+
+// A third thread looks at the time of the next work, and so at the timer: what it takes for the time of the touch is
+// never earlier.
+SCENARIO(touch_against_advance_and_look) {
+  constexpr int64_t kLimit = 16 * kMillisecond;
+  Family family;
+  Cancelable idle;
+  EXPECT(ctx_with_idle(family.root, kLimit, nullptr, &idle.ctx, &idle.canceler) == 0);
+  int64_t touched = 0;
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 8 * kMillisecond) >= 0); }},
+            {"touch",
+             [&] {
+               touched = ctx_now(idle.ctx);
+               EXPECT(ctx_touch(idle.ctx) == 0);
+             }},
+            {"look", [&] { EXPECT(ctx_loop_next(family.loop) > 0); }}});
+  EXPECT(ctx_loop_next(family.loop) >= touched + kLimit);
 }
 
 SCENARIO(touch_against_advance) {
@@ -243,6 +282,17 @@ SCENARIO(close_against_derive) {
                if (late) EXPECT(during.error() != 0);
              }}});
   EXPECT(during.error() == CTX_CANCELED);
+}
+
+// Whoever is born done by a close knows why.
+SCENARIO(cause_against_close) {
+  Family family;
+  Cancelable during;
+  together({{"close", [&] { EXPECT(ctx_loop_close(family.loop) == 0); }},
+            {"derive", [&] {
+               during.derive(family.root);
+               if (during.error() != 0) EXPECT(ctx_cause(during.ctx) != nullptr);
+             }}});
 }
 
 // The second one to close comes back when all is ended.
@@ -322,6 +372,21 @@ SCENARIO(last_context_of_a_threaded_loop, .preemptions = 1) {
   together({{"handle", [&] { ctx_loop_unref(loop); }}, {"context", [&] { timed.release(); }}});
 }
 
+// As above, but the loop's thread sleeps without an alarm: it must be told.
+SCENARIO(last_context_of_a_sleeping_loop, .preemptions = 1) {
+  ctx_loop_t* loop = nullptr;
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0 &&
+         ctx_loop_background(loop, &root) == 0);
+  Cancelable parent(root);
+  ctx_unref(root);
+  Armed armed;
+  armed.arm(parent.ctx, CTX_DEFER);
+  armed.stop();
+  armed.expect_over();
+  together({{"handle", [&] { ctx_loop_unref(loop); }}, {"context", [&] { parent.release(); }}});
+}
+
 // A waiter ends a due timer and holds the last reference while the loop goes.
 SCENARIO(waiter_against_last_handle, .timers = true) {
   ctx_loop_t* loop = nullptr;
@@ -383,9 +448,39 @@ SCENARIO(executor_against_last_handle, .preemptions = 1) {
     armed.arm(parent.ctx, CTX_DEFER);
     EXPECT(parent.cancel() == 1);
   }
-  armed.stop_wait();
+  armed.await();
   armed.expect_over();
   block("drop", nullptr, {[](const void*) { return executor.drops > 0; }, nullptr}, &kForever,
         MODEL_WHERE);
   EXPECT(executor.drops == 1);
+}
+
+// What the executor was given is there until it comes to it, also if a stop has finished with it.
+SCENARIO(executor_against_stop, .preemptions = 1) {
+  static Executor executor;
+  executor = {};
+  ctx_loop_options_t options = {};
+  options.size = sizeof options;
+  options.post = Executor::post;
+  options.executor = &executor;
+  Family family(CTX_LOOP_THREAD, &options);
+  Cancelable parent(family.root);
+  Armed armed;
+  armed.arm(parent.ctx, CTX_DEFER);
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }}, {"stop", [&] {
+                                                                  armed.stop_wait();
+                                                                  armed.expect_over();
+                                                                }}});
+}
+
+// Work that came before the host has asked for the descriptor makes it readable.
+SCENARIO(host_opens_against_deferred_cancel) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable parent(family.root);
+  Armed armed;
+  armed.arm(parent.ctx);
+  together({{"host", [&] { family.drive_until([&] { return armed.counted.runs > 0; }); }},
+            {"cancel",
+             [&] { EXPECT(ctx_cancel_deferred(parent.canceler, CTX_CANCELED, nullptr) == 1); }}});
+  armed.expect_over();
 }

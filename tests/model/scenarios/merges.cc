@@ -23,6 +23,24 @@ SCENARIO(merge_in_a_new_family_against_cancel) {
                                                              }}});
 }
 
+// Two merges count themselves upwards. The second finds the first's count in a parent, and must not take that for one
+// that has come to the top: the cancel there would find a proxy that it has not locked.
+SCENARIO(two_merges_in_a_new_family_against_cancel) {
+  Family family;
+  Cancelable top(family.root), one(top.ctx), other(family.root), left;
+  together({{"merge",
+             [&] {
+               left.merge({one.ctx, other.ctx});
+             }},
+            {"merge and release",
+             [&] {
+               Cancelable right;
+               right.merge({one.ctx, other.ctx});
+             }},
+            {"cancel", [&] { EXPECT(top.cancel() == 1); }}});
+  EXPECT(left.error() != 0);
+}
+
 SCENARIO(merge_below_two_cancels) {
   Family family;
   Cancelable one(family.root), other(family.root), merged, below;
@@ -86,26 +104,32 @@ SCENARIO(merge_released_against_cancel) {
 }
 
 SCENARIO(merge_released_against_its_parents, .preemptions = 1) {
-  Counted value;
   Family family;
-  ctx_t* valued = nullptr;
-  EXPECT(ctx_with_value(family.root, &kKey, &value, Counted::drop, &valued) == 0);
-  Cancelable one(valued), other(family.root), merged;
-  ctx_unref(valued);
+  Valued above(family.root);
+  Cancelable one = above.only_child(), other(family.root), merged;
   merged.merge({one.ctx, other.ctx});
   together({{"merged", [&] { merged.release(); }},
             {"one", [&] { one.release(); }},
             {"other", [&] { other.cancel(); }}});
-  EXPECT(value.drops == 1);
+  EXPECT(above.value.drops == 1);
 }
 
 // A parent of another loop ends it at that loop's next turn.
 SCENARIO(merge_of_two_loops_against_cancel) {
   Family here, there;
-  Cancelable near(here.root), far(there.root), merged;
-  together({{"far", [&] { EXPECT(far.cancel() == 1); }}, {"merge", [&] {
-                                                            merged.merge({near.ctx, far.ctx});
-                                                          }}});
+  Cancelable near(here.root), far(there.root), below(far.ctx), merged;
+  bool canceled = false;
+  together({{"far",
+             [&] {
+               EXPECT(far.cancel() == 1);
+               canceled = true;
+             }},
+            {"merge", [&] {
+               const bool before = canceled;
+               merged.merge({near.ctx, far.ctx});
+               if (before) EXPECT(merged.error() != 0);
+               if (merged.error() != 0) EXPECT(below.error() != 0);
+             }}});
   EXPECT(ctx_loop_advance(here.loop, 0) >= 0);
   EXPECT(merged.error() == CTX_CANCELED && near.error() == 0);
 }
@@ -127,6 +151,7 @@ SCENARIO(grace_begin_against_cancel) {
   below.derive(grace.ctx);
   together({{"parent", [&] { EXPECT(parent.cancel() == 1); }},
             {"grace", [&] { EXPECT(grace.cancel() == 1 && below.error() != 0); }}});
+  EXPECT(ctx_loop_next(family.loop) == kForever);  // its timer is gone (rule 14)
   EXPECT(ctx_loop_advance(family.loop, 2 * kMillisecond) >= 0);
 }
 
@@ -147,6 +172,16 @@ SCENARIO(grace_made_against_cancel) {
   EXPECT(grace.error() == 0);
   EXPECT(ctx_loop_next(family.loop) == kMillisecond);
   EXPECT(ctx_loop_advance(family.loop, kMillisecond) == 1 && grace.error() == CTX_CANCELED);
+}
+
+// The clock moves while a grace is made below a parent that is done already.
+SCENARIO(grace_made_against_advance) {
+  Family family;
+  Cancelable parent(family.root), grace;
+  EXPECT(parent.cancel() == 1);
+  together({{"make", [&] { grace.with_grace(parent.ctx, kMillisecond); }},
+            {"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 2 * kMillisecond) >= 0); }}});
+  EXPECT(ctx_loop_next(family.loop) > ctx_loop_now(family.loop));
 }
 
 // The clock moves while the grace begins: it is in time, or ends at once.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/scenario.h"
+#include "model/scenarios/child.h"
 #include "stress/random_graph.h"
 
 using namespace model;  // NOLINT
@@ -17,7 +18,15 @@ namespace {
 constexpr size_t kThreads = 3;
 constexpr int kSteps = 60;  // of each
 
-void run_program(int kind) {
+// With `forks` a thread beside the workers forks now and then. The child leaves the program's handles alone.
+void fork_now_and_then() {
+  for (int i = 0; i < 3; ++i) {
+    for (int steps = 0; steps < 40; ++steps) step("waits", nullptr, MODEL_WHERE);
+    fork_child(use_all_in_child);
+  }
+}
+
+void run_program(int kind, bool forks = false) {
   Family family(kind);
   std::vector<std::deque<Call>> calls(kThreads);
   std::vector<Thread> threads;
@@ -31,6 +40,7 @@ void run_program(int kind) {
       }
     });
   }
+  if (forks) threads.emplace_back("fork", fork_now_and_then);
   threads.clear();
   ctxtest::random_graph::End(family, calls);
   block("end", nullptr,
@@ -52,4 +62,8 @@ SCENARIO(program_on_a_manual_loop, .timers = true, .program = true, .lasts = kFo
 
 SCENARIO(program_on_a_virtual_loop, .program = true, .lasts = kForever) {
   run_program(CTX_LOOP_VIRTUAL);
+}
+
+SCENARIO(program_that_forks, .timers = true, .program = true, .lasts = kForever) {
+  run_program(CTX_LOOP_THREAD, true);
 }

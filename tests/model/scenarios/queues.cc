@@ -24,6 +24,19 @@ struct Queue {
   ctx_queue_t* queue = nullptr;
 };
 
+struct Group {
+  Group() = default;
+  explicit Group(ctx_t* parent) { EXPECT(ctx_group_new(parent, &group) == 0); }
+  Group(const Group&) = delete;
+  ~Group() { release(); }
+  void below(const Group& outer) { EXPECT(ctx_group_new_below(outer.group, &group) == 0); }
+  void release() { group = ctx_group_unref(group); }
+  void begin() { EXPECT(ctx_group_begin(group) == 0); }
+  void end(ctx_cause_t* cause = nullptr) { EXPECT(ctx_group_end(group, cause) == 0); }
+  void wait() { EXPECT(ctx_group_wait(group, CTX_FOREVER) == 1); }
+  ctx_group_t* group = nullptr;
+};
+
 }  // namespace
 
 SCENARIO(queue_add_against_cancel) {
@@ -156,90 +169,82 @@ SCENARIO(queue_destroyed_against_stop) {
 
 // A drain gives back the last reference while another thread cancels the parent.
 SCENARIO(queue_drain_of_last_reference_against_cancel) {
-  Counted value;
   Family family;
   Cancelable top(family.root);
-  ctx_t* valued = nullptr;
-  EXPECT(ctx_with_value(top.ctx, &kKey, &value, Counted::drop, &valued) == 0);
-  Cancelable leaf(valued);
-  ctx_unref(valued);
+  Valued above(top.ctx);
+  Cancelable leaf = above.only_child();
   Queue queue;
   queue.add(leaf.ctx, 1);
   EXPECT(leaf.cancel() == 1);
   leaf.release();
   together({{"cancel", [&] { EXPECT(top.cancel() == 1); }},
             {"drain", [&] { EXPECT(queue.drain() == 1); }}});
-  EXPECT(value.drops == 1);
+  EXPECT(above.value.drops == 1);
 }
 
 SCENARIO(group_wait_against_ends) {
   Family family;
-  ctx_group_t* group = nullptr;
-  EXPECT(ctx_group_new(family.root, &group) == 0);
-  EXPECT(ctx_group_begin(group) == 0 && ctx_group_begin(group) == 0);
+  Group group(family.root);
+  group.begin();
+  group.begin();
   int ended = 0;
   const auto end = [&] {
     ++ended;
-    EXPECT(ctx_group_end(group, nullptr) == 0);
+    group.end();
   };
   together({{"end", end}, {"end too", end}, {"wait", [&] {
-                                               EXPECT(ctx_group_wait(group, CTX_FOREVER) == 1);
+                                               group.wait();
                                                EXPECT(ended == 2);
                                              }}});
-  ctx_group_unref(group);
 }
 
 // If the context is done, nothing begins after the wait.
 SCENARIO(group_begin_against_cancel_and_wait) {
   Family family;
-  ctx_group_t* group = nullptr;
-  EXPECT(ctx_group_new(family.root, &group) == 0);
+  Group group(family.root);
   bool gone = false;
   together({{"begin",
              [&] {
-               if (ctx_group_begin(group) != 0) return;
+               if (ctx_group_begin(group.group) != 0) return;
                EXPECT(!gone);
-               EXPECT(ctx_group_end(group, nullptr) == 0);
+               group.end();
              }},
             {"cancel and wait", [&] {
-               EXPECT(ctx_cancel(ctx_group_canceler(group)) >= 0);
-               EXPECT(ctx_group_wait(group, CTX_FOREVER) == 1);
+               EXPECT(ctx_cancel(ctx_group_canceler(group.group)) >= 0);
+               group.wait();
                gone = true;
              }}});
-  ctx_group_unref(group);
 }
 
 SCENARIO(group_failures) {
   Family family;
-  ctx_group_t* group = nullptr;
-  EXPECT(ctx_group_new(family.root, &group) == 0);
-  EXPECT(ctx_group_begin(group) == 0 && ctx_group_begin(group) == 0);
+  Group group(family.root);
+  group.begin();
+  group.begin();
   ctx_cause_t* causes[2];
   EXPECT(ctx_cause_new(1, "one", &causes[0]) == 0 && ctx_cause_new(2, "two", &causes[1]) == 0);
   const auto fail_with = [&](int i) {
-    EXPECT(ctx_group_end(group, causes[i]) == 0);
+    group.end(causes[i]);
     ctx_cause_unref(causes[i]);
   };
   together({{"one", [&] { fail_with(0); }}, {"two", [&] { fail_with(1); }}});
-  EXPECT(ctx_err(ctx_group_context(group)) != 0);
-  EXPECT(ctx_cause_code(ctx_group_cause(group)) ==
-         ctx_cause_code(ctx_cause(ctx_group_context(group))));
-  ctx_group_unref(group);
+  ctx_t* const context = ctx_group_context(group.group);
+  EXPECT(ctx_err(context) != 0);
+  EXPECT(ctx_cause_code(ctx_group_cause(group.group)) == ctx_cause_code(ctx_cause(context)));
 }
 
 SCENARIO(group_over_against_end_and_release) {
   Family family;
-  ctx_group_t* group = nullptr;
-  EXPECT(ctx_group_new(family.root, &group) == 0);
-  EXPECT(ctx_group_begin(group) == 0);
+  Group group(family.root);
+  group.begin();
   ctx_t* over = nullptr;
   Armed armed;
-  together({{"end", [&] { EXPECT(ctx_group_end(group, nullptr) == 0); }},
-            {"over", [&] {
-               EXPECT(ctx_group_over(group, &over) == 0);
-               armed.arm(over);
-               ctx_group_unref(group);
-             }}});
+  together({{"end", [&] { group.end(); }}, {"over", [&] {
+                                              EXPECT(ctx_group_over(group.group, &over) == 0);
+                                              armed.arm(over);
+                                              ctx_group_unref(group.group);
+                                            }}});
+  group.group = nullptr;  // "end" went on with it
   EXPECT(ctx_err(over) != 0 && armed.counted.runs == 1);
   armed.expect_over();
   ctx_unref(over);
@@ -247,35 +252,44 @@ SCENARIO(group_over_against_end_and_release) {
 
 SCENARIO(nested_groups_against_release) {
   Family family;
-  ctx_group_t *outer = nullptr, *inner = nullptr;
-  EXPECT(ctx_group_new(family.root, &outer) == 0 && ctx_group_new_below(outer, &inner) == 0);
-  EXPECT(ctx_group_begin(inner) == 0);
+  Group outer(family.root), inner;
+  inner.below(outer);
+  inner.begin();
   ctx_cause_t* cause = nullptr;
   EXPECT(ctx_cause_new(3, "three", &cause) == 0);
-  together({{"work", [&] { EXPECT(ctx_group_end(inner, cause) == 0); }},
-            {"unref", [&] { ctx_group_unref(inner); }},
+  together({{"work", [&] { EXPECT(ctx_group_end(inner.group, cause) == 0); }},
+            {"unref", [&] { ctx_group_unref(inner.group); }},
             {"wait", [&] {
-               EXPECT(ctx_group_wait(outer, CTX_FOREVER) == 1);
-               EXPECT(ctx_cause_code(ctx_group_cause(outer)) == 3);
+               outer.wait();
+               EXPECT(ctx_cause_code(ctx_group_cause(outer.group)) == 3);
              }}});
+  inner.group = nullptr;
   ctx_cause_unref(cause);
-  ctx_group_unref(outer);
 }
 
 SCENARIO(group_descriptor_against_begin_and_end) {
   Family family;
-  ctx_group_t* group = nullptr;
-  EXPECT(ctx_group_new(family.root, &group) == 0);
-  const int fd = ctx_group_fd(group);
+  Group group(family.root);
+  const int fd = ctx_group_fd(group.group);
   together({{"work",
              [&] {
-               EXPECT(ctx_group_begin(group) == 0);
-               EXPECT(ctx_group_end(group, nullptr) == 0);
+               group.begin();
+               group.end();
              }},
-            {"more", [&] { EXPECT(ctx_group_begin(group) == 0); }}});
+            {"more", [&] { group.begin(); }}});
   EXPECT(!is_readable(fd));
-  EXPECT(ctx_group_end(group, nullptr) == 0 && is_readable(fd));
-  ctx_group_unref(group);
+  group.end();
+  EXPECT(is_readable(fd));
+}
+
+// Made while the last work ends, it is readable, whoever is first.
+SCENARIO(group_descriptor_made_against_end) {
+  Family family;
+  Group group(family.root);
+  group.begin();
+  together({{"end", [&] { group.end(); }},
+            {"descriptor", [&] { EXPECT(ctx_group_fd(group.group) >= 0); }}});
+  EXPECT(is_readable(ctx_group_fd(group.group)));
 }
 
 // An event tells that all below is done, also that of a context which was added during the cancel.

@@ -160,10 +160,7 @@ SCENARIO(signal_on_manual_loops) {
                            &contexts[i].canceler) == 0);
   }
   const auto host = [&](int i) {
-    while (contexts[i].error() == 0) {
-      await_readable(ctx_loop_fd(families[i]->loop));
-      EXPECT(ctx_loop_dispatch(families[i]->loop) >= 0);
-    }
+    families[i]->drive_until([&] { return contexts[i].error() != 0; });
   };
   send_signal(number);
   together({{"here", [&] { host(0); }}, {"there", [&] { host(1); }}});
@@ -180,12 +177,6 @@ SCENARIO(signal_against_waiter, .timers = true, .preemptions = 1) {
   send_signal(number);
   EXPECT(ctx_loop_fd(here.loop) >= 0);
   together({{"here", [&] { EXPECT(ctx_loop_dispatch(here.loop) >= 0); }},
-            {"there",
-             [&] {
-               while (other.error() == 0) {
-                 await_readable(ctx_loop_fd(there.loop));
-                 EXPECT(ctx_loop_dispatch(there.loop) >= 0);
-               }
-             }},
+            {"there", [&] { there.drive_until([&] { return other.error() != 0; }); }},
             {"wait", [&] { EXPECT(ctx_wait(timed.ctx, CTX_FOREVER) == 1); }}});
 }

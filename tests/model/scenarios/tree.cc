@@ -104,39 +104,28 @@ SCENARIO(cancel_twice) {
 
 // The parent's last handle and its last child's go at once: whoever comes last frees both.
 SCENARIO(release_of_parent_and_last_child) {
-  Counted value;
-  {
-    Family family;
-    ctx_t* above = nullptr;
-    EXPECT(ctx_with_value(family.root, &kKey, &value, Counted::drop, &above) == 0);
-    Cancelable parent(above), child(parent.ctx);
-    ctx_unref(above);
-    together({{"parent", [&] { parent.release(); }}, {"child", [&] { child.release(); }}});
-    EXPECT(value.drops == 1);
-  }
+  Family family;
+  Valued above(family.root);
+  Cancelable parent = above.only_child(), child(parent.ctx);
+  together({{"parent", [&] { parent.release(); }}, {"child", [&] { child.release(); }}});
+  EXPECT(above.value.drops == 1);
 }
 
 SCENARIO(release_of_parent_and_two_children, .preemptions = 1) {
-  Counted value;
   Family family;
-  ctx_t* above = nullptr;
-  EXPECT(ctx_with_value(family.root, &kKey, &value, Counted::drop, &above) == 0);
-  Cancelable parent(above), first(parent.ctx), second(parent.ctx);
-  ctx_unref(above);
+  Valued above(family.root);
+  Cancelable parent = above.only_child(), first(parent.ctx), second(parent.ctx);
   together({{"parent", [&] { parent.release(); }},
             {"first", [&] { first.release(); }},
             {"second", [&] { second.release(); }}});
-  EXPECT(value.drops == 1);
+  EXPECT(above.value.drops == 1);
 }
 
 // The last child is in a shard, and so a release takes the locks of all.
 SCENARIO(release_of_parent_with_shards, .preemptions = 1) {
-  Counted value;
   Family family;
-  ctx_t* above = nullptr;
-  EXPECT(ctx_with_value(family.root, &kKey, &value, Counted::drop, &above) == 0);
-  Cancelable parent(above);
-  ctx_unref(above);
+  Valued above(family.root);
+  Cancelable parent = above.only_child();
   together({{"one", [&] { Cancelable child(parent.ctx); }},
             {"two", [&] { Cancelable child(parent.ctx); }},
             {"three", [&] { Cancelable child(parent.ctx); }}});
@@ -144,23 +133,20 @@ SCENARIO(release_of_parent_with_shards, .preemptions = 1) {
   set_processor(3);
   last.derive(parent.ctx);
   together({{"parent", [&] { parent.release(); }}, {"child", [&] { last.release(); }}});
-  EXPECT(value.drops == 1);
+  EXPECT(above.value.drops == 1);
 }
 
 // A walk pins what it finds; the last handles go meanwhile.
 SCENARIO(release_against_cancel) {
-  Counted value;
   Family family;
   Cancelable top(family.root), middle(top.ctx);
-  ctx_t* valued = nullptr;
-  EXPECT(ctx_with_value(middle.ctx, &kKey, &value, Counted::drop, &valued) == 0);
-  Cancelable leaf(valued);
-  ctx_unref(valued);
+  Valued above(middle.ctx);
+  Cancelable leaf = above.only_child();
   together({{"cancel", [&] { EXPECT(top.cancel() == 1); }}, {"release", [&] {
                                                                middle.release();
                                                                leaf.release();
                                                              }}});
-  EXPECT(value.drops == 1);
+  EXPECT(above.value.drops == 1);
 }
 
 SCENARIO(release_of_watched_against_cancel) {
@@ -182,6 +168,7 @@ SCENARIO(cause_against_cancel) {
   EXPECT(ctx_cause_new(7, "seven", &cause) == 0);
   together({{"cancel", [&] { EXPECT(ctx_cancel_with(parent.canceler, CTX_CANCELED, cause) == 1); }},
             {"look", [&] {
+               if (parent.error() != 0) EXPECT(ctx_cause_code(ctx_cause(parent.ctx)) == 7);
                if (child.error() == 0) return;
                EXPECT(ctx_cause_code(ctx_cause(child.ctx)) == 7);
                EXPECT(parent.error() != 0);

@@ -100,6 +100,20 @@ SCENARIO(poll_against_cancel) {
   close_descriptor(fd);
 }
 
+// Rule 6: who is told sees all below done, also one that asks during the cancel.
+SCENARIO(poll_sees_all_below_done) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx), grandchild(child.ctx);
+  const int fd = open_descriptor();
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"poll", [&] {
+               pollfd one = {fd, POLLIN, 0};
+               EXPECT(ctx_poll(parent.ctx, &one, 1, CTX_FOREVER) == CTX_CANCELED);
+               EXPECT(grandchild.error() != 0);
+             }}});
+  close_descriptor(fd);
+}
+
 SCENARIO(poll_against_cancel_and_data) {
   Family family;
   Cancelable parent(family.root);
