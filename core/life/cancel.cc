@@ -51,17 +51,19 @@ Outcome end_node(Node* node, int error, uintptr_t own, bool merges_held) {
 
 // Does the rest for a node that has family, once its own error is set.
 [[gnu::noinline]] void carry_out(Node* node, int error, Callbacks callbacks, MergesHeld* merges) {
-  add_ref(node);  // a callback may give back all handles
+  const bool counted = !is_static(node);
+  if (counted) add_ref(node);  // a callback may give back all handles
   {
     Walk walk(node, error, callbacks);
     walk.mark_all();
     merges->release();
     walk.wake_and_call_back();
   }
+  if (!counted) return;
   if (callbacks == Callbacks::here) {
     release_after_callback(node);
   } else {
-    loop_of(node)->release_later(node);  // a static root has no loop of its own
+    node->loop->release_later(node);
   }
 }
 

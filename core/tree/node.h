@@ -22,8 +22,9 @@
 //  7. kMergesBelow counts the children that are proxies of a merged node (merge.h), or have one below them. It
 //     changes under the lock of the home shard. Every ancestor that is not a root counts a proxy from before it
 //     is listed until it has been taken out.
-//  8. The roots of the default loop are static, have no loop and are never freed. The root of any other loop
-//     lives as long as the loop: it is counted, and the loop ends with it.
+//  8. The roots of the default loop are static, have no loop and are never freed. Nobody adds to their count, and
+//     so nobody can take from it: who gives one back need not know which it is. The root of any other loop lives as
+//     long as the loop: it is counted, and the loop ends with it.
 //
 // Lock order: home shard, own shards, then the place that holds an armed node, or the loop's backlog. Two nodes'
 // shards are locked together only in the order ancestor, descendant.

@@ -143,6 +143,30 @@ SCENARIO(two_shutdowns_of_a_manual_loop, .own_loops = false) {
   ctx_loop_unref(loop);
 }
 
+// Rule 1: the static roots are not counted. Who gives one back, or frees what hangs on one, takes nothing from the
+// walk that ends all below it.
+SCENARIO(shutdown_against_release_of_roots, .own_loops = false, .preemptions = 1) {
+  use_threads();
+  Valued valued(ctx_background());
+  together({{"shutdown", [&] { EXPECT(ctx_shutdown(CTX_FOREVER) == 0); }},
+            {"root", [&] { ctx_unref(ctx_background()); }},
+            {"value", [&] { valued.release(); }}});
+  EXPECT(valued.value.drops == 1);
+}
+
+// The loop's thread takes a timer out while its handle goes and the loop is shut down: what it gives back comes after
+// the last look of the thread that runs callbacks.
+SCENARIO(shutdown_against_deadline_and_release, .timers = true, .own_loops = false,
+         .preemptions = 1) {
+  Valued above(ctx_background());
+  Cancelable timed;
+  timed.with_timeout(above.ctx, kMillisecond);
+  above.release();
+  together({{"shutdown", [&] { EXPECT(ctx_shutdown(CTX_FOREVER) == 0); }},
+            {"release", [&] { timed.release(); }}});
+  EXPECT(above.value.drops == 1);
+}
+
 namespace {
 
 // What a child does to handles of its parent: they are not its own.
