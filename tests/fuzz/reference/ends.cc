@@ -135,9 +135,14 @@ void Reference::RunHere(int loop, const Ended& ended) {
   }
   if (around != nullptr && InWaker() && !loops[loop].orphaned) return LeaveToLoop(loop, ended);
   Append(frame.now, ended.wakers, true);
-  Append(loops[loop].backlog, ended.deferred, false);
-  if (around == nullptr) return Append(frame.now, ended.calls, false);
-  if (!ended.calls.empty()) around->left.push_back({ended.calls, false});
+  const auto others = [=, this] {
+    Append(loops[loop].backlog, ended.deferred, false);
+    if (around == nullptr) return Append(frames_.back().now, ended.calls, false);
+    if (!ended.calls.empty()) around->left.push_back({ended.calls, false});
+  };
+  // Of a cancel wakers come first, and what they leave to the loop comes before what this one has deferred.
+  if (ended.wakers.empty() || InWaker()) return others();
+  frame.stages.push_front(others);
 }
 
 void Reference::LeaveToLoop(int loop, const Ended& ended) {
