@@ -2,7 +2,7 @@
 //
 // No descriptor left: queues and virtual loops go on without, loops that have begun go on with what they
 // have, and what needs a new one says so and works later. Each point where one is made is refused by
-// itself in refused_sources_test.cc.
+// itself in every_failure_test.cc.
 #include <unistd.h>
 
 #include <cerrno>

@@ -5,9 +5,6 @@
 #include <poll.h>
 
 #include <cerrno>
-#include <functional>
-#include <memory>
-#include <string>
 #include <thread>
 
 #include "fault/faults.h"
@@ -15,7 +12,6 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
-#include "support/sources.h"
 
 namespace ctxtest {
 namespace {
@@ -175,37 +171,6 @@ TEST(NoThread, Rule46_NoneIsNeededForNoDeadlineOrOneThatIsPast) {
 }
 
 // Only the first deadline of a process needs them.
-// On the loop's own thread, which starts those of the lane.
-void OnTheLoopsThread(std::function<void()> body) {
-  const Pipe pipe;
-  const Scope scope = WithFd(ctx_background(), pipe.read_end, POLLIN);
-  Callback waker([&](ctx_t*) { body(); });
-  EXPECT_EQ(waker.Arm(scope, CTX_WAKER), 0);
-  pipe.Write();
-  EXPECT_TRUE(waker.WaitDrop());
-}
-
-std::string ThreadOfABlockingOne() {
-  const Scope scope = WithCancel(ctx_background());
-  Callback callback;
-  EXPECT_EQ(callback.Arm(scope, CTX_BLOCKING | CTX_DEFER), 0);
-  EXPECT_EQ(scope.Cancel(), 1);
-  EXPECT_TRUE(callback.WaitDrop());
-  return callback.thread_name();
-}
-
-void BlockingOnesWithoutAThreadOfTheirOwn() {
-  std::unique_ptr<Faults> faults;
-  OnTheLoopsThread([&] { faults = std::make_unique<Faults>(Resource::kThread, EAGAIN); });
-  EXPECT_EQ(ThreadOfABlockingOne(), "ctx-calls");
-  EXPECT_EQ(ThreadOfABlockingOne(), "ctx-calls");
-  OnTheLoopsThread([&] { faults.reset(); });
-  EXPECT_EQ(ThreadOfABlockingOne(), "ctx-lane");
-}
-TEST(NoThread, Rule46_BlockingCallbacksRunWithTheOthers) {
-  CTX_IN_NEW_PROCESS(BlockingOnesWithoutAThreadOfTheirOwn());
-}
-
 TEST(NoThread, Rule46_LaterDeadlinesNeedNone) {
   ExpectClockWorks();
   int result, asked;

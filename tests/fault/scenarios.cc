@@ -37,7 +37,7 @@ void Derivations(Run& run) {
   const Spent spent(run);
   const Cause cause = NewCause(run, 7, "late");
   const int64_t now = run.Get(CTX_FN(ctx_now), parent);
-  std::array<Scope, 10> made;
+  std::array<Scope, 12> made;
   run.Try(0, CTX_FN(ctx_with_cancel), parent, made[0].ctx.out(), made[0].canceler.out());
   run.Try(0, CTX_FN(ctx_with_deadline), parent, now + kHour, made[1].ctx.out(),
           made[1].canceler.out());
@@ -53,7 +53,11 @@ void Derivations(Run& run) {
   run.Try(0, CTX_FN(ctx_with_deadline_cause), parent, INT64_MIN, cause, made[8].ctx.out(),
           made[8].canceler.out());
   run.Try(0, CTX_FN(ctx_with_grace), made[8], kHour, made[9].ctx.out(), made[9].canceler.out());
+  run.Try(0, CTX_FN(ctx_with_grace), parent, CTX_FOREVER, made[10].ctx.out(),
+          made[10].canceler.out());
+  run.Try(0, CTX_FN(ctx_with_idle), parent, 0, nullptr, made[11].ctx.out(), nullptr);
   run.ExpectErr(made[8], CTX_DEADLINE_EXCEEDED);
+  run.ExpectErr(made[11], CTX_DEADLINE_EXCEEDED);
   run.Sure(0, CTX_FN(ctx_touch), made[7]);
   run.Sure(1, CTX_FN(ctx_cancelable), parent);
   EXPECT_EQ(*run.Get(CTX_FN(ctx_err_word), parent), 0);
@@ -70,6 +74,7 @@ void Derivations(Run& run) {
   run.Sure(1, CTX_FN(ctx_ended_by), made[2], parent);
   run.Cancel(made[5]);
   run.Cancel(made[9]);
+  run.Cancel(made[10]);
 }
 
 int CountStrings(const char*, const char*, void* count) {
@@ -315,8 +320,10 @@ void Merges(Run& run) {
   const Scope timed = run.WithTimeout(run.root(), kHour);
   const Spent spent(run);
   ctx_t* const parents[] = {first, second, timed, run.root()};
-  Scope merged, one;
+  std::vector<ctx_t*> many(30, first);
+  Scope merged, one, of_many;
   run.Try(0, CTX_FN(ctx_merge), parents, 4, merged.ctx.out(), merged.canceler.out());
+  run.Try(0, CTX_FN(ctx_merge), many.data(), many.size(), of_many.ctx.out(), nullptr);
   run.Try(0, CTX_FN(ctx_merge), parents, 1, one.ctx.out(), nullptr);
   const Scope below = run.WithCancel(merged);
   run.Cancel(second);
@@ -329,6 +336,7 @@ void Merges(Run& run) {
   run.ExpectErr(late, CTX_CANCELED);
   run.Cancel(first);
   run.ExpectErr(one, CTX_CANCELED);
+  run.ExpectErr(of_many, CTX_CANCELED);
 }
 
 // Parents of two loops.
