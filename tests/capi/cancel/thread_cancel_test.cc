@@ -181,6 +181,34 @@ TEST(ThreadCancel, Rule52_NoFunctionOfALoopEndsItsThread) {
   CTX_IN_NEW_PROCESS(EveryFunctionOfLoops());
 }
 
+// A thread that is not to be canceled stays so, whatever it calls.
+void KeepTheStateOfTheThread() {
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+  const auto kept = [] {
+    int state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return state == PTHREAD_CANCEL_DISABLE;
+  };
+  const Scope scope = WithCancel(ctx_background());
+  Callback callback;
+  callback.Arm(scope);
+  EXPECT_GE(ctx_done_fd(scope), 0);
+  const Fd copy(ctx_done_fd_dup(scope));
+  EXPECT_TRUE(kept()) << "ctx_done_fd_dup";
+  EXPECT_EQ(ctx_poll(scope, nullptr, 0, 0), 0);
+  EXPECT_TRUE(kept()) << "ctx_poll";
+  EXPECT_EQ(scope.Cancel(), 1);
+  EXPECT_EQ(callback.runs(), 1);
+  EXPECT_TRUE(kept()) << "ctx_cancel";
+  const ManualLoop manual;
+  EXPECT_GE(manual.Dispatch(), 0);
+  EXPECT_TRUE(kept()) << "ctx_loop_dispatch";
+}
+
+TEST(ThreadCancel, Rule52_AThreadThatIsNotToBeCanceledStaysSo) {
+  CTX_IN_NEW_PROCESS(KeepTheStateOfTheThread());
+}
+
 TEST(ThreadCancel, Rule52_NoWaitEndsItsThread) { CTX_IN_NEW_PROCESS(EveryWait()); }
 
 TEST(ThreadCancel, Rule52_NorDoesAShutdown) { CTX_IN_NEW_PROCESS(Shutdown()); }
