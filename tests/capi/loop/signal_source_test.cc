@@ -203,6 +203,16 @@ TEST_P(SignalSource, Rule08_BelowADoneParentItIsDoneOnReturn) {
   EXPECT_TRUE(LeftAlone(SIGUSR1));
 }
 
+TEST_P(SignalSource, Rule35_TheFirstAndTheLastNumberEndIt) {
+  const BlockSignals borders{1, SIGRTMAX};
+  for (const int signal : {1, SIGRTMAX}) {
+    const Scope scope = WithSignal(host.root(), {signal});
+    Send(signal);
+    ASSERT_TRUE(host.Done(scope)) << signal;
+    EXPECT_EQ(ctx_cause_code(ctx_cause(scope)), signal);
+  }
+}
+
 TEST_P(SignalSource, TheSameOneTwiceIsFine) {
   const Scope scope = WithSignal(host.root(), {SIGUSR1, SIGUSR1, SIGUSR1});
   Send(SIGUSR1);
