@@ -16,6 +16,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
 #include "support/sync.h"
@@ -347,6 +348,22 @@ TEST_P(FdSource, ADeadlineAboveStillEndsIt) {
   ASSERT_TRUE(host.Done(scope));
   EXPECT_EQ(ctx_err(scope), CTX_DEADLINE_EXCEEDED);
   host.Settle();  // the loop may still be letting go of the descriptor, which is closed now
+}
+
+TEST(FdSourceEvents, Rule34_TheCauseNamesOnlyWhatWasAskedFor) {
+  const ManualLoop manual;
+  const SocketPair sockets;
+  const Scope reads = WithFd(manual.root, sockets.server, POLLIN);
+  const Scope writes = WithFd(manual.root, sockets.server, POLLOUT);
+  const Scope both = WithFd(manual.root, sockets.server, POLLIN | POLLOUT);
+  EXPECT_EQ(write(sockets.client, "x", 1), 1);
+  while (ctx_err(reads) == 0 || ctx_err(writes) == 0) {
+    ASSERT_TRUE(Readable(manual.Fd(), kLimitMs));
+    ASSERT_GE(manual.Dispatch(), 0);
+  }
+  EXPECT_EQ(ctx_cause_code(ctx_cause(reads)), POLLIN);
+  EXPECT_EQ(ctx_cause_code(ctx_cause(writes)), POLLOUT);
+  EXPECT_EQ(ctx_cause_code(ctx_cause(both)), POLLIN | POLLOUT);
 }
 
 INSTANTIATE_TEST_SUITE_P(, FdSource,
