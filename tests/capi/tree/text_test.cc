@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstring>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,16 @@ std::string Describe(ctx_t* ctx) {
   EXPECT_LT(length, static_cast<int>(buf.size()));
   EXPECT_EQ(strlen(buf.data()), static_cast<size_t>(length));
   return buf.data();
+}
+
+TEST(Text, Rule32_TheClockThatGoesOnMeanwhileGarblesNothing) {
+  const Scope timed = WithDeadline(WithDeadline(ctx_background(), Now() + kHour), Now() + kSecond);
+  const std::string deadline = "\\.WithDeadline\\([0-9]+\\.[0-9]{9}s \\[-?[0-9.hmsµ]+s\\]\\)";
+  const std::regex whole("context\\.Background(" + deadline + "){2}");
+  for (int i = 0; i < 2'000; ++i) {
+    const std::string text = Describe(timed);
+    ASSERT_TRUE(std::regex_match(text, whole)) << text;
+  }
 }
 
 TEST(Text, Rule32_Roots) {
