@@ -183,6 +183,17 @@ TEST_P(MergeLoops, Rule22_OnOneClockItHasTheEarliestDeadline) {
   EXPECT_EQ(deadline, one_clock ? far_deadline : near_deadline);
 }
 
+TEST(MergeLoopsOfTwoClocks, Rule22_TheDeadlineOfTheOtherClockIsNotItsOwn) {
+  ctx_loop_options_t boot_time = LoopOptions();
+  boot_time.clock = CTX_CLOCK_BOOTTIME;
+  const Loop loop = NewLoop(CTX_LOOP_MANUAL, &boot_time);
+  const Ctx here = LoopBackground(loop);
+  const AnyLoop there(CTX_LOOP_MANUAL);
+  const Scope near = WithCancel(here), far = WithTimeout(there.root, kHour);
+  EXPECT_EQ(Deadline(Merge({near, far})), CTX_FOREVER);
+  EXPECT_EQ(Deadline(Merge({far, near})), Deadline(far));
+}
+
 TEST(MergeLoopsOnTheDefaultLoop, Rule22_ItHasTheEarliestDeadline) {
   const AnyLoop there(CTX_LOOP_MANUAL);
   const Cause cause = NewCause(7, "late");
@@ -209,6 +220,18 @@ TEST_P(MergeLoops, Rule15_TheDeadlineOfAnotherLoopHasItsCause) {
   }));
   EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
   EXPECT_EQ(ctx_cause(merged), cause.get());
+}
+
+// On one clock the merge's own loop ends it, before the parent's loop has looked.
+TEST(MergeOfAnIdleLoop, Rule55_TheDeadlineOfAnotherLoopHasEndedIt) {
+  const AnyLoop here(CTX_LOOP_MANUAL), there(CTX_LOOP_MANUAL);
+  const Scope above = WithDeadline(there.root, Now() + kMillisecond), far = WithCancel(above);
+  const Scope near = WithCancel(here.root), merged = Merge({near, far});
+  EXPECT_TRUE(here.DriveUntilDone(merged));
+  EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_ended_by(merged, far), 1);
+  EXPECT_EQ(ctx_ended_by(merged, near), 0);
+  EXPECT_EQ(ctx_ended_by(merged, merged), 0);
 }
 
 TEST_P(MergeLoops, Rule22_AMergeOfMerges) {
