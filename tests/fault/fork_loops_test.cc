@@ -255,6 +255,19 @@ TEST(ForkSignals, Rule35_ASignalIsLeftAloneThoughAChildKeepsTheDescriptor) {
   EXPECT_EQ(waitpid(child, nullptr, 0), child);
 }
 
+TEST(ForkSignals, Rule47_TheChildWaitsForTheSignalThatItsParentWaitsFor) {
+  const BlockSignals blocked{SIGUSR1};
+  const ManualLoop manual;
+  const Scope scope = WithSignal(manual.root, {SIGUSR1});
+  Join(Fork([] {
+    const ManualLoop own;
+    const Scope child = WithSignal(own.root, {SIGUSR1});
+    Send(SIGUSR1);
+    EXPECT_NE(own.DriveUntilDone(child), -1);
+  }));
+  EXPECT_EQ(ctx_err(scope), 0);
+}
+
 TEST(ForkInside, Rule47_ADispatchOrAnAdvance) {
   for (const On on : {On::kManual, On::kVirtual}) {
     const BlockSignals blocked{SIGUSR1};
