@@ -291,6 +291,20 @@ TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
   });
 }
 
+// The lane's threads are the parent's, and so is what was known of them.
+TEST(Fork, Rule47_BlockingCallbacksRunThoughALaneThreadOfTheParentsIsIdle) {
+  const auto run_one = [] {
+    Callback blocking;
+    const Scope scope = WithCancel(ctx_background());
+    blocking.Arm(scope, CTX_DEFER | CTX_BLOCKING);
+    EXPECT_EQ(scope.Cancel(), 1);
+    EXPECT_TRUE(blocking.WaitRun());
+  };
+  run_one();
+  Join(Fork(run_one));
+  run_one();
+}
+
 TEST(Fork, Rule47_NewContextsWorkInAGrandchild) {
   const Before before;
   InChild([&] {
