@@ -55,6 +55,18 @@ TEST(Times, FractionsAreRoundedUp) {
   EXPECT_EQ(ctx::detail::to_ns(duration<int, std::ratio<1, 3>>(1)), 333'333'334);
 }
 
+TEST(Times, PointsAreConvertedAsDurationsAre) {
+  const auto point = [](auto since_epoch) {
+    return ctx::detail::to_ns(
+        std::chrono::time_point<ctx::clock, decltype(since_epoch)>(since_epoch));
+  };
+  EXPECT_EQ(point(duration<std::int64_t, std::pico>(1001)), 2);
+  EXPECT_EQ(point(duration<double>(1e-10)), 1);
+  EXPECT_EQ(point(duration<double>(1e300)), CTX_FOREVER);
+  EXPECT_EQ(point(std::chrono::hours::max()), CTX_FOREVER);
+  EXPECT_EQ(point(std::chrono::hours::min()), std::numeric_limits<std::int64_t>::min());
+}
+
 TEST(Times, TooLargeIsNone) {
   EXPECT_EQ(ctx::detail::to_ns(nanoseconds::max()), CTX_FOREVER);
   EXPECT_EQ(ctx::detail::to_ns(nanoseconds::min()), std::numeric_limits<std::int64_t>::min());
