@@ -35,6 +35,7 @@ Coroutine AwaitDeferred(ctx::context ctx, Result* result) {
 template <class Awaitable>
 Coroutine AwaitKept(Awaitable kept, Result* result) {
   result->why = co_await std::move(kept);
+  result->thread = CurrentThreadName();
 }
 
 TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
@@ -49,6 +50,7 @@ TEST(Awaiter, MayBeMovedUntilItIsAwaited) {
   EXPECT_EQ(result.why, std::errc::operation_canceled);
   ASSERT_TRUE(deferred.over.WaitFor(1));
   EXPECT_EQ(deferred.why, std::errc::operation_canceled);
+  EXPECT_EQ(deferred.thread, "ctx-calls");  // it is moved with what it was made for
 }
 
 TEST(Awaiter, ResumesWhenTheContextIsCanceled) {
