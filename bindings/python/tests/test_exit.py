@@ -102,17 +102,19 @@ def test_exit_while_deadlines_fire() -> None:
 
 
 SHUT_DOWN = """
-import atexit, libctx, threading, time
+import atexit, libctx, threading
 atexit.register(lambda: print("ended", ctx.err(), sorted(ran)))
+atexit.register(lambda: returned.set())
 atexit.register(libctx.shutdown, 60)         # runs first
-entered, ran = threading.Event(), []
+entered, returned, ran = threading.Event(), threading.Event(), []
 def late():
     entered.set()
-    time.sleep(0.2)                          # at the exit it is still under way
-    ran.append("late")
+    ctx.wait()                               # at the exit it is still under way
+    if not returned.wait(0.2):               # and is waited for
+        ran.append("late")
+ctx, cancel = libctx.with_timeout(libctx.background(), 3600)
 libctx.with_timeout(libctx.background(), 0.001).ctx.after(late, defer=True)
 assert entered.wait(60)
-ctx, cancel = libctx.with_timeout(libctx.background(), 3600)
 ctx.after(ran.append, "at the end")
 ctx.after(ran.append, "deferred", defer=True)
 """
