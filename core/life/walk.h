@@ -220,6 +220,7 @@ class Walk {
   // Under merge_lock().
   void visit_target(Proxy* proxy) {
     MergedNode* const target = proxy->target;
+    target->loop->merge_lock().assert_held();
     Guard guard(home(target).lock);
     if (target->error.load(std::memory_order_relaxed) == 0) {
       target->ended_through = proxy;

@@ -58,6 +58,8 @@ struct Scheduler {
   const void* ignored = nullptr;
   bool was_ignored = false;  // the last step
   int current = 0;
+  int first = 0;    // the thread that runs the scenario; in a child, the one that forked
+  int parents = 0;  // in a child: how many threads the parent had at the fork
   int64_t time = kStart;
   uint64_t steps = 0;
   Rules rules;
@@ -136,7 +138,7 @@ void leave_for_outside(Fiber& fiber) {
 // `idle`: since nobody can go on.
 void move_clock(bool idle) {
   const int64_t before = std::exchange(the.time, next_time());
-  if (idle && !is_finished(0)) the.idle += the.time - before;
+  if (idle && !is_finished(the.first)) the.idle += the.time - before;
   if (the.rules.prints) fmt::print("{:6}  {:<14} + {} ns\n", the.steps, "clock", the.time - kStart);
 }
 
@@ -314,6 +316,12 @@ int start(const char* name, std::function<void()> body) {
 }
 
 int self() { return the.running ? the.current : 0; }
+int identity() {
+  if (the.parents == 0 || self() < the.parents) return self();
+  const int number = self() - the.parents + 1;
+  return number < the.first ? number : number + 1;
+}
+
 const char* name_of(int thread) { return the.fibers[thread]->name.c_str(); }
 void rename_self(const char* name) {
   if (the.running) the.fibers[the.current]->name = name;
@@ -343,6 +351,11 @@ void fail(const std::string& why) { fail(why.c_str()); }
 Calm::Calm() { ++the.calm; }
 Calm::~Calm() { --the.calm; }
 
+void check_waits() {
+  if (the.idle > the.rules.lasts)
+    fail(fmt::format("it waited for {} ns: somebody was not woken", the.idle));
+}
+
 uint64_t run(const Rules& rules, Strategy& strategy, const std::function<void()>& body) {
   the.rules = rules;
   the.strategy = &strategy;
@@ -350,6 +363,7 @@ uint64_t run(const Rules& rules, Strategy& strategy, const std::function<void()>
   the.steps = 0;
   the.calm = 0;
   the.current = 0;
+  the.first = the.parents = 0;
   the.taken.clear();
   the.idle = 0;
   memory_reset(rules.weak);
@@ -357,9 +371,8 @@ uint64_t run(const Rules& rules, Strategy& strategy, const std::function<void()>
   the.running = true;
   switch_stacks(&the.outside, &the.outside_fake, &the.fibers[0]->context, the.fibers[0]->stack,
                 kStack);
-  if (!is_finished(0)) fail("nobody can go on:" + what_all_do());
-  if (the.idle > rules.lasts)
-    fail(fmt::format("it waited for {} ns: somebody was not woken", the.idle));
+  if (!is_finished(the.first)) fail("nobody can go on:" + what_all_do());
+  check_waits();
   the.running = false;
   const uint64_t steps = the.steps;
   return steps;
@@ -384,6 +397,9 @@ void forget_others() {
   static Replay as_usual("");
   if (!the.strategy->goes_on_in_child(the.steps)) the.strategy = &as_usual;
   note_choice(kInChild);
+  the.first = the.current;
+  the.parents = static_cast<int>(the.fibers.size());
+  the.idle = 0;
   for (size_t i = 0; i < the.fibers.size(); ++i) {
     if (static_cast<int>(i) != the.current) the.fibers[i]->state = Fiber::State::finished;
   }

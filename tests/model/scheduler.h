@@ -26,6 +26,7 @@ namespace model {
 // Threads. The first of a schedule, which runs the scenario, is 0.
 int start(const char* name, std::function<void()> body);  // its number
 int self();
+int identity();  // as self(); but a new thread of a child has that of one which is gone, as in any system
 const char* name_of(int thread);
 void rename_self(const char* name);
 bool is_finished(int thread);
@@ -51,7 +52,8 @@ struct Rules {
 };
 uint64_t run(const Rules& rules, Strategy& strategy,
              const std::function<void()>& body);  // how many steps
-void end_schedule();                              // when all has been looked at
+void check_waits();   // fails if all have waited for the clock for too long
+void end_schedule();  // when all has been looked at
 const Rules& rules();
 uint64_t schedule_seed();
 uint64_t steps_taken();

@@ -252,6 +252,7 @@ void fork_child(const std::function<void()>& child) {
     start_afresh();
     forget_locks();
     child();
+    check_waits();
     std::fflush(stdout);
     _exit(0);
   }
@@ -511,7 +512,7 @@ void forget_ended() {
   std::fill(std::begin(model::ended_to_join), std::end(model::ended_to_join), false);
 }
 
-pthread_t this_thread() { return static_cast<pthread_t>(model::self() + 1) << 12; }
+pthread_t this_thread() { return static_cast<pthread_t>(model::identity() + 1) << 12; }
 
 int this_processor() { return model::sys.processor >= 0 ? model::sys.processor : model::self(); }
 

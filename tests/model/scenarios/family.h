@@ -47,6 +47,11 @@ struct Cancelable {
   Cancelable(const Cancelable&) = delete;
   Cancelable(Cancelable&& other) noexcept
       : ctx(std::exchange(other.ctx, nullptr)), canceler(std::exchange(other.canceler, nullptr)) {}
+  Cancelable& operator=(Cancelable&& other) noexcept {
+    std::swap(ctx, other.ctx);
+    std::swap(canceler, other.canceler);
+    return *this;
+  }
   ~Cancelable() { release(); }
 
   void derive(ctx_t* parent) { EXPECT(ctx_with_cancel(parent, &ctx, &canceler) == 0); }

@@ -195,6 +195,23 @@ SCENARIO(deadline_below_a_cancel_and_release, .preemptions = 1) {
   EXPECT(above.value.drops == 1);
 }
 
+// As above, for two that their children keep, and that a waiter ends: its pins are the last references, which join the
+// nodes in a list for the host. A walk that comes too late to pin them must leave that list alone.
+SCENARIO(deadlines_below_a_cancel) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable top(family.root), timed[2], below[2];
+  for (int i = 0; i < 2; ++i) {
+    timed[i].with_timeout(top.ctx, kMillisecond);
+    below[i].derive(timed[i].ctx);
+    timed[i].release();
+  }
+  sleep_for(2 * kMillisecond);
+  together({{"wait", [&] { EXPECT(ctx_wait(below[0].ctx, CTX_FOREVER) == 1); }},
+            {"cancel", [&] { EXPECT(top.cancel() == 1); }}});
+  EXPECT(below[0].error() != 0 && below[1].error() != 0);
+  EXPECT(ctx_loop_dispatch(family.loop) >= 0);  // gives back what the waiter has left to it
+}
+
 // The clock takes a timer out while its last reference goes.
 SCENARIO(deadline_released_against_advance) {
   Family family;

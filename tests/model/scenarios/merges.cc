@@ -24,10 +24,11 @@ SCENARIO(merge_in_a_new_family_against_cancel) {
 }
 
 // Two merges count themselves upwards. The second finds the first's count in a parent, and must not take that for one
-// that has come to the top: the cancel there would find a proxy that it has not locked.
-SCENARIO(two_merges_in_a_new_family_against_cancel) {
+// that has come to the top: the cancel there would find a proxy without the lock of the merges.
+SCENARIO(two_merges_in_a_new_family_against_cancel, .preemptions = 1) {
   Family family;
   Cancelable top(family.root), one(top.ctx), other(family.root), left;
+  for (int i = 0; i < 8; ++i) one = Cancelable(one.ctx);
   together({{"merge",
              [&] {
                left.merge({one.ctx, other.ctx});

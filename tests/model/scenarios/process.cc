@@ -84,6 +84,7 @@ SCENARIO(shutdown_against_derive, .own_loops = false, .preemptions = 1) {
              }},
             {"derive", [&] { during.with_timeout(ctx_background(), kMillisecond); }}});
   EXPECT(during.error() != 0);
+  for (int i = 1; i < threads_started(); ++i) EXPECT(is_finished(i));
 }
 
 // What was deferred has run when it returns, whoever runs it.

@@ -104,6 +104,21 @@ SCENARIO(cancel_fd_against_release) {
   close_descriptor(fd);
 }
 
+// Nothing keeps the context: a write to its descriptor comes too late, or ends it.
+SCENARIO(cancel_fd_against_last_release) {
+  Family family;
+  Cancelable parent(family.root);
+  const int fd = ctx_cancel_fd(parent.canceler);
+  EXPECT(fd >= 0);
+  together({{"write",
+             [&] {
+               make_readable(fd);
+               EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
+             }},
+            {"release", [&] { parent.release(); }}});
+  close_descriptor(fd);
+}
+
 SCENARIO(two_cancel_fds_against_cancel) {
   Family family;
   Cancelable parent(family.root);
@@ -147,6 +162,17 @@ SCENARIO(signal_against_release_and_last_handle) {
                                                                                other.release();
                                                                              }}});
   EXPECT(one.error() != 0);
+}
+
+// The reader takes a context for a signal while its last reference goes.
+SCENARIO(signal_against_last_release) {
+  Family family;
+  const int number = 10;
+  Cancelable signaled;
+  EXPECT(ctx_with_signal(family.root, &number, 1, &signaled.ctx, &signaled.canceler) == 0);
+  send_signal(number);
+  together({{"advance", [&] { EXPECT(ctx_loop_advance(family.loop, 0) >= 0); }},
+            {"release", [&] { signaled.release(); }}});
 }
 
 // A host that polls its loop alone learns of a signal that the other loop has read.
