@@ -117,7 +117,8 @@ void Session::Waited(const std::vector<int>& waited) {
     if (now_ == until) break;
     int64_t next = until;
     for (int loop : manual) {
-      const int64_t timer = model_.NextTimer(loop);
+      // An idle context may end somewhat after its time.
+      const int64_t timer = model_.NextTimer(loop, model_.Now(loop));
       if (timer != CTX_FOREVER) next = std::min(next, timer - model_.loops[loop].ahead);
     }
     now_ = std::max(now_, next);

@@ -232,7 +232,7 @@ void Session::BadArguments() {
 // Everything is given back, in one of several orders.
 void Session::End() {
   const size_t order = in_.Pick(6);
-  Say("-- the end --");
+  Say(model_.ambiguous ? "-- ambiguous: compares no more; the end --" : "-- the end --");
   depth_ = kDeepest;  // callbacks do nothing more
   const bool compares = !model_.ambiguous;
   for (size_t step = 0; step < 4; ++step) {

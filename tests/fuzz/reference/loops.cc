@@ -26,11 +26,12 @@ int64_t Reference::Next(int loop) {
   return next == CTX_FOREVER ? next : std::max(next, Now(loop));
 }
 
-int64_t Reference::NextTimer(int loop) {
+int64_t Reference::NextTimer(int loop, int64_t after) {
   Collect();
   int64_t next = CTX_FOREVER;
   for (const Context& c : contexts) {
-    if (IsLive(c) && c.loop == loop) next = std::min(next, TimerOf(c));
+    const bool counts = IsLive(c) && c.loop == loop && TimerOf(c) > after;
+    if (counts) next = std::min(next, TimerOf(c));
   }
   return next;
 }

@@ -202,7 +202,7 @@ class Reference {
   int EndedBy(int ctx, int candidate) const;  // 1, 0, or kNone if either may be
   const Context* Find(int ctx, const std::function<bool(const Context&)>& is_it) const;
   int64_t Next(int loop);
-  int64_t NextTimer(int loop);
+  int64_t NextTimer(int loop, int64_t after = INT64_MIN);  // CTX_FOREVER: none
   bool HasManualIdle(int loop) const;
   bool Readable(int queue) const;
   void Collect();  // marks what nothing keeps any more, whose timers are gone
