@@ -86,7 +86,8 @@ def run(control, common):
     if caught and " passed, 0 failed" in output or "0 passed, 0 failed" in output:
         return control["name"], False, "names no scenario"
     if caught:
-        who = [line.split()[0] for line in output.splitlines() if line.endswith(")") and "FAILED (status" in line]
+        failed = [line for line in output.splitlines() if line.endswith(")") and "FAILED (status" in line]
+        who = [" ".join(line.replace("FAILED ", "").split()) for line in failed]
         as_it_should = "uncaught" not in control
         return control["name"], as_it_should, "caught by " + " ".join(who) + ("" if as_it_should else ", though `uncaught`")
     return control["name"], "uncaught" in control, control.get("uncaught", "NOT CAUGHT")

@@ -17,8 +17,8 @@ using Where = std::source_location;  // where in the sources a step was taken
 // A point at which another thread may go on, before the thread does what it says.
 void step(const char* what, const void* object, Where where);
 void note_value(uint64_t value);  // what the step has read or written, for the list of steps
-void ignore(
-    const void* object);  // accesses to it are no steps: no two threads can disagree about it
+// Accesses to it are no steps: no two threads can disagree about it.
+void ignore(const void* object);
 
 // A spin loop looks again: others go on first.
 void yield(Where where);

@@ -13,8 +13,8 @@
 
 namespace model {
 
-constexpr int kClock =
-    99;  // moving the clock to the next time that somebody waits for, as if a thread did that
+// Moving the clock to the next time that somebody waits for, as if a thread did that.
+constexpr int kClock = 99;
 constexpr int kInChild = 98;  // no choice: what follows was chosen in a forked child
 
 // What may come next, the usual one first.

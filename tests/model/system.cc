@@ -256,6 +256,7 @@ void fork_child(const std::function<void()>& child) {
     std::fflush(stdout);
     _exit(0);
   }
+  if (process < 0) fail("no process could be forked");
   int status = 0;
   waitpid(process, &status, 0);
   if (status != 0) fail("the forked child failed");

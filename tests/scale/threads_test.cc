@@ -97,7 +97,7 @@ TEST(ScaleThreads, Rule05_OneCancelWakesTenThousandThatWait) {
     if (!right || ctx_err(top) != CTX_CANCELED || ctx_err(own) != CTX_CANCELED) wrong.fetch_add(1);
     woken.fetch_add(1);
   });
-  ASSERT_TRUE(Soon([&] { return begun.load() == kThreads; }));
+  EXPECT_TRUE(Soon([&] { return begun.load() == kThreads; }));  // those that began must be ended
   const size_t resident = Resident();
   EXPECT_EQ(woken.load(), 0u);
   const double begin = Seconds();
