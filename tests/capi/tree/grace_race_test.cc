@@ -111,7 +111,10 @@ TEST(GraceRace, Rule11_AReleaseThatRacesWithTheParentsEnd) {
          for (Scope& scope : graceful) scope.reset();
        },
        [&] { time.Advance(1); }},
-      [&] { wrong += time.Next() != INT64_MAX; });
+      [&] {
+        time.Advance(0);  // the cancel may have fired a timer, and left its last release to the loop
+        wrong += time.Next() != INT64_MAX;
+      });
   EXPECT_EQ(wrong, 0) << "a timer without a context";
   EXPECT_EQ(drop.count(), rounds * 32);
 }
