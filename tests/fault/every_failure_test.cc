@@ -157,6 +157,7 @@ class EveryFailure : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EveryFailure, Rule46_OnceAndFromThenOn) {
   const Case& each = GetParam();
+  if (!each.cold) FillReleased();
   PlayOne(each, kNothing, 0, 0);
   int tries = 0, refusals = 0;
   for (const Fault& fault : kFaults) {

@@ -156,6 +156,10 @@ long LibraryBlocks() {
   return static_cast<long>(ledger.blocks.size());
 }
 
+void FillReleased() {
+  for (int i = 0; i < 1100; ++i) WithCancel(ctx_background());
+}
+
 bool IsInLibrary(const void* address) { return address >= library.begin && address < library.end; }
 
 }  // namespace ctxtest

@@ -82,6 +82,9 @@ class Faults {
 long LiveBlocks();
 long LibraryBlocks();
 
+// A library with its checks keeps the last thousand objects that were released. After this it keeps no more of them.
+void FillReleased();
+
 // The library, as it lies in memory.
 bool IsInLibrary(const void* address);
 
