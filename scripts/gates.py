@@ -5,7 +5,8 @@
 A gate that nobody has seen fail may have stopped looking. For each one this plants a violation into a copy of the
 tree, in build/gates, and runs that gate as `./dev` does, with no more built and tested than it needs: first
 without the violation, when it must pass, and then with it, when it must fail and say why. WORDs choose gates by
-their names. Every step of `./dev check` and `./dev docs` must have its gate here.
+their names. Every command of .ci/run, and every step of `./dev check` and `./dev docs`, must have its gate here. A gate
+whose tool is missing must fail, too: some violations are tools that cannot be found.
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ ALLOCATE = "{ return std::malloc(size); }"
 ONE_CASE = r"^value\.Value\.Rule29_TheNearestWins$"
 COVERED = r"^(tree|cancel|done|value|loop|queue|group|processors|process|fork|fault|suspended|done_pipe|queue_pipe)\."
 DOCS = "manual in build/docs/html/index.html\nnames and links of the manual"
+SCALE = "build what is run at scale"
+LOST_SPARE = [("core/life/release.cc", "memory_ = home.spare.load(std::memory_order_relaxed);", "memory_ = nullptr;")]
 RULES = len(re.findall("^### Rule ", (ROOT / "docs/rules.md").read_text(encoding="utf-8"), flags=re.M))
 
 
@@ -35,10 +38,11 @@ class Gate:
     planted: str   # what violates it
     edits: list    # [(file, text that is there, what it becomes)]; an empty text stands for the file's end
     says: str      # how the gate tells
-    command: str   # of dev: check, test, sanitize or docs
+    command: str   # of dev, with its words
     steps: str     # those steps of the command that are run, by the names that dev gives them
     build: str = ONE_FILE  # what of the tree is built
     tests: str = "^$"      # what of the tests is run
+    hidden: str = ""       # a tool that cannot be found, in place of edits
 
 
 def check(name, step, planted, edits, says):
@@ -51,6 +55,11 @@ def in_tables(name, planted, edit, says):
 
 def release(name, planted, edits, says, build, tests):
     return Gate(name, planted, edits, says, "test", "build release\ntest release", build, tests)
+
+
+def without(tool, command, steps):
+    return Gate(f"no {tool}", f"{tool} cannot be found", [], rf"{tool}(: command not found|.*No such file)", command, steps,
+                hidden=tool)
 
 
 def sanitized(preset, name, planted, edits, says, build, tests):
@@ -77,7 +86,7 @@ GATES = [
     in_tables("C", "ctx_todo has no row in bindings/README.md",
               ("bindings/README.md", "| `ctx_todo` |", "| `todo` |"), r"Every function: ctx_todo is missing"),
     in_tables("a type of C", "a struct of a header has no row",
-              ("include/ctx/queue.h", "ctx_event_t {", "struct ctx_planted {\n  int x;\n};\nstruct ctx_event_t {"),
+              ("include/ctx/queue.h", "/** The event of", "struct ctx_planted {\n  int x;\n};\n\n/** The event of"),
               r"Every type and constant: ctx_planted is missing"),
     in_tables("C++", "a public member of a class is in no row",
               ("bindings/cpp/include/ctx/callback.hpp", "  bool stop() const {",
@@ -129,6 +138,23 @@ GATES = [
          [(ALLOC, ALLOC_END, "int planted(int x) { return x + 1; }\n" + ALLOC_END)],
          r"alloc\.cc:\d+: no test runs it", "coverage",
          "build coverage\ntest coverage\ncount what has run\ncoverage of core and capi", "ctx", COVERED),
+    Gate("model", "a canceler does not wait until another one's walk has marked all",
+         [("core/life/walk.h", "await_met(Phase::kMarked);", "")],
+         r"FAILED: .*scenarios/tree\.cc", "model wait_above --random 4000", "build the model\ncompile the model", "model"),
+    Gate("fuzz", "a text is written past the end of its place",
+         [("core/base/text.cc", "std::min(text.size(), room_ - length_)", "text.size()")],
+         r"text_fuzz: it fails on", "fuzz 20 text_fuzz", "build the fuzzers", "text_fuzz"),
+    Gate("stress: scale", "the memory kept for a parent's next child is lost when it is replaced", LOST_SPARE,
+         r"FAILED.*TwoAtATime", "stress 0.2", f"{SCALE}\nScaleMemory.Rule11_StaysFlat/TwoAtATime", "test_scale soak"),
+    Gate("stress: soak", "the same", LOST_SPARE,
+         r"soak: FAILED, this does not hold: the heap does not grow", "stress 1", f"{SCALE}\nsoak", "test_scale soak"),
+    without("clang-format-14", "check", "formatting"),
+    without("clang-tidy-14", "check", "clang-tidy"),
+    without("cppcheck", "check", "cppcheck"),
+    without("gcc", "check", "gcc -fanalyzer, for C"),
+    without("shellcheck", "check", "shellcheck"),
+    without("gcovr", "mkdir -p build/coverage && coverage", "count what has run"),
+    without("doxygen", "docs", DOCS),
     # The first of those that take the library, as it leaves none behind.
     release("symbols: libc alone", "core uses a function of libm",
             [(ALLOC, "#include <cstdlib>\n", "#include <cmath>\n#include <cstdlib>\n"),
@@ -219,8 +245,21 @@ def make_shims():
         (SHIMS / tool).chmod(0o755)
 
 
-def run(gate):
-    environment = dict(os.environ, CI="1", PATH=f"{SHIMS}:{os.environ['PATH']}", GATE_STEPS=gate.steps,
+def path_without(tool):
+    """A folder with all that PATH finds, but for one tool; or PATH."""
+    if not tool:
+        return os.environ["PATH"]
+    folder = SHIMS.parent / f"without-{tool}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in [file for place in os.get_exec_path() for file in pathlib.Path(place).glob("*")]:
+        if file.name != tool and not os.path.lexists(folder / file.name):
+            (folder / file.name).symlink_to(file)
+    return str(folder)
+
+
+def run(gate, hidden=""):
+    environment = dict(os.environ, CI="1", PATH=f"{SHIMS}:{path_without(hidden)}", GATE_STEPS=gate.steps,
                        GATE_COMMAND=gate.command, GATE_BUILD=gate.build, GATE_TESTS=gate.tests)
     began = time.monotonic()
     done = subprocess.run(["bash", "-c", HARNESS], cwd=COPY, env=environment, stdin=subprocess.DEVNULL, check=False,
@@ -247,7 +286,7 @@ def try_gate(gate):
         return False, f"it fails without a violation:\n{output}", 0
     before = plant(gate.edits)
     try:
-        code, output, seconds = run(gate)
+        code, output, seconds = run(gate, gate.hidden)
     finally:
         for path, text in before.items():
             path.write_text(text, encoding="utf-8")
@@ -260,21 +299,23 @@ def try_gate(gate):
 
 
 def untried():
-    """The steps of dev that no gate here tries."""
+    """The commands of .ci/run, and their steps, that no gate here tries."""
     dev = (ROOT / "dev").read_text(encoding="utf-8")
     commands = re.search(r'/dev" (.*)', (ROOT / ".ci/run").read_text(encoding="utf-8"))[1].split()
-    found = [re.search(rf"^{command}\(\) {{.*?^}}", dev, flags=re.S | re.M) for command in commands]
-    bodies = [body[0] for body in found if body]  # the other words are arguments
-    steps = re.findall(r'verdict "([^"]+)"', "\n".join(bodies))
+    found = {command: re.search(rf"^{command}\(\) {{.*?^}}", dev, flags=re.S | re.M) for command in commands}
+    bodies = {command: body[0] for command, body in found.items() if body}  # the other words are arguments
+    steps = re.findall(r'verdict "([^"$]+)"', "\n".join(bodies.values()))
     assert steps, "dev has no steps?"
-    return [step for step in steps if not any(step in gate.steps.split("\n") for gate in GATES)]
+    return [f"the command '{command}'" for command in bodies
+            if not any(gate.command.split()[0] == command and not gate.hidden for gate in GATES)] + \
+        [f"the step '{step}'" for step in steps if not any(step in gate.steps.split("\n") for gate in GATES)]
 
 
 def main():
     chosen = [gate for gate in GATES if not sys.argv[1:] or any(word in gate.name for word in sys.argv[1:])]
     copy_tree()
     make_shims()
-    failures = [f"no gate here tries the step '{step}' of dev" for step in untried()]
+    failures = [f"no gate here tries {what} of dev" for what in untried()]
     print(f"{'gate':<30}  {'planted violation':<60}  {'s':>4}  how it was caught")
     for gate in chosen:
         caught, how, seconds = try_gate(gate)
