@@ -64,6 +64,20 @@ TEST(GraceDeadline, Rule23_OverWhenItsParentEndsLateItEndsInTheSameDispatch) {
   EXPECT_EQ(manual.Next(), INT64_MAX);
 }
 
+// The same for a merge on another loop, which passes on the deadlines of its parents.
+TEST(GraceDeadline, Rule23_AMergeOfAnotherLoopEndsWithTheGrace) {
+  const ManualLoop manual, other;
+  const Scope parent = WithTimeout(manual.root, kMillisecond),
+              graceful = WithGrace(parent, kMillisecond);
+  const Scope merged = Merge({WithCancel(other.root), graceful});
+  EXPECT_EQ(Deadline(merged), Deadline(graceful));
+  SleepUntil(Deadline(graceful) + kPast);
+  EXPECT_EQ(manual.Dispatch(), 2);
+  EXPECT_GE(other.DriveUntil([&] { return ctx_err(merged) != 0; }), 1);
+  EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(ctx_ended_by(merged, graceful), 1);
+}
+
 // Below a grace, deadlines count as below any other context.
 TEST(GraceDeadline, Rule12_DeadlinesBelow) {
   const VirtualLoop time;

@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/sources.h"
 
 namespace ctxtest {
 namespace {
@@ -41,6 +43,17 @@ TEST(Text, Rule32_TheClockThatGoesOnMeanwhileGarblesNothing) {
 TEST(Text, Rule32_Roots) {
   EXPECT_EQ(Describe(ctx_background()), "context.Background");
   EXPECT_EQ(Describe(ctx_todo()), "context.TODO");
+}
+
+TEST(Text, Rule32_WhatOfTheSystemItWaitsFor) {
+  const BlockSignals blocked{SIGUSR1, SIGUSR2};
+  const Pipe pipe;
+  const VirtualLoop time;
+  EXPECT_EQ(Describe(WithFd(WithCancel(time.root), pipe.read_end, POLLIN)),
+            "context.Background.WithCancel.WithFD(" + std::to_string(pipe.read_end) + ")");
+  EXPECT_EQ(Describe(WithSignal(time.root, {SIGUSR2})), "context.Background.WithSignal(SIGUSR2)");
+  EXPECT_EQ(Describe(WithSignal(time.root, {SIGUSR2, SIGUSR1})),
+            "context.Background.WithSignal(SIGUSR1, SIGUSR2)");
 }
 
 TEST(Text, Rule32_HowAContextCameToBe) {
