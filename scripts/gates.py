@@ -132,6 +132,8 @@ GATES = [
     check("bandit", "ruff and bandit", "a shell that runs a text",
           [("bindings/python/src/libctx/_planted.py", "", 'import os\n\nos.system("x" + __name__)\n')],
           r"B605:start_process_with_a_shell"),
+    check("cargo-deny", "cargo-deny", "a license that many crates have is not allowed",
+          [("bindings/rust/deny.toml", '"MIT", ', "")], r"licenses FAILED"),
     check("shellcheck", "shellcheck", "a variable without quotes",
           [("tests/consumer/consume.sh", "", "rm $1\n")], r"SC2086"),
     Gate("coverage", "a function that no test calls",
