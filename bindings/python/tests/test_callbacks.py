@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Context.after(): when, where, how often, and what becomes of its exceptions."""
 
+import functools
 import sys
 import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import libctx
 import pytest
@@ -25,6 +28,24 @@ def test_runs_at_once_on_what_is_done() -> None:
     ran: list[int] = []
     assert ctx.after(ran.append, 1).stop() is False
     assert ran == [1]
+
+
+async def coroutine() -> None: ...
+
+
+class Async:
+    async def method(self) -> None: ...
+
+
+@pytest.mark.parametrize("fn", [coroutine, Async().method, functools.partial(coroutine)])
+@pytest.mark.parametrize("defer", [False, True])
+def test_an_async_function_is_refused(fn: Callable[[], Coroutine[Any, Any, None]], defer: bool) -> None:
+    ctx, cancel = with_cancel(background())
+    with pytest.raises(TypeError, match="not async"):
+        ctx.after(fn, defer=defer)
+    cancel()  # with nothing armed
+    with pytest.raises(TypeError, match="not async"):
+        ctx.after(fn, defer=defer)
 
 
 def test_runs_after_a_deadline_on_another_thread() -> None:

@@ -262,7 +262,8 @@ static PyMethodDef methods[] = {
     {"after", (PyCFunction)(void (*)(void))context_after, METH_VARARGS | METH_KEYWORDS,
      "after($self, fn, /, *args, defer=False)\n--\n\n"
      "Arms fn(*args), to run once when the context is done: before cancel() returns, on its\n"
-     "thread. If a deadline or another language ends the context, fn runs on a thread of the\n"
+     "thread. fn is not async. If a deadline or another language ends the context, fn runs on a "
+     "thread of the\n"
      "library; with defer it always does. Callbacks there begin in their order, and none waits "
      "for\n"
      "one that blocks. On a context that is done already fn runs at once.\n\n"

@@ -53,7 +53,8 @@ extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_sp
 extern PyMethodDef derive_functions[], wait_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
-extern PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables;
+extern PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables,
+    *hook_is_async;
 
 /* gil.c: the way in for callbacks, from any thread; 0 if the interpreter is going away. */
 int enter_python(PyGILState_STATE *state);

@@ -9,23 +9,25 @@
 
 #include "ext.h"
 
-PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables;
+PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables,
+    *hook_is_async;
 
 static PyObject *setup(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"err", "cause", "origin", "done", "pack", "variables", NULL};
-  PyObject *err, *cause, *origin, *done, *pack, *variables;
+  static char *names[] = {"err", "cause", "origin", "done", "pack", "variables", "is_async", NULL};
+  PyObject *err, *cause, *origin, *done, *pack, *variables, *is_async;
   if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
     PyErr_SetString(PyExc_ImportError,
                     "libctx is for the main interpreter: one tree cannot call back into several");
     return NULL;
   }
-  if (watch_ready() < 0 || !PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOO:setup", names, &err,
-                                                        &cause, &origin, &done, &pack, &variables))
+  if (watch_ready() < 0 ||
+      !PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOOO:setup", names, &err, &cause, &origin,
+                                   &done, &pack, &variables, &is_async))
     return NULL;
-  PyObject **hooks[] = {&hook_err,  &hook_cause, &hook_origin,
-                        &hook_done, &hook_pack,  &hook_variables},
-           *given[] = {err, cause, origin, done, pack, variables};
-  for (int i = 0; i < 6; ++i) {
+  PyObject **hooks[] = {&hook_err,  &hook_cause,     &hook_origin,  &hook_done,
+                        &hook_pack, &hook_variables, &hook_is_async},
+           *given[] = {err, cause, origin, done, pack, variables, is_async};
+  for (int i = 0; i < 7; ++i) {
     PyObject *old = *hooks[i];
     Py_INCREF(given[i]);
     *hooks[i] = given[i];
@@ -68,7 +70,7 @@ static PyObject *library_path(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(u
 
 static PyMethodDef functions[] = {
     {"setup", (PyCFunction)(void (*)(void))setup, METH_VARARGS | METH_KEYWORDS,
-     "setup(*, err, cause, origin, done, pack, variables)\n--\n\n"
+     "setup(*, err, cause, origin, done, pack, variables, is_async)\n--\n\n"
      "Sets the Python code of the package that the types here call."},
     {"close", gil_close, METH_NOARGS,
      "close()\n--\n\nFrom now on no callback enters Python: for atexit."},

@@ -62,6 +62,18 @@ static PyObject *carried(PyObject *fn_and_args) {
   return carry;
 }
 
+/* Nobody would await what an async function returns. 0, or -1 and an exception. */
+static int refuse_async(PyObject *fn) {
+  PyObject *answer = PyObject_CallFunctionObjArgs(hook_is_async, fn, NULL);
+  int is_async = answer ? PyObject_IsTrue(answer) : -1;
+  Py_XDECREF(answer);
+  if (is_async == 1)
+    PyErr_Format(PyExc_TypeError,
+                 "expected a function that is not async, not %R: a task can `await ctx` itself",
+                 fn);
+  return is_async == 0 ? 0 : -1;
+}
+
 PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs) {
   static char *names[] = {"defer", NULL};
   PyObject *fn = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL, *none = PyTuple_New(0);
@@ -74,6 +86,7 @@ PyObject *context_after(PyObject *self, PyObject *args, PyObject *kwargs) {
     PyErr_SetString(PyExc_TypeError, "after() wants something to call");
     return NULL;
   }
+  if (refuse_async(fn) < 0) return NULL;
   PyObject *carry = carried(args);
   if (!carry) return NULL;
   struct armed *armed = armed_new(carry);

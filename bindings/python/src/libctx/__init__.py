@@ -10,6 +10,7 @@ there, too. `await ctx` waits for its end, and ctx.check() raises once it has co
 
 import atexit as _atexit
 import contextvars as _contextvars
+import inspect as _inspect
 import os as _os
 
 from . import _core, _errors, _scope
@@ -103,6 +104,7 @@ _core.setup(
     done=_scope.done,
     pack=_errors.pack,
     variables=_contextvars.copy_context,
+    is_async=_inspect.iscoroutinefunction,
 )
 _atexit.register(_core.close)
 _os.register_at_fork(

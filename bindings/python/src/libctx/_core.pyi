@@ -174,4 +174,5 @@ def setup(
     done: Callable[[Context], Coroutine[Any, Any, None]],
     pack: Callable[[_Reason, bool], Packed | None],
     variables: Callable[[], contextvars.Context],
+    is_async: Callable[[Callable[..., object]], bool],
 ) -> None: ...
