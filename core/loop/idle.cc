@@ -27,9 +27,10 @@ void touch_one(IdleNode* node) {
 
 bool put_off(IdleNode* node) {
   const int64_t touched = node->touched.exchange(IdleNode::kUntouched, std::memory_order_relaxed);
-  // After the exchange: what was touched before it was touched before this time.
+  // After the exchange: what was marked before it was marked before this time. An exact time stands as it is: this
+  // thread may not see yet how far the clock of a virtual loop has come.
   const int64_t now = node->loop->now();
-  node->last = std::max(node->last, std::min(touched, now));
+  node->last = std::max(node->last, touched == IdleNode::kSinceLook ? now : touched);
   const int64_t end = saturating_add(node->last, node->limit);
   if (end <= now) return false;
   const int64_t step = std::max(node->limit / kLooks, kShortestStep);
