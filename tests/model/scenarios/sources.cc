@@ -36,6 +36,20 @@ SCENARIO(source_against_release_and_close) {
                                                                              }}});
 }
 
+// One that is done when it is made is not watched: what comes is no work for the loop.
+SCENARIO(source_made_against_cancel) {
+  Family family;
+  const int fd = open_descriptor();
+  make_readable(fd);
+  Cancelable parent(family.root), source;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"make", [&] { source.with_fd(parent.ctx, fd); }}});
+  EXPECT(source.error() == CTX_CANCELED);
+  EXPECT(ctx_loop_next(family.loop) == kForever);
+  source.release();
+  close_descriptor(fd);
+}
+
 // The number is used again at once, for another context.
 SCENARIO(source_whose_number_is_used_again) {
   Family family;
