@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "fault/asked.h"
 #include "fault/faults.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
@@ -61,40 +62,25 @@ class LadenTree {
   Counter calls_;
 };
 
-struct Asked {
-  int result = 0, memory = 0, threads = 0, descriptors = 0;
-};
-
-Asked CancelWithFaults(ctx_canceler_t* canceler, int error, const ctx_cause_t* cause,
-                       Resource refused, int refusal) {
-  Faults faults(refused, refusal);
-  Asked asked;
-  asked.result = ctx_cancel_with(canceler, error, cause);
-  asked.memory = faults.count(Resource::kMemory);
-  asked.threads = faults.count(Resource::kThread);
-  asked.descriptors = faults.count(Resource::kDescriptor);
-  return asked;
-}
-
-void ExpectNothing(const Asked& asked) {
-  EXPECT_EQ(asked.result, 1);
-  EXPECT_EQ(asked.memory, 0);
-  EXPECT_EQ(asked.threads, 0);
-  EXPECT_EQ(asked.descriptors, 0);
+void ExpectCancelToNeedNothing(ctx_canceler_t* canceler, int error, const ctx_cause_t* cause,
+                               Resource refused, int refusal) {
+  int result = 0;
+  ExpectNothing(
+      WhatIsAskedBy([&] { result = ctx_cancel_with(canceler, error, cause); }, refused, refusal));
+  EXPECT_EQ(result, 1);
 }
 
 TEST(CancelNeedsNothing, Rule46_OnAThreadThatHasUsedTheLibrary) {
   LadenTree tree;
-  ExpectNothing(
-      CancelWithFaults(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM));
+  ExpectCancelToNeedNothing(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM);
   tree.ExpectDone(CTX_CANCELED);
 }
 
 TEST(CancelNeedsNothing, Rule46_WithACause) {
   LadenTree tree;
   const Cause cause = NewCause(7, "why");
-  ExpectNothing(CancelWithFaults(tree.root.canceler, CTX_DEADLINE_EXCEEDED, cause,
-                                 Resource::kDescriptor, EMFILE));
+  ExpectCancelToNeedNothing(tree.root.canceler, CTX_DEADLINE_EXCEEDED, cause, Resource::kDescriptor,
+                            EMFILE);
   tree.ExpectDone(CTX_DEADLINE_EXCEEDED);
   EXPECT_EQ(ctx_cause(tree.root), cause.get());
 }
@@ -102,11 +88,9 @@ TEST(CancelNeedsNothing, Rule46_WithACause) {
 // Thread-local storage that is made on first use would ask for memory here.
 TEST(CancelNeedsNothing, Rule46_AsTheFirstThingAThreadDoes) {
   LadenTree tree;
-  Asked asked;
   std::thread([&] {
-    asked = CancelWithFaults(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM);
+    ExpectCancelToNeedNothing(tree.root.canceler, CTX_CANCELED, nullptr, Resource::kMemory, ENOMEM);
   }).join();
-  ExpectNothing(asked);
   tree.ExpectDone(CTX_CANCELED);
 }
 

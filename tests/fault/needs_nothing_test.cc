@@ -7,9 +7,9 @@
 
 #include <cerrno>
 #include <csignal>
-#include <functional>
 #include <vector>
 
+#include "fault/asked.h"
 #include "fault/faults.h"
 #include "support/callback.h"
 #include "support/handles.h"
@@ -17,24 +17,6 @@
 
 namespace ctxtest {
 namespace {
-
-struct Asked {
-  int memory = 0, threads = 0, descriptors = 0, watches = 0;
-};
-
-Asked WhatIsAskedBy(const std::function<void()>& body) {
-  Faults faults(Resource::kMemory, ENOMEM);
-  body();
-  return {faults.count(Resource::kMemory), faults.count(Resource::kThread),
-          faults.count(Resource::kDescriptor), faults.count(Resource::kWatch)};
-}
-
-void ExpectNothing(const Asked& asked) {
-  EXPECT_EQ(asked.memory, 0);
-  EXPECT_EQ(asked.threads, 0);
-  EXPECT_EQ(asked.descriptors, 0);
-  EXPECT_EQ(asked.watches, 0);
-}
 
 TEST(NeedsNothing, Rule46_ToPostWithdrawDrainAndReleaseAQueue) {
   for (const bool with_fd : {false, true}) {
