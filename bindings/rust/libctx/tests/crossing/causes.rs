@@ -119,6 +119,17 @@ fn a_chain_of_sources_tells_each_text_once() {
     assert_eq!(chain(passed(plain())), ["context canceled"]);
     assert_eq!(chain(late()), ["context deadline exceeded"]);
     assert_eq!(chain(passed(late())), ["context canceled", "context deadline exceeded"]);
+    // An end of the other kind says more, also where it has a cause of its own.
+    let late_for = |cause: &Cause| {
+        let root = Context::background();
+        root.with_timeout_cause(Duration::ZERO, cause).unwrap().0.ended().unwrap()
+    };
+    let slow = Cause::new(42, "too slow").unwrap();
+    let late = ["context canceled", "context deadline exceeded", "too slow"];
+    assert_eq!(chain(passed(late_for(&slow))), late);
+    let canceled = Cause::from_error(because("the client has gone")).unwrap();
+    let late = ["context deadline exceeded", "context canceled", "the client has gone"];
+    assert_eq!(chain(late_for(&canceled)), late);
 }
 
 /// The error of a context that was canceled for another error.
