@@ -75,11 +75,13 @@ fn a_signal_ends_a_context() {
     );
     assert_eq!(io::Error::from(unblocked.clone()).to_string(), unblocked.to_string());
     // What is no signal, or none that can be blocked, is said as any bad argument.
-    for signal in [Signal::from_raw(libc::SIGKILL), Signal::from_raw(0), Signal::from_raw(-1)] {
-        let error = root.with_signal(&[signal]).unwrap_err();
+    let invalid = Signal::block(&[Signal::from_raw(0)]).unwrap_err();
+    assert_eq!(invalid.code(), -libc::EINVAL);
+    for signal in [libc::SIGKILL, libc::SIGSTOP, 0, -1, libc::SIGRTMAX() + 1, i32::MIN, i32::MAX] {
+        let error = root.with_signal(&[Signal::from_raw(signal)]).unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidInput, -libc::EINVAL));
+        assert_eq!(error.to_string(), invalid.to_string(), "{signal}");
     }
-    assert_eq!(Signal::block(&[Signal::from_raw(0)]).unwrap_err().code(), -libc::EINVAL);
 
     Signal::block(&signals).unwrap();
     let (ctx, _canceler) = root.with_signal(&signals).unwrap();
