@@ -7,14 +7,15 @@ import gc
 import os
 import select
 import signal
+import sys
 import threading
 import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import libctx
 import pytest
-from conftest import WATCHDOG, Run, in_thread, python, until
-from libctx import Group, background, with_cancel
+from conftest import WATCHDOG, Run, Told, in_thread, python, until
+from libctx import Group, _core, background, with_cancel
 
 
 def readable(group: Group) -> bool:
@@ -189,6 +190,22 @@ def test_c_ends_work_that_python_began() -> None:
     assert group.wait(0) is False
     assert end(group.handle, None) == 0
     assert group.wait(0) is True
+
+
+def test_a_group_is_forgotten_while_an_exception_propagates(told: Told) -> None:
+    ran: list[type[BaseException] | None] = []
+    outer = _core.Group(background())
+    outer.ctx().after(lambda: ran.append(sys.exc_info()[0]))
+
+    def made() -> _core.Group:
+        inner = _core.Group(outer)
+        assert inner.begin()
+        inner.end("broken")
+        return inner
+
+    with pytest.raises(TypeError, match="not 'libctx._core.Group'"):
+        int(made())  # type: ignore[call-overload]  # which drops its argument with the exception that it raises
+    assert (ran, told) == ([None], [])
 
 
 def test_what_is_no_parent_or_no_work() -> None:

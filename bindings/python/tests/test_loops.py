@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import libctx
 import pytest
-from conftest import WATCHDOG, Run, in_thread, python
+from conftest import WATCHDOG, Run, Told, in_thread, python
 from libctx import ManualLoop, ThreadLoop, VirtualLoop, with_cancel, with_idle, with_timeout
 
 
@@ -134,6 +135,19 @@ def test_close_ends_everything(kind: Callable[[], libctx.Loop]) -> None:
 def test_a_loop_that_is_forgotten_closes() -> None:
     ctx = with_timeout(VirtualLoop().background(), 1).ctx
     assert str(ctx.cause()) == "loop closed"
+
+
+def test_a_loop_is_forgotten_while_an_exception_propagates(told: Told) -> None:
+    ran: list[type[BaseException] | None] = []
+
+    def made() -> ManualLoop:
+        loop = ManualLoop()
+        with_cancel(loop.background()).ctx.after(lambda: ran.append(sys.exc_info()[0]))
+        return loop
+
+    with pytest.raises(TypeError, match="not 'libctx.ManualLoop'"):
+        int(made())  # type: ignore[call-overload]  # which drops its argument with the exception that it raises
+    assert (ran, told) == ([None], [])
 
 
 def test_a_callback_may_forget_the_loop() -> None:
