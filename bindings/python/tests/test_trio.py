@@ -191,6 +191,33 @@ def test_a_run_that_ends_starts_no_hub() -> None:
     assert len(refused) == 2
 
 
+def test_a_scope_that_cannot_begin_leaves_nothing() -> None:
+    """Trio's own scopes around it end in their order."""
+    refused: list[str] = []
+
+    async def generator() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            for _ in range(2):
+                try:
+                    with trio.CancelScope(shield=True):
+                        with pytest.raises(RuntimeError, match="closed"):
+                            async with scope(background()):
+                                pytest.fail("its body ran")
+                        refused.append("as it should be")
+                except BaseException as error:
+                    refused.append(repr(error))
+
+    async def main() -> AsyncIterator[None]:
+        kept = generator()
+        await kept.__anext__()
+        return kept
+
+    trio.run(main)
+    assert refused == ["as it should be"] * 2
+
+
 def test_current_is_inherited() -> None:
     async def main() -> None:
         seen: list[libctx.Context] = []
