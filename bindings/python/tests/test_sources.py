@@ -103,6 +103,13 @@ def test_signals_that_are_refused() -> None:
     for signals in ((signal.SIGUSR2,), (signal.SIGKILL,), (0,), (-1,), (1 << 40,)):
         with pytest.raises(ValueError, match="pthread_sigmask"):
             with_signal(background(), *signals)
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:  # no bits of a number are cut off
+        for number in (signal.SIGUSR2 + (1 << 32), signal.SIGUSR2 - (1 << 32)):
+            with pytest.raises(ValueError, match="pthread_sigmask"):
+                with_signal(background(), number)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     with pytest.raises(ValueError, match="SIGKILL"):
         with_signal(background(), signal.SIGKILL)
     with pytest.raises(TypeError):
