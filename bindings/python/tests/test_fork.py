@@ -7,6 +7,7 @@ import contextvars
 import gc
 import multiprocessing
 import os
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -109,6 +110,28 @@ def test_asyncio_in_the_child() -> None:
 
     def check() -> None:
         assert asyncio.run(wait()) == "late"
+
+    in_child(check)
+
+
+def test_a_callback_that_blocks_delays_no_other_one_in_the_child() -> None:
+    """Also where the parent has handed callbacks over to threads."""
+    ran = threading.Event()
+    with_timeout(background(), 0.001).ctx.after(ran.set)
+    assert ran.wait(WATCHDOG)
+
+    def check() -> None:
+        leave, left = threading.Event(), threading.Event()
+
+        def block() -> None:
+            assert leave.wait(WATCHDOG)
+            left.set()
+
+        parent, cancel = with_cancel(background())
+        parent.after(block, defer=True)
+        parent.after(leave.set, defer=True)
+        cancel()
+        assert left.wait(WATCHDOG / 2)
 
     in_child(check)
 
