@@ -81,12 +81,12 @@ int Loop::fire_posted(Loop& releaser) {
 //
 // Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
 // last one it gave. So up to the earliest such time the timers of all wheels are there, and are ended. Timers beyond
-// that time wait in due_, and come first the next time.
+// that time wait in due_, and come first the next time; what the wheels have beyond the first of them comes after that.
 bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
-  bool more = false;
+  bool more = !due_.empty();
   const int64_t time = now();
   int64_t until = time;
-  if (!due_.empty()) until = std::min(until, time_of(due_.front()));
+  if (more) until = std::min(until, time_of(due_.front()));
   for (unsigned i = 0; i < wheel_count_; ++i) {
     Ring<TimerNode> taken;
     if (wheels_[i].expire(until, taken, kBatch)) {

@@ -115,6 +115,33 @@ TEST(Wheels, Rule17_TheOrderHoldsThoughOneProcessorHasMost) {
   }
 }
 
+// A loop takes 512 deadlines of a processor at a time, and keeps those of the others that come later than these. One
+// that it keeps so, and that is canceled then, hides none of those that come after it.
+bool ExpectNoneHidden(int64_t lead) {
+  Held held;
+  held.WaitUntilHeld();
+  const int64_t first = Now() + lead;
+  std::vector<Scope> many;
+  for (int i = 0; i < 512; ++i) many.push_back(WithDeadlineOn(1, held.root(), first + i));
+  const Scope kept = WithDeadlineOn(0, held.root(), first + kMillisecond),
+              after = WithDeadlineOn(1, held.root(), first + 2 * kMillisecond),
+              last = WithDeadlineOn(1, held.root(), first + 3 * kMillisecond);
+  const bool in_time = Now() < first;
+  SleepUntil(Deadline(last) + kPast);
+  if (in_time) {
+    EXPECT_EQ(ctx_err(WithTimeout(many[0], kHour)), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(kept.Cancel(), 1) << "only a part is ended for the first one";
+    EXPECT_EQ(ctx_err(WithTimeout(last, kHour)), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(ctx_err(after), CTX_DEADLINE_EXCEEDED);
+  }
+  held.GoOn();
+  return in_time;
+}
+
+TEST(Wheels, Rule17_ACanceledDeadlineHidesNoneAfterIt) {
+  for (int64_t lead = 20 * kMillisecond; !ExpectNoneHidden(lead);) lead *= 4;
+}
+
 TEST(Wheels, Rule14_ADeadlineOfAnyProcessorIsGoneWithItsContext) {
   Drop drop;
   for (int processor = -1; processor < kProcessors; ++processor) {
