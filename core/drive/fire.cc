@@ -77,15 +77,14 @@ int Loop::fire_posted(Loop& releaser) {
 // Ends some due timers, the earliest first; false if no more are due. One thread at a time: otherwise a
 // waiter on a later deadline could return before an earlier one fires.
 //
-// A grace begins with the end of its parent, and may then be over at once: so a timer that fires may make more due.
-//
 // Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
 // last one it gave. So up to the earliest such time the timers of all wheels are there, and are ended. Timers beyond
 // that time wait in due_, and come first the next time; what the wheels have beyond the first of them comes after that.
+//
+// A grace begins with the end of its parent, and may then be over at once. It comes before the others that are left.
 bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
   bool more = !due_.empty();
-  const int64_t time = now();
-  int64_t until = time;
+  int64_t until = now();
   if (more) until = std::min(until, time_of(due_.front()));
   for (unsigned i = 0; i < wheel_count_; ++i) {
     Ring<TimerNode> taken;
@@ -95,17 +94,17 @@ bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
     }
     due_.take_all(taken);
   }
-  if (wheel_count_ > 1) {  // timers of one wheel come in order
-    due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
-  }
-  const int before = *fired;
-  while (!due_.empty() && time_of(due_.front()) <= until) {
+  due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
+  bool begun = false;
+  while (!begun && !due_.empty() && time_of(due_.front()) <= until) {
     TimerNode* const node = due_.pop_front();
     *fired += fire(node) ? 1 : 0;
     ended.push_back(node);
+    begun = armed_late_.load(std::memory_order_relaxed);
   }
+  if (begun) armed_late_.store(false, std::memory_order_relaxed);
   left_due_.store(!due_.empty(), std::memory_order_release);  // pairs with next_timer()
-  return more || !due_.empty() || (*fired > before && next_timer() <= time);
+  return more || begun || !due_.empty();
 }
 
 // Gives back the pins of a batch, with no lock held. Its wakers are left to the thread that drives the loop: one that

@@ -28,7 +28,9 @@ void GraceNode::begin() {
   const int64_t now = loop->now();
   // If a deadline ended the parent, the grace counts from that deadline, not from when the loop noticed it.
   when = std::min(saturating_add(now, grace), deadline);
-  if (when != kForever) loop->arm(this, now);
+  if (when == kForever) return;
+  loop->arm(this, now);
+  if (when <= now) loop->armed_late();
 }
 
 void GraceNode::forget_parent() {

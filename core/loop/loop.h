@@ -120,6 +120,7 @@ class Loop {
 
   uint8_t pick_wheel() const;  // for a new timer: two processors get two wheels
   void arm(TimerNode* node, int64_t now);
+  void armed_late() { armed_late_.store(true, std::memory_order_relaxed); }  // one that was due
   void disarm(Node* node);       // whatever it was armed with
   bool disarm_last(Node* node);  // if only one reference is left; else returns false
 
@@ -246,6 +247,8 @@ class Loop {
   Lock firing_lock_;
   Ring<TimerNode> due_ CTX_GUARDED_BY(firing_lock_);  // pinned, for the next batch, in order
   Atomic<bool> left_due_{false};                      // there are some
+  // A timer was armed that was due. Who arms it while ending another one sees this itself; others set the alarm.
+  Atomic<bool> armed_late_{false};
   Lock merge_lock_;
   uint64_t births_ CTX_GUARDED_BY(merge_lock_) = 0;
   Atomic<bool> started_{false};

@@ -7,6 +7,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/sources.h"
 
 namespace ctxtest {
 namespace {
@@ -76,6 +77,25 @@ TEST(GraceDeadline, Rule23_AMergeOfAnotherLoopEndsWithTheGrace) {
   EXPECT_GE(other.DriveUntil([&] { return ctx_err(merged) != 0; }), 1);
   EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
   EXPECT_EQ(ctx_ended_by(merged, graceful), 1);
+}
+
+// Though it begins only when the loop ends its parent.
+TEST(GraceDeadline, Rule17_AGraceEndsInItsOrderHoweverLateTheLoopIs) {
+  const ManualLoop manual;
+  const Queue queue = NewQueue();
+  const Scope parent = WithTimeout(manual.root, kMillisecond);
+  const Scope sooner = WithTimeout(manual.root, 2 * kMillisecond);
+  const Scope first = WithGrace(parent, 2 * kMillisecond), second = WithGrace(first, kMillisecond);
+  const Scope between = WithDeadline(manual.root, Deadline(first) + kMillisecond / 2);
+  const Scope later = WithDeadline(manual.root, Deadline(second) + kMillisecond);
+  std::vector<Watch> watches;
+  for (const Scope* scope : {&parent, &sooner, &first, &between, &second, &later}) {
+    watches.push_back(Add(queue, *scope, watches.size()));
+  }
+  SleepUntil(Deadline(later) + kPast);
+  EXPECT_EQ(manual.Dispatch(), 6);
+  EXPECT_EQ(Tokens(queue), (std::vector<uint64_t>{0, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(manual.Next(), INT64_MAX);
 }
 
 // Below a grace, deadlines count as below any other context.
