@@ -22,8 +22,9 @@ namespace {
 
 enum class From { clock_start, now };
 
-// The deadline is `ns` after `start`.
-int with_deadline(ctx_t* parent, From start, int64_t ns, const ctx_cause_t* cause, ctx_t** ret,
+// The deadline is `ns` after `start`, a constant: a call pays for no choice.
+template <From start>
+int with_deadline(ctx_t* parent, int64_t ns, const ctx_cause_t* cause, ctx_t** ret,
                   ctx_canceler_t** ret_canceler, const char* call = __builtin_FUNCTION()) {
   if (const int result = check_derive(parent, ret, call); result < 0) return result;
   if (const int result = check_cause(cause, call); result < 0) return result;
@@ -67,22 +68,22 @@ int ctx_with_cancel(ctx_t* parent, ctx_t** ret, ctx_canceler_t** ret_canceler) {
 
 int ctx_with_deadline(ctx_t* parent, int64_t deadline_ns, ctx_t** ret,
                       ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, From::clock_start, deadline_ns, nullptr, ret, ret_canceler);
+  return with_deadline<From::clock_start>(parent, deadline_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_timeout(ctx_t* parent, int64_t timeout_ns, ctx_t** ret,
                      ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, From::now, timeout_ns, nullptr, ret, ret_canceler);
+  return with_deadline<From::now>(parent, timeout_ns, nullptr, ret, ret_canceler);
 }
 
 int ctx_with_deadline_cause(ctx_t* parent, int64_t deadline_ns, const ctx_cause_t* cause,
                             ctx_t** ret, ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, From::clock_start, deadline_ns, cause, ret, ret_canceler);
+  return with_deadline<From::clock_start>(parent, deadline_ns, cause, ret, ret_canceler);
 }
 
 int ctx_with_timeout_cause(ctx_t* parent, int64_t timeout_ns, const ctx_cause_t* cause, ctx_t** ret,
                            ctx_canceler_t** ret_canceler) {
-  return with_deadline(parent, From::now, timeout_ns, cause, ret, ret_canceler);
+  return with_deadline<From::now>(parent, timeout_ns, cause, ret, ret_canceler);
 }
 
 int ctx_without_cancel(ctx_t* parent, ctx_t** ret) {

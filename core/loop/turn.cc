@@ -136,8 +136,10 @@ void Turn::run_left() {
 void finish(Callback* callback, Backlog* later) {
   // In a child that fn or drop forked, and returned in, the callback is the parent's.
   if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
-  run_drop(callback->drop, callback->arg);
-  if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
+  if (callback->drop != nullptr) {
+    run_drop(callback->drop, callback->arg);
+    if (stamp::check(callback->stamp, stamp::kWatch) != 0) return;
+  }
   Context* const context = callback->context;
   if (callback->state.exchange(Callback::finished, std::memory_order_acq_rel) ==
       Callback::awaited) {

@@ -45,11 +45,14 @@ class Uncancelable {
   int before_ = 0;
 };
 
-// A drop function of the user's, if there is one.
-inline void run_drop(void (*drop)(void*), void* of) {
-  if (drop == nullptr) return;
+[[gnu::noinline]] inline void run_uncancelable(void (*drop)(void*), void* of) {
   const Uncancelable uncancelable;
   drop(of);
+}
+
+// A drop function of the user's, if there is one. Mostly there is none, and then the caller pays for nothing else.
+inline void run_drop(void (*drop)(void*), void* of) {
+  if (drop != nullptr) run_uncancelable(drop, of);
 }
 
 // For a child that a callback has forked, and returned in, on a thread of the library. This thread is the only
