@@ -171,12 +171,19 @@ def test_callbacks_of_a_thread_of_the_library_begin_in_their_order() -> None:
     def callback(n: int) -> None:
         ran.append(n)
         threads.add(threading.get_ident())
+        if n % 500 == 0:
+            time.sleep(0)  # without the GIL: here the next one may begin
 
-    for n in range(5000):
-        ctx.after(callback, n, defer=True)
-    ctx.after(done.set, defer=True)
-    cancel()
-    assert done.wait(WATCHDOG)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(WATCHDOG)  # and not between a callback's beginning and its first line
+    try:
+        for n in range(5000):
+            ctx.after(callback, n, defer=True)
+        ctx.after(done.set, defer=True)
+        cancel()
+        assert done.wait(WATCHDOG)
+    finally:
+        sys.setswitchinterval(interval)
     assert ran == list(range(5000))
     assert len(threads) < 50
 
