@@ -4,6 +4,7 @@
 use libctx::{Cause, Context, Ended, Key, Origin, sys};
 use std::error::Error;
 use std::ffi::CStr;
+use std::fmt;
 use std::io;
 use std::ptr;
 use std::time::Duration;
@@ -130,6 +131,30 @@ fn a_chain_of_sources_tells_each_text_once() {
     let canceled = Cause::from_error(because("the client has gone")).unwrap();
     let late = ["context deadline exceeded", "context canceled", "the client has gone"];
     assert_eq!(chain(late_for(&canceled)), late);
+}
+
+/// What is given stays in the chain with its own sources, also if it reads as the end does.
+#[test]
+fn a_cause_that_reads_as_the_end_hides_nothing() {
+    #[derive(Debug)]
+    struct Reads(&'static str, io::Error);
+    impl fmt::Display for Reads {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl Error for Reads {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.1)
+        }
+    }
+    let ended = passed(Reads("context canceled", io::Error::other("the disk is full")));
+    assert_eq!(chain(ended.clone()).last().unwrap(), "the disk is full");
+    assert_eq!(ended.source().unwrap().downcast_ref(), Some(ended.cause()));
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel_because("context canceled");
+    let ended = ctx.ended().unwrap();
+    assert_eq!(ended.source().unwrap().downcast_ref(), Some(ended.cause()));
 }
 
 /// The error of a context that was canceled for another error.
