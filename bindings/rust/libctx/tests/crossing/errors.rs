@@ -142,6 +142,14 @@ fn times_go_there_and_back() {
     assert_eq!((past.deadline(), past.remaining()), (Some(earlier), Some(Duration::ZERO)));
     let (endless, _canceler) = Context::background().with_timeout(Duration::MAX).unwrap();
     assert_eq!((endless.deadline(), endless.remaining()), (None, None));
+    let years = |n: u64| Duration::from_secs(n * 365 * 24 * 3600);
+    for n in [291, 293, 1000, 100_000_000_000] {
+        let Some(far) = Instant::now().checked_add(years(n)) else { continue };
+        for ctx in [Context::background(), Loop::virtual_time().unwrap().background().unwrap()] {
+            let (far, _canceler) = ctx.with_deadline(far).unwrap();
+            assert!(!far.is_done() && far.remaining().is_none_or(|left| left > years(290)), "{n}");
+        }
+    }
 }
 
 #[test]
