@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Causes: code, text and data; the plain ones; exceptions that become causes and come back.
+#include <cerrno>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #if __cplusplus >= 202002L
 #include <source_location>
 #endif
@@ -158,6 +160,30 @@ TEST(Causes, ASystemErrorKeepsItsErrno) {
   EXPECT_EQ(why.message(), error.what());
   EXPECT_EQ(ctx::cause(std::make_exception_ptr(7)).message(), "an exception");
   ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::cause(std::exception_ptr()); });
+}
+
+// Numbers of somebody's own, some of which mean an errno.
+class Protocol : public std::error_category {
+ public:
+  const char* name() const noexcept override { return "protocol"; }
+  std::string message(int number) const override { return "status " + std::to_string(number); }
+  std::error_condition default_error_condition(int number) const noexcept override {
+    if (number == 503) return std::errc::resource_unavailable_try_again;
+    return std::error_category::default_error_condition(number);
+  }
+};
+
+TEST(Causes, AnErrorOfAnotherCategoryHasTheErrnoThatItMeans) {
+  const Protocol protocol;
+  const auto of = [&](int number) {
+    const std::system_error error(number, protocol, "the server");
+    return ctx::cause(std::make_exception_ptr(error));
+  };
+  EXPECT_EQ(of(503).code(), -EAGAIN);
+  EXPECT_EQ(of(503).message(), "the server: status 503");
+  EXPECT_EQ(of(ENOSPC).code(), CTX_CANCELED);  // not an errno: a number that only looks like one
+  const std::system_error of_system(ENOSPC, std::system_category());
+  EXPECT_EQ(ctx::cause(std::make_exception_ptr(of_system)).code(), -ENOSPC);
 }
 
 TEST(Causes, ComeFromAndGoToC) {
