@@ -160,6 +160,7 @@ TEST(AwaiterOnAnExecutor, WhatCannotBeArmedThrowsInTheCoroutine) {
   ctx::context empty;
   (void)empty.release();
   bool thrown = false;
+  const long before = LiveNews();
   [](ctx::context ctx, bool* seen) -> Coroutine {
     try {
       (void)co_await ctx.done(ByHand());
@@ -168,6 +169,7 @@ TEST(AwaiterOnAnExecutor, WhatCannotBeArmedThrowsInTheCoroutine) {
     }
   }(empty, &thrown);
   EXPECT_TRUE(thrown);
+  EXPECT_EQ(LiveNews(), before);  // nor is the executor kept
 }
 
 }  // namespace
