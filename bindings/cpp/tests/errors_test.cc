@@ -96,6 +96,15 @@ TEST(Errors, WhatIsPassedOnIsSaidOnceToo) {
   EXPECT_EQ(ThrownAfter(PassedOn(ctx::cause())), "context canceled");
   EXPECT_EQ(ThrownAfter(PassedOn(ctx::cause("gone"))), "context canceled: gone");
   EXPECT_EQ(ThrownAfter(PassedOn(PassedOn(ctx::cause("gone")))), "context canceled: gone");
+  // The end of the other kind is one thing more.
+  const auto late = ctx::with_timeout(ctx::background(), 0s, ctx::cause("too slow")).first;
+  try {
+    late.throw_if_done();
+    FAIL() << "it is done";
+  } catch (const ctx::context_error&) {
+    EXPECT_EQ(ThrownAfter(ctx::cause(std::current_exception())),
+              "context canceled: context deadline exceeded: too slow");
+  }
 }
 
 TEST(Errors, ABridgePassesADeadlineOn) {
