@@ -71,6 +71,43 @@ TEST_P(SignalSource, Rule35_TheCauseNamesTheSender) {
   EXPECT_NE(message.find(std::to_string(sender)), std::string::npos) << message;
 }
 
+// A signal that no process has sent has no sender: neither process 0, nor the child that it tells of.
+TEST_P(SignalSource, Rule35_TheCauseNamesNoSenderOfASignalOfTheSystem) {
+  const auto message_of = [this](int signal, auto raise) {
+    const Scope scope = WithSignal(host.root(), {signal});
+    raise();
+    EXPECT_TRUE(host.Done(scope));
+    return std::string(ctx_cause_message(ctx_cause(scope)));
+  };
+  EXPECT_EQ(message_of(SIGALRM,
+                       [] {
+                         const itimerval soon = {{0, 0}, {0, 1000}};
+                         EXPECT_EQ(setitimer(ITIMER_REAL, &soon, nullptr), 0);
+                       }),
+            "SIGALRM from the system");
+  timer_t timer = {};
+  EXPECT_EQ(message_of(SIGUSR1,
+                       [&timer] {
+                         sigevent event = {};
+                         event.sigev_notify = SIGEV_SIGNAL;
+                         event.sigev_signo = SIGUSR1;
+                         ASSERT_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+                         const itimerspec soon = {{0, 0}, {0, 1'000'000}};
+                         ASSERT_EQ(timer_settime(timer, 0, &soon, nullptr), 0);
+                       }),
+            "SIGUSR1 from the system");
+  EXPECT_EQ(timer_delete(timer), 0);
+  const BlockSignals also_blocked{SIGCHLD};
+  EXPECT_EQ(message_of(SIGCHLD,
+                       [] {
+                         const pid_t child = fork();
+                         if (child == 0) _exit(0);
+                         ASSERT_GT(child, 0);
+                         EXPECT_EQ(waitpid(child, nullptr, 0), child);
+                       }),
+            "SIGCHLD from the system");
+}
+
 // Signals that no process has sent, and real-time ones.
 TEST_P(SignalSource, Rule35_AnySenderAndAnySignal) {
   {
