@@ -113,6 +113,26 @@ TEST_P(FdGone, Rule34_AFileThatIsStillOpenByAnotherNumber) {
   EXPECT_TRUE(host.Done(fresh));
 }
 
+// The same when sources have come and gone before, for which the loop changed what it watches for.
+TEST_P(FdGone, Rule34_AFileThatLivesOnAfterOtherSourcesOfItsNumber) {
+  enum class Before { kMade, kReleased, kEnded };
+  for (const Before before : {Before::kMade, Before::kReleased, Before::kEnded}) {
+    SocketPair sockets;
+    const Scope scope = WithFd(host.root(), sockets.server, POLLIN);
+    Scope other =
+        WithFd(host.root(), sockets.server, before == Before::kEnded ? POLLIN | POLLOUT : POLLPRI);
+    if (before == Before::kEnded) {
+      EXPECT_TRUE(host.Done(other));
+    }
+    if (before == Before::kReleased) other.reset();
+    const Fd lives_on(fcntl(sockets.server, F_DUPFD_CLOEXEC, 0));
+    sockets.server.Close();
+    ASSERT_EQ(write(sockets.client, "x", 1), 1);
+    host.Settle();
+    host.ExpectIdle();
+  }
+}
+
 // The number is used again while the file before it lives on: what comes there ends nothing.
 TEST_P(FdGone, Rule34_AFileThatLivesOnDoesNotEndWhatWatchesItsNumberNow) {
   const Pipe before, after;
