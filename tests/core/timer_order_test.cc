@@ -23,6 +23,9 @@ class TimerOrderModel : public testing::Test {
     all_.push_back(
         std::make_unique<TimerNode>(nullptr, nullptr, nullptr, time, nullptr, uint8_t{0}));
     TimerNode* const node = all_.back().get();
+    Link* const link = node;
+    link->next = link->prev =
+        &left_;  // a timer of the wheel comes with the links of the slot that it has left
     order_.insert(node);
     EXPECT_TRUE(node->Link::linked());
     model_[time].push_back(node);
@@ -51,6 +54,7 @@ class TimerOrderModel : public testing::Test {
     if (same.empty()) model_.erase(first->deadline);
   }
 
+  Link left_;
   TimerOrder order_;
   std::vector<std::unique_ptr<TimerNode>> all_;
   std::map<int64_t, std::deque<TimerNode*>> model_;
