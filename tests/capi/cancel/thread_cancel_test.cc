@@ -134,10 +134,14 @@ void EveryWait() {
   const Group group = NewGroup(ctx_background());
   EXPECT_EQ(ctx_group_begin(group), 0);
   EXPECT_GE(ctx_done_fd(scope), 0);
-  Gate over;
-  Callback callback([&](ctx_t*) { EXPECT_TRUE(over.Wait()); });
+  Gate begun, over;
+  Callback callback([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(over.Wait());
+  });
   callback.Arm(other, CTX_DEFER);
   EXPECT_EQ(other.Cancel(), 1);
+  EXPECT_TRUE(begun.Wait());  // else it could still be stopped, and nobody would wait for it
   const Ctx live = WithCancel(ctx_background()).ctx;
   pollfd polled[] = {{pipe.read_end, POLLIN, 0}};
   ctx_t* const several[] = {scope, live};
