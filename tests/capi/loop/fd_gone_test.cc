@@ -151,6 +151,35 @@ TEST_P(FdGone, Rule34_AFileThatLivesOnDoesNotEndWhatWatchesItsNumberNow) {
   EXPECT_TRUE(host.Done(second));
 }
 
+// A number stands again for a file that has lived on by another one: the system still knows both together.
+TEST_P(FdGone, Rule34_ANumberThatComesBackToItsFile) {
+  for (const bool other_in_between : {false, true}) {
+    const Pipe pipe, other;
+    Fd number(fcntl(pipe.read_end, F_DUPFD_CLOEXEC, 0));
+    Scope old = WithFd(host.root(), number, POLLIN);
+    if (other_in_between) {
+      ASSERT_EQ(dup3(other.read_end, number, O_CLOEXEC), number);
+      const Scope in_between = WithFd(host.root(), number, POLLIN);
+    } else {
+      const int closed = number;
+      number.Close();
+      old.reset();
+      number = Reuse(closed, other.read_end);
+    }
+    ASSERT_EQ(dup3(pipe.read_end, number, O_CLOEXEC), number);
+    const Scope fresh = WithFd(host.root(), number, POLLIN);
+    ASSERT_NE(fresh.ctx.get(), nullptr);
+    host.Settle();
+    EXPECT_EQ(ctx_err(fresh), 0);
+    pipe.Write();
+    EXPECT_TRUE(host.Done(fresh));
+    if (other_in_between) {
+      EXPECT_EQ(ctx_err(old), 0) << "its number was another file's";
+    }
+    host.ExpectIdle();
+  }
+}
+
 // A released source whose file lives on by another number: the context's memory is gone by then.
 TEST_P(FdGone, Rule34_AReleasedSourceOfAFileThatLivesOn) {
   for (int i = 0; i < 20; ++i) {
