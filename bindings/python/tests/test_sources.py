@@ -49,6 +49,13 @@ def test_descriptors_that_are_refused(tmp_path: Path) -> None:
         with_fd(background(), -1, select.POLLIN)
     with pytest.raises(ValueError, match="at least one event"):
         with_fd(background(), 0, 0)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for events in ((1 << 32) + select.POLLIN, select.POLLIN - (1 << 32), 1 << 32, -1, 1 << 31):
+            with pytest.raises(ValueError, match="valid"):  # no bits of it are cut off
+                with_fd(background(), ours, events)
+        with pytest.raises(OverflowError):
+            with_fd(background(), ours, 1 << 80)
     with pytest.raises(TypeError):
         with_fd(None, 0, select.POLLIN)  # type: ignore[arg-type]
     with pytest.raises(TypeError):

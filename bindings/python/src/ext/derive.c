@@ -112,15 +112,16 @@ static PyObject *merge(PyObject *Py_UNUSED(module), PyObject *parents) {
 static PyObject *with_fd(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
   static char *names[] = {"", "fd", "events", NULL};
   PyObject *parent, *file;
-  unsigned int events;
+  long long events;
   ctx_t *ctx, *from;
   ctx_canceler_t *canceler;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOI:with_fd", names, &parent, &file, &events))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOL:with_fd", names, &parent, &file, &events))
     return NULL;
   from = parent_of(parent);
   int fd = from ? PyObject_AsFileDescriptor(file) : -1;
   if (fd < 0) return NULL;
-  int result = ctx_with_fd(from, fd, events, &ctx, &canceler);
+  uint32_t bits = events < 0 || events > UINT32_MAX ? UINT32_MAX : (uint32_t)events; /* refused */
+  int result = ctx_with_fd(from, fd, bits, &ctx, &canceler);
   if (result == -EINVAL && events == 0) {
     PyErr_SetString(PyExc_ValueError,
                     "with_fd() wants at least one event, such as select.POLLRDHUP");
