@@ -151,6 +151,25 @@ SCENARIO(order_of_deadlines_against_derive) {
              }}});
 }
 
+// The same for graces that are over when they begin, since the host comes late. The last of them is not left behind.
+SCENARIO(order_of_late_graces_against_derive) {
+  Family family(CTX_LOOP_MANUAL);
+  Cancelable parent, between, first, late, last, below;
+  parent.with_timeout(family.root, kMillisecond);
+  between.with_timeout(family.root, 2 * kMillisecond);
+  late.with_timeout(family.root, 4 * kMillisecond);
+  first.with_grace(parent.ctx, 2 * kMillisecond);
+  last.with_grace(parent.ctx, 4 * kMillisecond);
+  sleep_for(6 * kMillisecond);
+  together({{"host", [&] { EXPECT(ctx_loop_dispatch(family.loop) >= 0); }},
+            {"derive", [&] {
+               below.with_timeout(late.ctx, kMillisecond);
+               EXPECT(below.error() != 0 && late.error() != 0);
+               EXPECT(parent.error() != 0 && between.error() != 0 && first.error() != 0);
+             }}});
+  EXPECT(last.error() != 0);
+}
+
 // Rule 14: a context that its parent's cancel meets while its timer is armed leaves none behind.
 SCENARIO(deadline_made_against_cancel) {
   Family family;
