@@ -94,7 +94,9 @@ bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
     }
     due_.take_all(taken);
   }
-  due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
+  if (wheel_count_ > 1 || more) {  // what one wheel gives at once is in order
+    due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
+  }
   bool begun = false;
   while (!begun && !due_.empty() && time_of(due_.front()) <= until) {
     TimerNode* const node = due_.pop_front();
