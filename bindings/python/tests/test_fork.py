@@ -10,6 +10,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import libctx
 import pytest
@@ -179,28 +180,77 @@ def test_a_child_exits_whoever_was_about_to_come_in() -> None:
 
 MANY_FORKS = """
 import libctx, os, threading
-end = threading.Event()
+end, parent = threading.Event(), os.getpid()
+
+def callback():
+    if os.getpid() != parent:
+        os._exit(2)  # it is the parent's
 
 def work():
     while not end.is_set():
         ctx, cancel = libctx.with_cancel(libctx.background())
-        ctx.after(id, 1, defer=True)   # on a thread that is new to Python each time
+        ctx.after(callback, defer=True)   # on a thread that is new to Python each time
         cancel()
 
 threads = [threading.Thread(target=work) for _ in range(2)]
 for thread in threads:
     thread.start()
-for _ in range(100):
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-end.set()
+try:
+    for _ in range(100):
+        pid = os.fork()
+        if pid == 0:
+            ran = threading.Event()
+            ctx, cancel = libctx.with_cancel(libctx.background())
+            ctx.after(ran.set, defer=True)
+            cancel()
+            os._exit(0 if ran.wait(20) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+finally:
+    end.set()
 """
 
 
 def test_forks_while_callbacks_come_in() -> None:
     result = python("import warnings; warnings.simplefilter('ignore')" + MANY_FORKS)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+FORK_IN_A_CALLBACK = """
+import ctypes, libctx, os, sys, threading
+sys.setswitchinterval(1000)   # a thread that has the GIL keeps it until it waits
+parent, forked, done, codes = os.getpid(), threading.Event(), threading.Event(), []
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        ran = threading.Event()
+        ctx, cancel = libctx.with_cancel(libctx.background())
+        ctx.after(ran.set, defer=True)
+        cancel()
+        os._exit(0 if ran.wait(20) else 1)
+    forked.set()
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    done.set()
+
+def of_the_parent():
+    if os.getpid() != parent:
+        os._exit(2)
+
+c = ctypes.PyDLL(sys.argv[1])  # whose functions keep the GIL
+c.begin()
+parent_ctx, cancel = libctx.with_cancel(libctx.background())
+ctx = libctx.with_grace(parent_ctx, 0.02).ctx
+for callback in (fork, forked.wait, of_the_parent):  # of which one runs, one blocks, and one waits for its turn
+    ctx.after(callback)
+c.watch(ctypes.c_void_p(ctx.handle))
+cancel()
+assert c.counted(1)            # the library's thread has handed over all three
+assert done.wait(20) and codes == [0], codes
+"""
+
+
+def test_a_child_runs_no_callback_of_its_parent(c_library: Path) -> None:
+    result = python("import warnings; warnings.simplefilter('ignore')" + FORK_IN_A_CALLBACK, str(c_library))
     assert (result.returncode, result.stderr) == (0, "")
 
 
