@@ -303,13 +303,15 @@ TEST(LoopHost, Rule41_WhatNobodyAsksForAnyMoreIsNoWork) {
     const ManualLoop manual;
     const VirtualLoop time;
     for (ctx_t* root : {manual.root.get(), time.root.get()}) {
-      const Scope stays = WithFd(root, sockets.server, POLLRDHUP);
-      Scope goes = WithFd(root, sockets.server, POLLIN);
-      EXPECT_EQ(write(sockets.client, "x", 1), 1);
-      end(&goes);
-      EXPECT_EQ(manual.Next(), INT64_MAX);
-      EXPECT_EQ(time.Next(), INT64_MAX);
-      EXPECT_FALSE(Readable(manual.Fd()));
+      for (const bool others : {true, false}) {
+        const Scope stays = others ? WithFd(root, sockets.server, POLLRDHUP) : Scope();
+        Scope goes = WithFd(root, sockets.server, POLLIN);
+        EXPECT_EQ(write(sockets.client, "x", 1), 1);
+        end(&goes);
+        EXPECT_EQ(manual.Next(), INT64_MAX);
+        EXPECT_EQ(time.Next(), INT64_MAX);
+        EXPECT_FALSE(Readable(manual.Fd()));
+      }
     }
     const Scope on_manual = WithFd(manual.root, sockets.server, POLLRDHUP);
     EXPECT_EQ(shutdown(sockets.client, SHUT_WR), 0);
