@@ -74,39 +74,47 @@ int Loop::fire_posted(Loop& releaser) {
   return fired;
 }
 
-// Ends some due timers, the earliest first; false if no more are due. One thread at a time: otherwise a
-// waiter on a later deadline could return before an earlier one fires.
-//
-// Each wheel gives at most kBatch timers, in their order. If it has more, all of these are due no earlier than the
-// last one it gave. So up to the earliest such time the timers of all wheels are there, and are ended. Timers beyond
-// that time wait in due_, and come first the next time; what the wheels have beyond the first of them comes after that.
-//
-// A grace begins with the end of its parent, and may then be over at once. It comes before the others that are left.
-bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
-  bool more = !due_.empty();
-  int64_t until = now();
-  if (more) until = std::min(until, time_of(due_.front()));
+// Takes the timers that are due by a time into due_, in order. Each wheel gives at most kBatch, in their order. If it has
+// more, all of these are due no earlier than the last one it gave. So up to the earliest such time, which this returns,
+// the timers of all wheels are there.
+int64_t Loop::take_due(int64_t until, bool* more) {
+  const bool in_order = due_.empty() && wheel_count_ == 1;
   for (unsigned i = 0; i < wheel_count_; ++i) {
     Ring<TimerNode> taken;
     if (wheels_[i].expire(until, taken, kBatch)) {
       until = time_of(taken.back());
-      more = true;
+      *more = true;
     }
     due_.take_all(taken);
   }
-  if (wheel_count_ > 1 || more) {  // what one wheel gives at once is in order
+  if (!in_order) {
     due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
   }
-  bool begun = false;
-  while (!begun && !due_.empty() && time_of(due_.front()) <= until) {
-    TimerNode* const node = due_.pop_front();
+  return until;
+}
+
+// Ends some due timers, the earliest first; false if no more are due. One thread at a time: otherwise a
+// waiter on a later deadline could return before an earlier one fires.
+//
+// Timers that cannot be ended yet wait in due_, and come first the next time; what the wheels have beyond the first of
+// them comes after that. A grace begins with the end of its parent, and may then be over at once: it comes in its place.
+bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
+  bool more = !due_.empty();
+  const int64_t time = now();
+  int64_t until = take_due(more ? std::min(time, time_of(due_.front())) : time, &more);
+  for (size_t left = kBatch * wheel_count_; left > 0 && !due_.empty(); --left) {
+    TimerNode* const node = due_.front();
+    if (time_of(node) > until) break;
+    due_.remove(node);
     *fired += fire(node) ? 1 : 0;
     ended.push_back(node);
-    begun = armed_late_.load(std::memory_order_relaxed);
+    if (armed_late_.load(std::memory_order_relaxed)) {
+      armed_late_.store(false, std::memory_order_relaxed);
+      until = take_due(until, &more);
+    }
   }
-  if (begun) armed_late_.store(false, std::memory_order_relaxed);
   left_due_.store(!due_.empty(), std::memory_order_release);  // pairs with next_timer()
-  return more || begun || !due_.empty();
+  return more || !due_.empty();
 }
 
 // Gives back the pins of a batch, with no lock held. Its wakers are left to the thread that drives the loop: one that

@@ -203,6 +203,7 @@ class Loop {
 
   void collect(bool sleep, Link*& sources);
   int fire_posted(Loop& releaser);
+  int64_t take_due(int64_t until, bool* more) CTX_REQUIRES(firing_lock_);
   bool fire_some(int* fired, Ring<TimerNode>& ended) CTX_REQUIRES(firing_lock_);
   void release_batch(Ring<TimerNode>& ended);
   bool fire_batch(int* fired);
