@@ -112,7 +112,8 @@ TEST(GraceRace, Rule11_AReleaseThatRacesWithTheParentsEnd) {
        },
        [&] { time.Advance(1); }},
       [&] {
-        time.Advance(0);  // the cancel may have fired a timer, and left its last release to the loop
+        time.Advance(
+            0);  // the cancel may have fired a timer, and left its last release to the loop
         wrong += time.Next() != INT64_MAX;
       });
   EXPECT_EQ(wrong, 0) << "a timer without a context";
