@@ -14,12 +14,17 @@ namespace model {
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr ctx_key_t kKey = {"key"};
 
+// A new loop, which the scenario gives back itself, and its root.
+inline ctx_t* new_loop(int kind, ctx_loop_t** loop, const ctx_loop_options_t* options = nullptr) {
+  ctx_t* root = nullptr;
+  EXPECT(ctx_loop_new(kind, options, loop) == 0 && ctx_loop_background(*loop, &root) == 0);
+  return root;
+}
+
 // A loop of the scenario's own, and its root. A virtual one has no threads, and its clock stands still.
 struct Family {
-  explicit Family(int kind = CTX_LOOP_VIRTUAL, const ctx_loop_options_t* options = nullptr) {
-    EXPECT(ctx_loop_new(kind, options, &loop) == 0);
-    EXPECT(ctx_loop_background(loop, &root) == 0);
-  }
+  explicit Family(int kind = CTX_LOOP_VIRTUAL, const ctx_loop_options_t* options = nullptr)
+      : root(new_loop(kind, &loop, options)) {}
   Family(const Family&) = delete;
   ~Family() {
     ctx_unref(root);
@@ -37,7 +42,7 @@ struct Family {
   }
 
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
+  ctx_t* const root;
 };
 
 // A context and its canceler.

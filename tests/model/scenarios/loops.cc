@@ -372,9 +372,7 @@ SCENARIO(close_against_cancel_below_merges) {
 // The last handle closes a loop that only its holder could drive.
 SCENARIO(last_handle_against_derive_and_release) {
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_VIRTUAL, &loop);
   together({{"handle", [&] { ctx_loop_unref(loop); }}, {"derive", [&] {
                                                           Cancelable child(root);
                                                           ctx_unref(root);
@@ -384,9 +382,7 @@ SCENARIO(last_handle_against_derive_and_release) {
 SCENARIO(last_handle_against_deferred_callback) {
   Armed armed;
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_MANUAL, &loop);
   Cancelable parent(root);
   ctx_unref(root);
   armed.arm(parent.ctx, CTX_DEFER);
@@ -399,9 +395,7 @@ SCENARIO(last_handle_against_deferred_callback) {
 // The last context of a threaded loop goes: its threads end, and then it is freed.
 SCENARIO(last_context_of_a_threaded_loop, .preemptions = 1) {
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_THREAD, &loop);
   Cancelable timed;
   timed.with_timeout(root, kMillisecond);
   ctx_unref(root);
@@ -411,9 +405,7 @@ SCENARIO(last_context_of_a_threaded_loop, .preemptions = 1) {
 // As above, but the loop's thread sleeps without an alarm: it must be told.
 SCENARIO(last_context_of_a_sleeping_loop, .preemptions = 1) {
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_THREAD, &loop);
   Cancelable parent(root);
   ctx_unref(root);
   Armed armed;
@@ -426,9 +418,7 @@ SCENARIO(last_context_of_a_sleeping_loop, .preemptions = 1) {
 // A waiter ends a due timer and holds the last reference while the loop goes.
 SCENARIO(waiter_against_last_handle, .timers = true) {
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_MANUAL, &loop);
   Cancelable timed;
   timed.with_timeout(root, kMillisecond);
   ctx_unref(root);

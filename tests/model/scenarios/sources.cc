@@ -103,34 +103,36 @@ SCENARIO(source_on_a_threaded_loop, .preemptions = 1) {
   close_descriptor(fd);
 }
 
-SCENARIO(cancel_fd_against_release) {
-  Family family;
-  Cancelable parent(family.root), child(parent.ctx);
-  const int fd = ctx_cancel_fd(parent.canceler);
+namespace {
+
+// The context is given back while somebody writes to the descriptor that cancels it.
+void write_against_release(const std::function<void()>& once_written, Family& family,
+                           Cancelable& canceled) {
+  const int fd = ctx_cancel_fd(canceled.canceler);
   EXPECT(fd >= 0);
   together({{"write",
              [&] {
                make_readable(fd);
                EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
-               EXPECT(child.error() != 0);
+               once_written();
              }},
-            {"release", [&] { parent.release(); }}});
+            {"release", [&] { canceled.release(); }}});
   close_descriptor(fd);
+}
+
+}  // namespace
+
+SCENARIO(cancel_fd_against_release) {
+  Family family;
+  Cancelable parent(family.root), child(parent.ctx);
+  write_against_release([&] { EXPECT(child.error() != 0); }, family, parent);
 }
 
 // Nothing keeps the context: a write to its descriptor comes too late, or ends it.
 SCENARIO(cancel_fd_against_last_release) {
   Family family;
   Cancelable parent(family.root);
-  const int fd = ctx_cancel_fd(parent.canceler);
-  EXPECT(fd >= 0);
-  together({{"write",
-             [&] {
-               make_readable(fd);
-               EXPECT(ctx_loop_advance(family.loop, 0) >= 0);
-             }},
-            {"release", [&] { parent.release(); }}});
-  close_descriptor(fd);
+  write_against_release([] {}, family, parent);
 }
 
 SCENARIO(two_cancel_fds_against_cancel) {
@@ -163,9 +165,7 @@ SCENARIO(signal_against_release_and_last_handle) {
   Family here;
   const int number = 10;
   ctx_loop_t* loop = nullptr;
-  ctx_t* root = nullptr;
-  EXPECT(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0 &&
-         ctx_loop_background(loop, &root) == 0);
+  ctx_t* const root = new_loop(CTX_LOOP_VIRTUAL, &loop);
   Cancelable one, other;
   EXPECT(ctx_with_signal(here.root, &number, 1, &one.ctx, &one.canceler) == 0);
   EXPECT(ctx_with_signal(root, &number, 1, &other.ctx, &other.canceler) == 0);
