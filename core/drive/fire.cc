@@ -98,6 +98,7 @@ int64_t Loop::take_due(int64_t until, bool* more) {
 //
 // Timers that cannot be ended yet wait in due_, and come first the next time; what the wheels have beyond the first of
 // them comes after that. A grace begins with the end of its parent, and may then be over at once: it comes in its place.
+// Since graces may join, the batch has a size of its own.
 bool Loop::fire_some(int* fired, Ring<TimerNode>& ended) {
   bool more = !due_.empty();
   const int64_t time = now();
