@@ -23,29 +23,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from libctx import _core
+from reasons import ERRORS, REASONS, code_of, expected, origin_of, plain, seen, told
 from reference import ARMED, CANCELED, EXCEEDED, FOREVER, IDLE, Ambiguous, Context, Group, Queue, Reason, Reference
 
 EXAMPLES = int(os.environ.get("CTX_EXAMPLES", "0"))
 HOUR = 3600 * 10**9
 MOST_MS = 2**31 - 1
 NAMES = ["a", "b", "ä longer name"]
-ERRORS: dict[str | None, type[BaseException]] = {CANCELED: libctx.Canceled, EXCEEDED: libctx.DeadlineExceeded}
-
-
-def place() -> libctx.Place:
-    return libctx.Place("file", 3, "function")
-
-
-REASONS: list[Callable[[], BaseException | str | None]] = [
-    lambda: None,
-    lambda: "a text",
-    lambda: ValueError("an exception", 7),
-    lambda: OSError(errno.EPIPE, "the client went away"),
-    lambda: libctx.Cause("a cause", 5),
-    lambda: libctx.Cause("of a peer", -errno.EIO, origin=libctx.Origin.PEER, place=place()),
-    lambda: libctx.Cause("timed out", -errno.ETIMEDOUT),
-    libctx.Canceled,  # says no more than a cancel does
-]
 
 
 class Value:
@@ -77,41 +61,6 @@ def raised(call: Callable[..., object], *arguments: object) -> BaseException | N
     except BaseException as error:
         return error.with_traceback(None)
     return None
-
-
-def code_of(reason: Reason) -> int:
-    given = reason.given
-    if given == "loop closed":
-        return -errno.ECANCELED
-    if isinstance(given, libctx.Cause):
-        return int(given.code)
-    if isinstance(given, OSError) and given.errno is not None:
-        return -given.errno
-    if isinstance(given, libctx.Canceled):
-        return -errno.ECANCELED
-    return -errno.ETIMEDOUT if reason.exceeded else -errno.ECANCELED
-
-
-def origin_of(reason: Reason) -> object:
-    given = reason.given
-    if given == "loop closed":
-        return libctx.Origin.SHUTDOWN
-    if isinstance(given, libctx.Cause) and given.origin is not None:
-        return given.origin
-    exceeded = reason.exceeded or code_of(reason) == -errno.ETIMEDOUT
-    return libctx.Origin.DEADLINE if exceeded else libctx.Origin.CANCELED
-
-
-def expected(reason: Reason) -> tuple[object, ...]:
-    """The kind of a cause, its args, and what else is to be seen of it."""
-    given = reason.given
-    if isinstance(given, str):
-        return libctx.Cause, (given, code_of(reason)), origin_of(reason), None
-    return type(given), getattr(given, "args", None), getattr(given, "origin", None), getattr(given, "place", None)
-
-
-def seen(cause: BaseException | None) -> tuple[object, ...]:
-    return type(cause), getattr(cause, "args", None), getattr(cause, "origin", None), getattr(cause, "place", None)
 
 
 picks = st.integers(0, 255)
@@ -707,15 +656,6 @@ class Machine(RuleBasedStateMachine):
         assert not left, f"the values of {left} are not freed"
         left = [i for i, callback in self.callbacks.items() if callback() is not None]
         assert not left, f"the callbacks {left} are not freed"
-
-
-def told(cause: BaseException | str | None, exceeded: bool) -> Reason | None:
-    return None if cause is None else Reason(cause, exceeded)
-
-
-def plain(reason: Reason, err: type[BaseException]) -> bool:
-    """Whether a cause says no more than the error."""
-    return reason.given is None or (type(reason.given) is err and err is libctx.Canceled)
 
 
 class VirtualMachine(Machine):
