@@ -47,7 +47,8 @@ def read(thing: Thing) -> object:
 
 
 def handed_over(thing: Thing) -> object:
-    return libctx.Context.from_handle(ended.ctx.capsule()), libctx.Canceler.from_handle(ended.cancel.capsule())
+    one = with_cancel(libctx.with_value(background(), KEY, thing))
+    return libctx.Context.from_handle(one.ctx.capsule()), libctx.Canceler.from_handle(one.cancel.capsule())
 
 
 def left(thing: Thing) -> object:

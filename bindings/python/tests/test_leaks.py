@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""No call leaks memory, whether it succeeds or refuses: after thousands as much is in use as before."""
+
+# mypy: disable-error-code="func-returns-value"
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable
+
+import libctx
+import pytest
+from libctx import Canceler, Context, Group, Key, VirtualLoop, _core, background, with_cancel, with_string, with_value
+from test_ownership import in_use
+
+KEY = Key[object]("key")
+LIVE, END = with_cancel(with_string(with_value(background(), KEY, "value"), "name", "text"))
+DONE = libctx.with_timeout(background(), 0, cause=ValueError("late")).ctx
+TOLD, TELL = with_cancel(background())
+TELL(libctx.Cause("a peer", -5, origin=6, place=libctx.Place("file", 3, "function")))
+READING, _ = os.pipe()
+CLOCK = VirtualLoop()
+QUEUE = _core.Queue()
+TOKEN = b"8 bytes."
+
+
+def leave(body: contextlib.AbstractContextManager[object], error: Exception | None = None) -> None:
+    with body:
+        if error is not None:
+            raise error
+
+
+CALLS: dict[str, Callable[[], object]] = {
+    "background": lambda: (background(), libctx.todo()),
+    "with_cancel": lambda: with_cancel(LIVE),
+    "with_timeout": lambda: libctx.with_timeout(LIVE, 3600, cause="late"),
+    "with_deadline": lambda: libctx.with_deadline(LIVE, 1e9, cause=ValueError("late")),
+    "with_idle": lambda: libctx.with_idle(LIVE, 3600, cause="idle"),
+    "with_grace": lambda: libctx.with_grace(LIVE, 3600),
+    "merge": lambda: libctx.merge(LIVE, TOLD, background()),
+    "without_cancel": lambda: libctx.without_cancel(LIVE),
+    "with_fd": lambda: libctx.with_fd(LIVE, READING, select.POLLIN),
+    "values": lambda: libctx.without_value(with_value(LIVE, KEY, [1]), KEY).value(KEY, "none"),
+    "strings": lambda: (with_string(LIVE, "a", "b").strings(), LIVE.string("name"), LIVE.string("none", "default")),
+    "with_name": lambda: repr(libctx.with_name(LIVE, "a name")),
+    "key": lambda: (repr(Key("another")), Key("another").name),
+    "err": lambda: (LIVE.err(), DONE.err(), TOLD.err()),
+    "cause": lambda: (LIVE.cause(), DONE.cause(), TOLD.cause(), TOLD._cause_parts(), DONE._cause_parts()),
+    "origin": lambda: (LIVE.origin(), DONE.origin(), TOLD.origin(), LIVE.ended_by(LIVE), DONE.ended_by(LIVE)),
+    "times": lambda: (DONE.deadline(), DONE.remaining(), DONE.remaining_ms(), LIVE.now(), LIVE.remaining(), LIVE.touch()),
+    "comparing": lambda: (LIVE == TOLD, LIVE != TOLD, LIVE == 1, hash(LIVE)),
+    "handles": lambda: (Context.from_handle(LIVE.handle), Context.from_handle(LIVE.capsule())),
+    "cancelers": lambda: (Canceler.from_handle(END.handle), Canceler.from_handle(END.capsule())),
+    "descriptors": lambda: (os.close(LIVE.done_fd_dup()), os.close(END.cancel_fd()), LIVE.fileno()),
+    "wait": lambda: (LIVE.wait(0), DONE.wait(), libctx.wait_any(LIVE, TOLD), libctx.wait_any(LIVE, LIVE, timeout=0)),
+    "cancel": lambda: with_cancel(LIVE).cancel(ValueError("why")),
+    "cancel again": lambda: (TELL("again"), TELL(deadline_exceeded=True)),
+    "leaving": lambda: with_cancel(LIVE).__exit__(KeyError, KeyError("why"), None),
+    "after": lambda: (LIVE.after(print, 1).stop(), DONE.after(id, 1).stop(wait=True), background().after(print)),
+    "after and cancel": lambda: (one := with_cancel(LIVE)) and one.ctx.after(id, one.ctx) and one.cancel(),
+    "queue": lambda: (QUEUE.add(LIVE, TOKEN).stop(), QUEUE.add(DONE, TOKEN), next(QUEUE), list(_core.Queue())),
+    "groups": lambda: (group := Group(LIVE)) and (group.begin(), group.wait(0), group.over(), group.end("broken")),
+    "groups in groups": lambda: (outer := Group(LIVE)) and (Group(outer), outer.handle, outer.fileno()),
+    "loops": lambda: (loop := VirtualLoop()) and (libctx.with_timeout(loop.background(), 1), loop.advance(2), loop.close()),
+    "the loop": lambda: (CLOCK.now(), CLOCK.next(), CLOCK.background(), CLOCK.advance(0), CLOCK.__exit__(None, None, None)),
+    "manual loops": lambda: (loop := libctx.ManualLoop()) and (loop.dispatch(), loop.next(), loop.fileno()),
+    "use": lambda: leave(libctx.use(LIVE)),
+    "wrap": lambda: libctx.wrap(id)(1),
+    "timeout": lambda: leave(libctx.timeout(1)),
+    "version": lambda: (libctx.version(), libctx.library_path()),
+}
+
+REFUSED: dict[str, Callable[[], object]] = {
+    "what is done": DONE.check,
+    "a group that has failed": lambda: (group := Group()) and (group.begin(), group.end(KeyError()), group.wait()),
+    "no parent": lambda: with_cancel(None),  # type: ignore[arg-type]
+    "no parents": libctx.merge,
+    "a parent that is none": lambda: libctx.merge(LIVE, None),  # type: ignore[arg-type]
+    "a context to wait for that is none": lambda: libctx.wait_any(LIVE, None),  # type: ignore[arg-type]
+    "no time": lambda: libctx.with_timeout(LIVE, "1"),  # type: ignore[arg-type]
+    "no cause": lambda: libctx.with_timeout(LIVE, 1, cause=1),  # type: ignore[arg-type]
+    "no cause to cancel": lambda: END(1),  # type: ignore[arg-type]
+    "a limit below 0": lambda: LIVE.wait(-1),
+    "no descriptor": lambda: libctx.with_fd(LIVE, 1 << 20, 1),
+    "no signal": lambda: libctx.with_signal(LIVE, signal.SIGKILL),
+    "a signal that is none": lambda: libctx.with_signal(LIVE, signal.SIGKILL, "1"),  # type: ignore[arg-type]
+    "no function": lambda: LIVE.after(None),  # type: ignore[arg-type]
+    "a callback that raises what ends the program": lambda: DONE.after(exit),
+    "no descriptor of what never ends": lambda: background().done_fd(),
+    "no handle": lambda: Context.from_handle(0),
+    "a handle of another kind": lambda: Context.from_handle(END.handle),
+    "a capsule of another kind": lambda: Canceler.from_handle(LIVE.capsule()),
+    "no token": lambda: QUEUE.add(LIVE, b"short"),
+    "no work": lambda: Group().end(),
+    "a group of a group that has ended": lambda: (outer := Group()) and (outer.cancel(), Group(outer)),
+    "a clock that goes back": lambda: CLOCK.advance(-1),
+    "a name of a loop": lambda: libctx.ThreadLoop(name="much too long"),
+    "a text with a nul": lambda: with_string(LIVE, "a", "\0"),
+    "an exception that leaves a body": lambda: leave(libctx.timeout(1), KeyError("why")),
+    "an exception that leaves a loop": lambda: leave(VirtualLoop(), KeyError("why")),
+}
+
+
+def check(call: Callable[[], object]) -> None:
+    def run(n: int) -> None:
+        for _ in range(n):
+            with contextlib.suppress(Exception, SystemExit):
+                call()
+
+    run(300)  # what is cached is cached from here on
+    blocks, size = in_use()
+    run(3000)
+    more_blocks, more_size = in_use()
+    assert more_blocks - blocks < 300
+    assert more_size - size < 20_000
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_call_leaks(name: str) -> None:
+    CALLS[name]()
+    check(CALLS[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_refusal_leaks(name: str) -> None:
+    with pytest.raises((Exception, SystemExit)):
+        REFUSED[name]()
+    check(REFUSED[name])
