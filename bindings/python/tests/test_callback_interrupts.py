@@ -71,13 +71,53 @@ def test_a_callback_that_cancels_is_not_ended_by_what_another_one_raised(told: T
     assert ran == [True] and told == []
 
 
-def test_other_exceptions_of_no_class_of_exception_are_reported(told: Told) -> None:
+def test_other_exceptions_of_no_class_of_exception_are_reported(default_sigint: None, told: Told) -> None:
     """A CancelledError is a task's affair, and its callback was no task."""
     ctx, cancel = with_cancel(background())
     for error in (GeneratorExit(), asyncio.CancelledError(), BaseException()):
         ctx.after(throw, error)
     assert cancel() is True
+    bytecodes()
     assert told == [GeneratorExit, asyncio.CancelledError, BaseException]
+
+
+def test_of_two_the_first_leaves_and_the_second_is_reported(default_sigint: None, told: Told) -> None:
+    """Once, that is: it does not come down again."""
+    ctx, cancel = with_cancel(background())
+    first = KeyboardInterrupt(1)
+    ctx.after(throw, first)
+    ctx.after(throw, KeyboardInterrupt(2))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        cancel()
+    bytecodes()
+    assert caught.value is first and told == [KeyboardInterrupt]
+
+
+def test_other_languages_hear_of_no_exit_that_a_callback_raised(default_sigint: None, told: Told) -> None:
+    """Only Ctrl-C comes again: a SystemExit is the callback's own, and was reported."""
+    library = ctypes.CDLL(libctx.library_path())
+    ctx, cancel = with_cancel(background())
+    ctx.after(throw, SystemExit(3))
+    assert library.ctx_cancel(ctypes.c_void_p(cancel.handle)) == 1
+    bytecodes()
+    assert told == [SystemExit]
+
+
+def test_what_ends_the_program_stays_on_its_thread(told: Told) -> None:
+    """A callback of the library's thread raises while this one is in a cancel: that is not this one's."""
+    ctx, cancel = with_cancel(background())
+    other, end_other = with_cancel(background())
+    raised = threading.Event()
+    other.after(throw, SystemExit(3), defer=True)
+    other.after(raised.set, defer=True)
+
+    def callback() -> None:
+        end_other()
+        assert raised.wait(WATCHDOG)
+
+    ctx.after(callback)
+    assert cancel() is True
+    assert told == [SystemExit]
 
 
 def test_what_ends_the_program_is_reported_on_the_thread_of_the_library(told: Told) -> None:
@@ -89,10 +129,15 @@ def test_what_ends_the_program_is_reported_on_the_thread_of_the_library(told: To
     assert told == [SystemExit]
 
 
+def bytecodes() -> None:
+    """Where a signal comes down."""
+    for _ in range(100):
+        pass
+
+
 def ctrl_c() -> None:
     signal.raise_signal(signal.SIGINT)
-    for _ in range(100):  # it comes down here
-        pass
+    bytecodes()
 
 
 def test_ctrl_c_in_a_callback_leaves_cancel(default_sigint: None, told: Told) -> None:
@@ -114,6 +159,5 @@ def test_ctrl_c_in_a_callback_that_another_language_runs_comes_again(default_sig
     ctx.after(ran.append, 1)
     with pytest.raises(KeyboardInterrupt):
         ran.append(library.ctx_cancel(ctypes.c_void_p(cancel.handle)))
-        for _ in range(100):
-            pass
+        bytecodes()
     assert ran[0] == 1 and told == [KeyboardInterrupt]

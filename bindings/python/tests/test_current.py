@@ -17,7 +17,7 @@ import pytest
 import trio
 import uvloop
 from conftest import WATCHDOG, Run, in_thread, throw
-from libctx import background, current, scope, use, with_cancel
+from libctx import _current, background, current, scope, use, with_cancel
 
 
 def test_background_if_none_was_set() -> None:
@@ -311,3 +311,32 @@ def test_what_is_inherited_keeps_no_context_from_around() -> None:
     del outer
     assert gone() is None
     assert inherited.run(current) != background()
+
+
+def test_bodies_that_others_left_are_forgotten() -> None:
+    """A loop over generators that are closed elsewhere, for ever, keeps none of their bodies."""
+
+    def generator() -> Generator[None, None, None]:
+        with use(with_cancel(background()).ctx):
+            yield
+
+    def enter_and_leave() -> None:
+        body = generator()
+        next(body)
+        in_thread(body.close).join()
+
+    def bodies() -> int:
+        gc.collect()
+        return sum(type(one) is _current.Body for one in gc.get_objects())
+
+    def work() -> None:
+        enter_and_leave()
+        before = bodies()
+        for _ in range(20):
+            enter_and_leave()
+        assert current() == background() and bodies() <= before + 1
+        reached.append(True)
+
+    reached: list[bool] = []
+    in_thread(work).join()
+    assert reached

@@ -70,6 +70,14 @@ async def main():
 kept = asyncio.run(main())
 """
 
+IN_A_GROUP = """
+import libctx, threading
+def work():
+    threading.main_thread().join()   # the main thread has nothing more to do
+    print("to its end")
+libctx.Group().spawn(work)
+"""
+
 SYS_EXIT = """
 import libctx, sys
 with libctx.with_timeout(libctx.background(), 3600) as ctx:
@@ -86,9 +94,10 @@ with libctx.with_timeout(libctx.background(), 3600) as ctx:
         (WAITING, ""),
         (IN_A_CALLBACK, ""),
         (IN_ASYNCIO, ""),
+        (IN_A_GROUP, "to its end\n"),
         (SYS_EXIT, "canceled\n"),
     ],
-    ids=["live", "canceled late", "waiting", "in a callback", "in asyncio", "sys.exit"],
+    ids=["live", "canceled late", "waiting", "in a callback", "in asyncio", "in a group", "sys.exit"],
 )
 def test_exit(program: str, says: str) -> None:
     result = python(program)

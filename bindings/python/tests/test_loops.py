@@ -238,6 +238,48 @@ def test_a_loop_is_made_with_options() -> None:
     loop.close()
 
 
+def threads_named(name: str) -> set[str]:
+    names = {Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")}
+    return {one for one in names if one.startswith(name)}
+
+
+def test_a_loop_starts_when_it_is_needed_first() -> None:
+    with ThreadLoop(name="lazy") as loop:
+        assert threads_named("lazy") == set()
+        assert with_timeout(loop.background(), 0.001).ctx.wait(WATCHDOG)
+        assert threads_named("lazy") == {"lazy-loop", "lazy-calls"}
+
+
+def test_the_longest_name_of_a_loop() -> None:
+    with ThreadLoop(name="ninebytes", start=True):
+        assert threads_named("ninebytes") == {"ninebytes-loop", "ninebytes-calls"}
+    with pytest.raises(ValueError, match="1 to 9 bytes"):
+        ThreadLoop(name="ten bytes.")
+
+
+def test_a_dispatch_tells_how_many_it_ended() -> None:
+    with ManualLoop() as loop:
+        ends = [with_timeout(loop.background(), 0.001) for _ in range(3)]
+        assert select.select([loop], [], [], WATCHDOG)[0] == [loop]
+        ended = 0
+        while not all(one.ctx.is_done for one in ends):
+            ended += loop.dispatch()
+        assert ended <= 3
+        assert loop.dispatch() == 0
+
+
+@pytest.mark.parametrize("kind", [ThreadLoop, ManualLoop, VirtualLoop])
+def test_an_exception_leaves_the_body_of_a_loop(kind: Callable[[], libctx.Loop]) -> None:
+    with pytest.raises(KeyError, match="its own"), kind() as loop:
+        ctx = with_cancel(loop.background()).ctx
+        raise KeyError("its own")
+    assert str(ctx.cause()) == "loop closed"
+    with pytest.raises(SystemExit), kind() as loop:
+        with_cancel(loop.background()).ctx.after(sys.exit, 7)
+        if kind is ThreadLoop:  # whose callbacks run on its own thread
+            raise SystemExit
+
+
 @pytest.mark.parametrize("name", ["", "much too long", "nul\0"])
 def test_a_name_that_no_thread_can_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import libctx
 import pytest
+from conftest import descriptors
 from libctx import background, with_cancel
 
 testcapi = pytest.importorskip("_testcapi", reason="this Python has no _testcapi")
@@ -51,6 +52,19 @@ def handed_over(thing: Thing) -> object:
     return libctx.Context.from_handle(one.ctx.capsule()), libctx.Canceler.from_handle(one.cancel.capsule())
 
 
+def made(thing: Thing) -> object:
+    loop, group = libctx.VirtualLoop(), libctx._core.Group(libctx.with_value(parent.ctx, KEY, thing))
+    with_thing = libctx.with_value(loop.background(), KEY, thing)
+    return libctx._core.Queue(), libctx.ManualLoop(), libctx._core.Group(group), group.ctx(), group.over(), with_thing
+
+
+def worked(thing: Thing) -> object:
+    group = libctx._core.Group(libctx.with_value(parent.ctx, KEY, thing))
+    assert group.begin()
+    group.end(None)
+    return group.handle(), libctx.wait_any(ended.ctx, parent.ctx)
+
+
 def left(thing: Thing) -> object:
     with with_cancel(libctx.with_value(background(), KEY, thing)) as ctx:
         pass
@@ -62,11 +76,11 @@ ended.cancel(ValueError("why"))
 ran: list[Thing] = []
 
 
-@pytest.mark.parametrize("call", [derived, armed, called_at_once, queued, read, handed_over, left])
+@pytest.mark.parametrize("call", [derived, armed, called_at_once, queued, read, handed_over, made, worked, left])
 def test_no_memory(call: Callable[[Thing], object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # a callback that had no memory to run
     call(Thing())  # what is cached is cached from here on
-    failures = 0
+    failures, open_before = 0, descriptors()
     for n in range(60):
         thing = Thing()
         gone = weakref.ref(thing)
@@ -82,7 +96,7 @@ def test_no_memory(call: Callable[[Thing], object], monkeypatch: pytest.MonkeyPa
         if gone() is not None:  # the traceback of the MemoryError may be a cycle
             gc.collect()
         assert gone() is None, f"the allocation number {n} failed"
-    assert failures > 0
+    assert failures > 0 and descriptors() == open_before
     assert ran == []
 
 

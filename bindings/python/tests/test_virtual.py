@@ -2,8 +2,10 @@
 """asyncio on the clock of a VirtualLoop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import libctx
 import pytest
@@ -98,6 +100,67 @@ def test_what_other_threads_do_wakes_it(virtual: asyncio.Runner, clock: VirtualL
         await later
         thread.join(WATCHDOG)
         assert clock.now() >= 5
+
+    virtual.run(main())
+
+
+def test_an_executor_of_its_own_runs_what_it_is_given(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
+    def work(number: int) -> tuple[int, str]:
+        return number, threading.current_thread().name
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="own") as pool:
+            assert await loop.run_in_executor(pool, work, 7) == (7, "own_0")
+            with pytest.raises(ZeroDivisionError):  # and time goes on after a failure
+                await loop.run_in_executor(pool, lambda: 1 // 0)
+        assert (await loop.run_in_executor(None, work, 8))[0] == 8
+        await asyncio.sleep(3)
+        assert clock.now() == pytest.approx(3)
+
+    virtual.run(main())
+
+
+def test_it_stands_until_the_last_of_several_threads_is_done(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
+    leave = threading.Event()
+
+    async def main() -> None:
+        first = asyncio.create_task(asyncio.to_thread(int))
+        second = asyncio.create_task(asyncio.to_thread(leave.wait, WATCHDOG))
+        sleeping = asyncio.create_task(asyncio.sleep(0.5))
+        await first
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert clock.now() == 0 and not sleeping.done()
+        leave.set()
+        assert await second is True and clock.now() == 0
+        await sleeping
+        assert clock.now() == pytest.approx(0.5)
+
+    virtual.run(main())
+
+
+def test_what_is_ready_comes_before_time_moves(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
+    async def main() -> None:
+        sleeping = asyncio.create_task(asyncio.sleep(1))
+        for _ in range(50):
+            await asyncio.sleep(0)
+            assert clock.now() == 0 == asyncio.get_running_loop().time()
+        await sleeping
+        assert clock.now() == pytest.approx(1)
+
+    virtual.run(main())
+
+
+def test_a_deadline_of_the_tree_alone_moves_time(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
+    """With no timer of the event loop's own, and one that is due already."""
+
+    async def main() -> None:
+        late = libctx.with_timeout(current(), 5).ctx
+        await late
+        assert clock.now() == 5
+        await libctx.with_deadline(current(), 3).ctx
+        assert clock.now() == 5
 
     virtual.run(main())
 
