@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "fault/forked.h"
+#include "support/forked.h"
 #include "support/handles.h"
 
 namespace ctxtest {

@@ -3,7 +3,7 @@
 // Groups of two copies of the library in one process: each refuses the other's.
 #include <ctx/ctx.h>
 
-#include "fault/copied.h"
+#include "support/copied.h"
 #include "support/handles.h"
 
 namespace ctxtest {

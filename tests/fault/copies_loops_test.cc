@@ -4,7 +4,7 @@
 // refuses the other's.
 #include <ctx/ctx.h>
 
-#include "fault/copied.h"
+#include "support/copied.h"
 #include "support/handles.h"
 #include "support/sources.h"
 

@@ -5,8 +5,8 @@
 // with everything still alive in it.
 #include <ctx/ctx.h>
 
-#include "fault/copied.h"
-#include "fault/forked.h"
+#include "support/copied.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "fault/faults.h"
-#include "fault/forked.h"
 #include "fault/run.h"
+#include "support/forked.h"
 #include "support/process.h"
 
 namespace ctxtest {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "fault/busy.h"
-#include "fault/forked.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/sources.h"
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "fault/busy.h"
-#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 

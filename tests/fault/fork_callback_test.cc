@@ -8,8 +8,8 @@
 
 #include <functional>
 
-#include "fault/forked.h"
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"

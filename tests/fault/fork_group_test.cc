@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/sync.h"
 

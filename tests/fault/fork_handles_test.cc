@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "fault/fork_work.h"
-#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/time.h"
 

@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "fault/forked.h"
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/loops.h"
 #include "support/process.h"

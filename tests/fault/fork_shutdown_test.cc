@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Rules 47 and 51: a forked child ends its own loop in order, and its parent's goes on.
-#include "fault/forked.h"
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/time.h"

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "fault/fork_work.h"
-#include "fault/forked.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"

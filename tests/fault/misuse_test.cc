@@ -14,9 +14,9 @@
 #include <ostream>
 #include <string>
 
-#include "fault/copied.h"
-#include "fault/forked.h"
+#include "support/copied.h"
 #include "support/descriptor.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/sources.h"
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "fault/forked.h"
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/handles.h"
 #include "support/process.h"
 #include "support/sync.h"

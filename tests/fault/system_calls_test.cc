@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "fault/copied.h"
+#include "support/copied.h"
 
 namespace ctxtest {
 namespace {

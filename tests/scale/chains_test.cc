@@ -10,9 +10,9 @@
 
 #include <string>
 
-#include "fault/forked.h"
 #include "scale/measure.h"
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/loops.h"
 #include "support/sources.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "cases.h"
-#include "fault/copied.h"
+#include "support/copied.h"
 
 namespace ctxtest {
 namespace {

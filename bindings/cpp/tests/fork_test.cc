@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cases.h"
-#include "fault/forked.h"
+#include "support/forked.h"
 
 namespace ctxtest {
 namespace {

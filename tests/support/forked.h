@@ -2,8 +2,8 @@
 //
 // A forked child as part of a test: its expectations count as the test's own, and a child that hangs
 // is ended.
-#ifndef CTX_TESTS_FAULT_FORKED_H_
-#define CTX_TESTS_FAULT_FORKED_H_
+#ifndef CTX_TESTS_SUPPORT_FORKED_H_
+#define CTX_TESTS_SUPPORT_FORKED_H_
 
 #include <gtest/gtest.h>
 #include <stdio.h>
@@ -49,4 +49,4 @@ void InChild(const Body& body, void (*leave)(int) = _exit) {
 
 }  // namespace ctxtest
 
-#endif  // CTX_TESTS_FAULT_FORKED_H_
+#endif  // CTX_TESTS_SUPPORT_FORKED_H_

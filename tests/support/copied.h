@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A copy of the library under another name, loaded so that only who asks it gets its functions.
-#ifndef CTX_TESTS_FAULT_COPIED_H_
-#define CTX_TESTS_FAULT_COPIED_H_
+#ifndef CTX_TESTS_SUPPORT_COPIED_H_
+#define CTX_TESTS_SUPPORT_COPIED_H_
 
 #include <ctx/ctx.h>
 #include <dlfcn.h>
@@ -48,4 +48,4 @@ class CopiedLibrary {
 
 }  // namespace ctxtest
 
-#endif  // CTX_TESTS_FAULT_COPIED_H_
+#endif  // CTX_TESTS_SUPPORT_COPIED_H_
