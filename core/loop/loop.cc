@@ -98,9 +98,8 @@ void Loop::arm(TimerNode* node, int64_t now) {
 
 void Loop::disarm(Node* node) {
   const uint8_t armed = node->armed.load(std::memory_order_acquire);
+  if (armed == kUnarmed) return;  // a loop has taken it out since the cancel looked
   switch (armed) {
-    case kUnarmed:
-      return;
     case kByDescriptor:
       return sources_.remove(static_cast<FdNode*>(node));
     case kBySignal:
