@@ -8,38 +8,35 @@
 
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/require.h"
 #include "support/sources.h"
 
 namespace ctxtest {
 namespace {
-
-void Require(bool fulfilled) {
-  if (!fulfilled) _exit(1);
-}
 
 // Handles that nobody gives back, on a loop of one kind (0: the default one). Returns its root.
 ctx_t* LeaveEverything(int kind) {
   ctx_loop_t* loop = nullptr;
   ctx_t* root = ctx_background();
   if (kind != 0) {
-    Require(ctx_loop_new(kind, nullptr, &loop) == 0 && ctx_loop_background(loop, &root) == 0);
+    REQUIRE(ctx_loop_new(kind, nullptr, &loop) == 0 && ctx_loop_background(loop, &root) == 0);
   }
   ctx_queue_t* queue = nullptr;
-  Require(ctx_queue_new(&queue) == 0 && ctx_queue_fd(queue) >= 0);
+  REQUIRE(ctx_queue_new(&queue) == 0 && ctx_queue_fd(queue) >= 0);
   int ends[2];
-  Require(pipe2(ends, O_CLOEXEC) == 0);
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
   const int signal = SIGUSR1;
   for (uint64_t i = 0; i < 200; ++i) {
     ctx_t *from_fd = nullptr, *from_signal = nullptr, *timed = nullptr, *grace = nullptr;
     ctx_canceler_t* canceler = nullptr;
-    Require(ctx_with_fd(root, ends[0], POLLIN, &from_fd, nullptr) == 0);
-    Require(ctx_with_signal(root, &signal, 1, &from_signal, nullptr) == 0);
+    REQUIRE(ctx_with_fd(root, ends[0], POLLIN, &from_fd, nullptr) == 0);
+    REQUIRE(ctx_with_signal(root, &signal, 1, &from_signal, nullptr) == 0);
     const int64_t soon = static_cast<int64_t>(i) * kMicrosecond;
-    Require(ctx_with_timeout(root, soon, &timed, &canceler) == 0);
-    Require(ctx_with_grace(timed, soon, &grace, nullptr) == 0);
-    if (i % 50 == 0) Require(ctx_cancel_fd(canceler) >= 0);
+    REQUIRE(ctx_with_timeout(root, soon, &timed, &canceler) == 0);
+    REQUIRE(ctx_with_grace(timed, soon, &grace, nullptr) == 0);
+    if (i % 50 == 0) REQUIRE(ctx_cancel_fd(canceler) >= 0);
     for (ctx_t* ctx : {from_fd, from_signal, timed, grace}) {
-      Require(ctx_queue_add(queue, ctx, i, nullptr) == 0);
+      REQUIRE(ctx_queue_add(queue, ctx, i, nullptr) == 0);
     }
   }
   std::thread([queue] {
@@ -47,7 +44,7 @@ ctx_t* LeaveEverything(int kind) {
     while (ctx_queue_wait(queue, &event, 1, CTX_FOREVER) >= 0) {
     }
   }).detach();
-  Require(write(ends[1], "x", 1) == 1 && kill(getpid(), SIGUSR1) == 0);
+  REQUIRE(write(ends[1], "x", 1) == 1 && kill(getpid(), SIGUSR1) == 0);
   return root;
 }
 
@@ -77,9 +74,9 @@ TEST(ExitWithLoops, Rule48_WhileTheyAreAtWork) {
                 Loop loop;
                 Ctx root;
                 Ctx ctx;
-                Require(ctx_loop_new(CTX_LOOP_THREAD, nullptr, loop.out()) == 0);
-                Require(ctx_loop_background(loop, root.out()) == 0);
-                Require(ctx_with_timeout(root, 20 * kMicrosecond, ctx.out(), nullptr) == 0);
+                REQUIRE(ctx_loop_new(CTX_LOOP_THREAD, nullptr, loop.out()) == 0);
+                REQUIRE(ctx_loop_background(loop, root.out()) == 0);
+                REQUIRE(ctx_with_timeout(root, 20 * kMicrosecond, ctx.out(), nullptr) == 0);
                 if (steps++ % 3 != 0) ctx_wait(ctx, kLimit);
               }
             }).detach();
@@ -99,13 +96,13 @@ TEST(ExitWithLoops, Rule48_AndUseInAnExitHandler) {
         static ctx_loop_t* loop = nullptr;
         static ctx_t* root = nullptr;
         static ctx_t* ctx = nullptr;
-        Require(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
-        Require(ctx_loop_background(loop, &root) == 0);
-        Require(ctx_with_timeout(root, kHour, &ctx, nullptr) == 0);
+        REQUIRE(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
+        REQUIRE(ctx_loop_background(loop, &root) == 0);
+        REQUIRE(ctx_with_timeout(root, kHour, &ctx, nullptr) == 0);
         atexit([] {
-          Require(ctx_loop_dispatch(loop) == 0);
+          REQUIRE(ctx_loop_dispatch(loop) == 0);
           ctx_loop_unref(loop);
-          Require(ctx_err(ctx) == CTX_CANCELED);
+          REQUIRE(ctx_err(ctx) == CTX_CANCELED);
           ctx_unref(ctx);
           ctx_unref(root);
         });

@@ -10,6 +10,7 @@
 #include "support/callback.h"
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/require.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -23,13 +24,13 @@ struct Left {
 
 Left LeaveTimeout(ctx_t* parent, int64_t timeout_ns) {
   Left left;
-  if (ctx_with_timeout(parent, timeout_ns, &left.ctx, &left.canceler) != 0) _exit(1);
+  REQUIRE(ctx_with_timeout(parent, timeout_ns, &left.ctx, &left.canceler) == 0);
   return left;
 }
 
 void LeaveCallback(ctx_t* ctx, uint32_t flags) {
   const auto fn = [](ctx_t*, void*) {};
-  if (ctx_after_func(ctx, fn, nullptr, nullptr, flags, nullptr) < 0) _exit(1);
+  REQUIRE(ctx_after_func(ctx, fn, nullptr, nullptr, flags, nullptr) >= 0);
 }
 
 void LeaveEverything() {
@@ -38,7 +39,7 @@ void LeaveEverything() {
     // Some of these fire before the exit, some at the same time, most never.
     const Left left = LeaveTimeout(root.ctx, i % 2 == 0 ? i * kMicrosecond : kHour + i);
     LeaveCallback(left.ctx, i % 3 == 0 ? CTX_DEFER : 0);
-    if (i % 100 == 0 && ctx_done_fd(left.ctx) < 0) _exit(1);
+    if (i % 100 == 0) REQUIRE(ctx_done_fd(left.ctx) >= 0);
   }
   const auto wait = [root] { ctx_wait(root.ctx, CTX_FOREVER); };
   std::thread(wait).detach();
@@ -95,7 +96,7 @@ TEST(Exit, Rule48_FromACallback) {
           LeaveEverything();
           const Left left = LeaveTimeout(ctx_background(), kMillisecond);
           const auto leave = [](ctx_t*, void*) { exit(kExitStatus); };
-          if (ctx_after_func(left.ctx, leave, nullptr, nullptr, flags, nullptr) < 0) _exit(1);
+          REQUIRE(ctx_after_func(left.ctx, leave, nullptr, nullptr, flags, nullptr) >= 0);
           ctx_wait(LeaveTimeout(ctx_background(), kHour).ctx, kLimit);
         },
         ::testing::ExitedWithCode(kExitStatus), "");
@@ -110,7 +111,7 @@ TEST(Exit, Rule48_AndUseInAnExitHandler) {
         static const Left root = LeaveTimeout(ctx_background(), kHour);
         atexit([] {
           const Left late = LeaveTimeout(root.ctx, kMillisecond);
-          if (ctx_wait(late.ctx, kLimit) != 1 || ctx_cancel(root.canceler) != 1) _exit(1);
+          REQUIRE(ctx_wait(late.ctx, kLimit) == 1 && ctx_cancel(root.canceler) == 1);
         });
         exit(kExitStatus);
       },

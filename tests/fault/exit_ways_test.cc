@@ -8,15 +8,12 @@
 
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/require.h"
 #include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
 namespace {
-
-void Must(bool fulfilled) {
-  if (!fulfilled) _exit(1);
-}
 
 struct Way {
   const char* name;
@@ -34,12 +31,12 @@ void Drop(void* way) { static_cast<const Way*>(way)->leave(); }
 
 ctx_t* Near(ctx_t* root) {
   ctx_t* ctx = nullptr;
-  Must(ctx_with_timeout(root, kMillisecond, &ctx, nullptr) == 0);
+  REQUIRE(ctx_with_timeout(root, kMillisecond, &ctx, nullptr) == 0);
   return ctx;
 }
 
 void Arm(ctx_t* ctx, uint32_t flags, const Way& way) {
-  Must(ctx_after_func(ctx, Run, const_cast<Way*>(&way), nullptr, flags, nullptr) >= 0);
+  REQUIRE(ctx_after_func(ctx, Run, const_cast<Way*>(&way), nullptr, flags, nullptr) >= 0);
 }
 
 [[noreturn]] void Wait() {
@@ -102,14 +99,14 @@ const From kFrom[] = {
     {"ADrop",
      [](const Way& way) {
        ctx_t* ctx = nullptr;
-       Must(ctx_with_value(ctx_background(), &kKey, const_cast<Way*>(&way), Drop, &ctx) == 0);
+       REQUIRE(ctx_with_value(ctx_background(), &kKey, const_cast<Way*>(&way), Drop, &ctx) == 0);
        ctx_unref(ctx);
      }},
     {"AClose",
      [](const Way& way) {
        const Loop loop = NewLoop(CTX_LOOP_THREAD);
        ctx_t* ctx = nullptr;
-       Must(ctx_with_timeout(LoopBackground(loop), kHour, &ctx, nullptr) == 0);
+       REQUIRE(ctx_with_timeout(LoopBackground(loop), kHour, &ctx, nullptr) == 0);
        Arm(ctx, 0, way);
        ctx_loop_close(loop);
      }},
@@ -130,7 +127,7 @@ void KeepBusy() {
       }
     }).detach();
   }
-  Must(ctx_wait(Near(ctx_background()), kLimit) == 1);
+  REQUIRE(ctx_wait(Near(ctx_background()), kLimit) == 1);
 }
 
 class ExitWays : public ::testing::TestWithParam<std::tuple<From, Way>> {};

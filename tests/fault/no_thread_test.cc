@@ -12,6 +12,7 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
@@ -152,14 +153,12 @@ void NoClockNeeded() {
     Faults faults(Resource::kThread, EAGAIN);
     Ctx never, past, below;
     Canceler canceler;
-    if (ctx_with_deadline(ctx_background(), CTX_FOREVER, never.out(), canceler.out()) != 0 ||
-        ctx_with_timeout(never, CTX_FOREVER, below.out(), nullptr) != 0 ||
-        ctx_with_timeout(never, 0, past.out(), nullptr) != 0 ||
-        ctx_err(past) != CTX_DEADLINE_EXCEEDED ||
-        ctx_with_deadline(past, ctx_now(past) + kHour, below.out(), nullptr) != 0 ||
-        ctx_err(below) != CTX_DEADLINE_EXCEEDED) {
-      std::abort();
-    }
+    REQUIRE(ctx_with_deadline(ctx_background(), CTX_FOREVER, never.out(), canceler.out()) == 0);
+    REQUIRE(ctx_with_timeout(never, CTX_FOREVER, below.out(), nullptr) == 0);
+    REQUIRE(ctx_with_timeout(never, 0, past.out(), nullptr) == 0);
+    REQUIRE(ctx_err(past) == CTX_DEADLINE_EXCEEDED);
+    REQUIRE(ctx_with_deadline(past, ctx_now(past) + kHour, below.out(), nullptr) == 0);
+    REQUIRE(ctx_err(below) == CTX_DEADLINE_EXCEEDED);
     threads = faults.count(Resource::kThread);
   }
   EXPECT_EQ(threads, 0);

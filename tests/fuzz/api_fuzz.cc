@@ -4,9 +4,6 @@
 #include <ctx/ctx.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <string>
-
 #include "fuzz/api/session.h"
 #include "fuzz/input.h"
 #include "fuzz/system.h"
@@ -29,14 +26,12 @@ int LowestFree() {
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   fuzz::BlockSignals();
   // The default loop is one that needs no threads, for all inputs.
-  if (ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &fuzz::default_loop) != 0 ||
-      ctx_loop_set_default(fuzz::default_loop) != 0 || ctx_version() != CTX_VERSION ||
-      std::string(ctx_version_string()).empty()) {
-    std::abort();
-  }
+  REQUIRE(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &fuzz::default_loop) == 0);
+  REQUIRE(ctx_loop_set_default(fuzz::default_loop) == 0);
+  REQUIRE(ctx_version() == CTX_VERSION && ctx_version_string()[0] != '\0');
   // It keeps the descriptors that it has opened.
   ctx_t* ctx = nullptr;
-  if (ctx_with_signal(ctx_background(), fuzz::kSignals, 1, &ctx, nullptr) != 0) std::abort();
+  REQUIRE(ctx_with_signal(ctx_background(), fuzz::kSignals, 1, &ctx, nullptr) == 0);
   ctx_unref(ctx);
   return 0;
 }

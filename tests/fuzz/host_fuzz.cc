@@ -93,7 +93,7 @@ class Session {
   // Whether the host would dispatch now.
   bool HasToDo(Host& host) {
     const int fd = ctx_loop_fd(host.loop);
-    FUZZ_CHECK(fd >= 0);
+    REQUIRE(fd >= 0);
     switch (host.mode) {
       case Mode::kLevel:
         return IsReadable(fd);
@@ -124,12 +124,12 @@ class Session {
         int fired = 0;
         do {
           fired = ctx_loop_dispatch(host.loop);
-          FUZZ_CHECK(fired >= 0);
+          REQUIRE(fired >= 0);
           Say("ctx_loop_dispatch: %d", fired);
         } while (host.mode == Mode::kEdge && fired > 0);
       }
     }
-    if (turns == kMost) Fail(__FILE__, __LINE__, "the host is kept busy for ever");
+    if (turns == kMost) BROKEN("the host is kept busy for ever");
     Check();
   }
 
@@ -139,7 +139,7 @@ class Session {
     const int64_t until = RealNow() + span;
     Say("%lld ns pass", static_cast<long long>(span));
     for (int i = 0; RealNow() < until; ++i) {
-      if (i > 100'000) Fail(__FILE__, __LINE__, "the host is woken for ever");
+      if (i > 100'000) BROKEN("the host is woken for ever");
       int64_t wake = until;
       for (Host& host : hosts_) {
         wake = std::min(wake, host.mode == Mode::kNext ? ctx_loop_next(host.loop) : NextRing());
@@ -154,7 +154,7 @@ class Session {
   void MustBeDone(size_t i, const char* why) {
     if (ctx_err(items_[i].ctx) != 0) return;
     std::fprintf(stderr, "c%zu has not ended, at %lld\n", i, static_cast<long long>(RealNow()));
-    Fail(__FILE__, __LINE__, why);
+    BROKEN(why);
   }
 
   void Check() {
@@ -190,7 +190,7 @@ class Session {
     for (const Armed& armed : armed_) {
       if (!armed.ran && ctx_err(items_[armed.item].ctx) != 0) {
         std::fprintf(stderr, "of c%zu: ", armed.item);
-        Fail(__FILE__, __LINE__, "a callback has not run");
+        BROKEN("a callback has not run");
       }
     }
     ctx_event_t events[8];
@@ -284,7 +284,7 @@ class Session {
         if (armed_.size() >= 2 * kMostItems) return;
         Say("ctx_after_func(c%zu, %u)", i, flags);
         armed_.push_back({this, i, false});
-        FUZZ_CHECK(ctx_after_func(item.ctx, Called, &armed_.back(), nullptr, flags, nullptr) >= 0);
+        REQUIRE(ctx_after_func(item.ctx, Called, &armed_.back(), nullptr, flags, nullptr) >= 0);
         return;
       }
       case 5: {
@@ -414,9 +414,9 @@ class Session {
 
   static void Called(ctx_t* ctx, void* arg) {
     auto& armed = *static_cast<Armed*>(arg);
-    FUZZ_CHECK(!armed.ran);
+    REQUIRE(!armed.ran);
     armed.ran = true;
-    FUZZ_CHECK(ctx_err(ctx) != 0);
+    REQUIRE(ctx_err(ctx) != 0);
     Session& session = *armed.session;
     Say("  callback of c%zu", armed.item);
     if (session.depth_ >= 3) return;

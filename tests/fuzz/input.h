@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "support/require.h"
+
 namespace fuzz {
 
 // Reads from the first byte to the last, so that a byte which is inserted or removed changes little else. Past the
@@ -55,21 +57,13 @@ inline const bool kPrints = std::getenv("CTX_FUZZ_PRINT") != nullptr;
   std::fputc('\n', stderr);
 }
 
-[[noreturn]] inline void Fail(const char* file, int line, const char* what) {
-  std::fprintf(stderr, "%s:%d: %s\n", file, line, what);
-  std::abort();
-}
-
-#define FUZZ_CHECK(condition) \
-  ((condition) ? (void)0 : ::fuzz::Fail(__FILE__, __LINE__, #condition " is not so"))
-
 #define FUZZ_EQ(is, must_be)                                                             \
   do {                                                                                   \
     const auto fuzz_is = static_cast<long long>(is);                                     \
     const auto fuzz_must_be = static_cast<long long>(must_be);                           \
     if (fuzz_is != fuzz_must_be) {                                                       \
       std::fprintf(stderr, "%s is %lld and must be %lld\n", #is, fuzz_is, fuzz_must_be); \
-      ::fuzz::Fail(__FILE__, __LINE__, "the library and the reference differ");          \
+      BROKEN("the library and the reference differ");                                    \
     }                                                                                    \
   } while (false)
 

@@ -8,21 +8,20 @@
 #include <cerrno>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
 
 class EpollLoop : public HostLoop {
  public:
-  explicit EpollLoop(unsigned flags) : events_(EPOLLIN | flags) {
-    Must(epoll_ >= 0, "epoll_create1");
-  }
+  explicit EpollLoop(unsigned flags) : events_(EPOLLIN | flags) { REQUIRE(epoll_ >= 0); }
   ~EpollLoop() override { close(epoll_); }
 
   void Turn() override {
     std::array<epoll_event, 16> events{};
     const int ready = epoll_wait(epoll_, events.data(), events.size(), -1);
-    Must(ready >= 0 || errno == EINTR, "epoll_wait");
+    REQUIRE(ready >= 0 || errno == EINTR);
     for (int i = 0; i < ready; ++i) Report(events[static_cast<size_t>(i)].data.fd);
   }
 
@@ -31,11 +30,9 @@ class EpollLoop : public HostLoop {
     epoll_event event{};
     event.events = events_;
     event.data.fd = fd;
-    Must(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "EPOLL_CTL_ADD");
+    REQUIRE(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
   }
-  void Remove(int fd) override {
-    Must(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0, "EPOLL_CTL_DEL");
-  }
+  void Remove(int fd) override { REQUIRE(epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) == 0); }
 
   const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
   const unsigned events_;

@@ -5,13 +5,14 @@
 #include <glib.h>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
 
 class GLibLoop : public HostLoop {
  public:
-  GLibLoop() { Must(context_ != nullptr, "g_main_context_new"); }
+  GLibLoop() { REQUIRE(context_ != nullptr); }
   ~GLibLoop() override {
     while (!sources_.empty()) Remove(sources_.begin()->first);
     g_main_context_unref(context_);

@@ -6,8 +6,6 @@
 #ifndef CTX_TESTS_INTEROP_HOST_LOOP_H_
 #define CTX_TESTS_INTEROP_HOST_LOOP_H_
 
-#include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -78,13 +76,6 @@ inline std::vector<HostKind>& HostKinds() {
 struct AddHostKind {
   explicit AddHostKind(const HostKind& kind) { HostKinds().push_back(kind); }
 };
-
-// A foreign call that has to work for anything to be tested at all.
-inline void Must(bool worked, const char* what) {
-  if (worked) return;
-  std::perror(what);
-  std::abort();
-}
 
 }  // namespace ctxtest
 

@@ -4,25 +4,26 @@
 #include <event2/event.h>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
 
 class LibeventLoop : public HostLoop {
  public:
-  LibeventLoop() { Must(base_ != nullptr, "event_base_new"); }
+  LibeventLoop() { REQUIRE(base_ != nullptr); }
   ~LibeventLoop() override {
     while (!events_.empty()) Remove(events_.begin()->first);
     event_base_free(base_);
   }
 
-  void Turn() override { Must(event_base_loop(base_, EVLOOP_ONCE) == 0, "event_base_loop"); }
+  void Turn() override { REQUIRE(event_base_loop(base_, EVLOOP_ONCE) == 0); }
 
  private:
   void Add(int fd) override {
     event* made = event_new(base_, fd, EV_READ | EV_PERSIST, OnReadable, this);
-    Must(made != nullptr, "event_new");
-    Must(event_add(made, nullptr) == 0, "event_add");
+    REQUIRE(made != nullptr);
+    REQUIRE(event_add(made, nullptr) == 0);
     events_[fd] = made;
   }
   void Remove(int fd) override {

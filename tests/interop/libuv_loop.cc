@@ -4,17 +4,18 @@
 #include <uv.h>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
 
 class LibuvLoop : public HostLoop {
  public:
-  LibuvLoop() { Must(uv_loop_init(&loop_) == 0, "uv_loop_init"); }
+  LibuvLoop() { REQUIRE(uv_loop_init(&loop_) == 0); }
   ~LibuvLoop() override {
     while (!watches_.empty()) Remove(watches_.begin()->first);
     uv_run(&loop_, UV_RUN_DEFAULT);  // what is being closed is freed there
-    Must(uv_loop_close(&loop_) == 0, "uv_loop_close");
+    REQUIRE(uv_loop_close(&loop_) == 0);
   }
 
   void Turn() override { uv_run(&loop_, UV_RUN_ONCE); }
@@ -29,8 +30,8 @@ class LibuvLoop : public HostLoop {
   void Add(int fd) override {
     auto* poll = new Poll{{}, this, fd};
     poll->handle.data = poll;
-    Must(uv_poll_init(&loop_, &poll->handle, fd) == 0, "uv_poll_init");
-    Must(uv_poll_start(&poll->handle, UV_READABLE, OnReadable) == 0, "uv_poll_start");
+    REQUIRE(uv_poll_init(&loop_, &poll->handle, fd) == 0);
+    REQUIRE(uv_poll_start(&poll->handle, UV_READABLE, OnReadable) == 0);
     watches_[fd] = poll;
   }
 
@@ -43,7 +44,7 @@ class LibuvLoop : public HostLoop {
   }
 
   static void OnReadable(uv_poll_t* handle, int status, int /*events*/) {
-    Must(status == 0, "uv_poll");
+    REQUIRE(status == 0);
     const auto* poll = static_cast<Poll*>(handle->data);
     poll->loop->Report(poll->fd);
   }

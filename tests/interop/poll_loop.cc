@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
@@ -16,7 +17,7 @@ class PollLoop : public HostLoop {
   void Turn() override {
     std::vector<pollfd> polled = fds_;
     const int ready = poll(polled.data(), polled.size(), -1);
-    Must(ready >= 0 || errno == EINTR, "poll");
+    REQUIRE(ready >= 0 || errno == EINTR);
     if (ready <= 0) return;
     for (const pollfd& each : polled) {
       if (each.revents != 0) Report(each.fd);

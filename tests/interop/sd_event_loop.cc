@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
@@ -41,8 +42,9 @@ class SdEventLoop : public HostLoop {
   }
 
   static void Check(int result, const char* what) {
-    if (result < 0) errno = -result;
-    Must(result >= 0, what);
+    if (result >= 0) return;
+    errno = -result;
+    BROKEN(what);
   }
 
   sd_event* event_ = nullptr;

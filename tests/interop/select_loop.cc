@@ -7,6 +7,7 @@
 #include <set>
 
 #include "interop/host_loop.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
@@ -19,7 +20,7 @@ class SelectLoop : public HostLoop {
     FD_ZERO(&readable);
     for (int fd : watched) FD_SET(fd, &readable);
     const int ready = select(*watched.rbegin() + 1, &readable, nullptr, nullptr, nullptr);
-    Must(ready >= 0 || errno == EINTR, "select");
+    REQUIRE(ready >= 0 || errno == EINTR);
     if (ready <= 0) return;
     for (int fd : watched) {
       if (FD_ISSET(fd, &readable)) Report(fd);
@@ -28,7 +29,7 @@ class SelectLoop : public HostLoop {
 
  private:
   void Add(int fd) override {
-    Must(fd >= 0 && fd < FD_SETSIZE, "a descriptor for select");
+    REQUIRE(fd >= 0 && fd < FD_SETSIZE);
     fds_.insert(fd);
   }
   void Remove(int fd) override { fds_.erase(fd); }

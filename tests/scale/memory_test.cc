@@ -11,6 +11,7 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/require.h"
 
 namespace ctxtest {
 namespace {
@@ -21,19 +22,15 @@ struct Repeated {
   void (*step)(ctx_t* parent);  // raw calls: macros of the test would cost more than the library
 };
 
-void Require(bool fulfilled) {
-  if (!fulfilled) abort();
-}
-
 struct Made {
   Made() = default;
-  explicit Made(ctx_t* parent) { Require(ctx_with_cancel(parent, &ctx, &canceler) == 0); }
+  explicit Made(ctx_t* parent) { REQUIRE(ctx_with_cancel(parent, &ctx, &canceler) == 0); }
   Made(ctx_t* parent, int64_t timeout_ns) {
-    Require(ctx_with_timeout(parent, timeout_ns, &ctx, &canceler) == 0);
+    REQUIRE(ctx_with_timeout(parent, timeout_ns, &ctx, &canceler) == 0);
   }
 
   void CancelAndRelease() const {
-    Require(ctx_cancel(canceler) == 1);
+    REQUIRE(ctx_cancel(canceler) == 1);
     Release();
   }
   void Release() const {
@@ -65,7 +62,7 @@ const Repeated kRepeated[] = {
     {"TimeoutThatIsOver", 10 * kMillion,
      [](ctx_t* parent) {
        const Made made(parent, -1);
-       Require(ctx_err(made.ctx) == CTX_DEADLINE_EXCEEDED);
+       REQUIRE(ctx_err(made.ctx) == CTX_DEADLINE_EXCEEDED);
        made.Release();
      }},
     {"Forgotten", 10 * kMillion,
@@ -77,16 +74,16 @@ const Repeated kRepeated[] = {
      [](ctx_t* parent) {
        const Made made(parent);
        ctx_t* value = nullptr;
-       Require(ctx_with_value(made.ctx, &kKey, parent, nullptr, &value) == 0);
-       Require(ctx_value(value, &kKey) == parent);
+       REQUIRE(ctx_with_value(made.ctx, &kKey, parent, nullptr, &value) == 0);
+       REQUIRE(ctx_value(value, &kKey) == parent);
        ctx_unref(value);
        made.CancelAndRelease();
      }},
     {"Strings", 10 * kMillion,
      [](ctx_t* parent) {
        ctx_t *string = nullptr, *name = nullptr;
-       Require(ctx_with_string(parent, "name", "a value of some length", &string) == 0);
-       Require(ctx_with_name(string, "a name", &name) == 0);
+       REQUIRE(ctx_with_string(parent, "name", "a value of some length", &string) == 0);
+       REQUIRE(ctx_with_name(string, "a name", &name) == 0);
        ctx_unref(string);
        ctx_unref(name);
      }},
@@ -95,17 +92,17 @@ const Repeated kRepeated[] = {
        const Made made(parent);
        int runs = 0;
        const auto run = [](ctx_t*, void* arg) { ++*static_cast<int*>(arg); };
-       Require(ctx_after_func(made.ctx, run, &runs, nullptr, 0, nullptr) == 0);
+       REQUIRE(ctx_after_func(made.ctx, run, &runs, nullptr, 0, nullptr) == 0);
        made.CancelAndRelease();
-       Require(runs == 1);
+       REQUIRE(runs == 1);
      }},
     {"CallbackStopped", 10 * kMillion,
      [](ctx_t* parent) {
        const Made made(parent);
        ctx_watch_t* watch = nullptr;
-       Require(ctx_after_func(
+       REQUIRE(ctx_after_func(
                    made.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, CTX_DEFER, &watch) == 0);
-       Require(ctx_watch_stop_wait(watch) == 1);
+       REQUIRE(ctx_watch_stop_wait(watch) == 1);
        ctx_watch_unref(watch);
        made.CancelAndRelease();
      }},
@@ -114,10 +111,10 @@ const Repeated kRepeated[] = {
        const Made made(parent);
        const ctx_cause_t* cause = nullptr;
        ctx_cause_t* fresh = nullptr;
-       Require(ctx_cause_here(7, "a cause with a place", &fresh) == 0);
+       REQUIRE(ctx_cause_here(7, "a cause with a place", &fresh) == 0);
        cause = fresh;
-       Require(ctx_cancel_with(made.canceler, CTX_CANCELED, cause) == 1);
-       Require(ctx_cause(made.ctx) == cause);
+       REQUIRE(ctx_cancel_with(made.canceler, CTX_CANCELED, cause) == 1);
+       REQUIRE(ctx_cause(made.ctx) == cause);
        ctx_cause_unref(cause);
        made.Release();
      }},
@@ -126,8 +123,8 @@ const Repeated kRepeated[] = {
        const Made made(parent);
        Made merged;
        ctx_t* const parents[] = {made.ctx, parent};
-       Require(ctx_merge(parents, 2, &merged.ctx, &merged.canceler) == 0);
-       Require(ctx_cancel(made.canceler) == 1 && ctx_err(merged.ctx) == CTX_CANCELED);
+       REQUIRE(ctx_merge(parents, 2, &merged.ctx, &merged.canceler) == 0);
+       REQUIRE(ctx_cancel(made.canceler) == 1 && ctx_err(merged.ctx) == CTX_CANCELED);
        merged.Release();
        made.Release();
      }},
@@ -135,22 +132,22 @@ const Repeated kRepeated[] = {
      [](ctx_t* parent) {
        const Made made(parent);
        Made grace;
-       Require(ctx_with_grace(made.ctx, kHour, &grace.ctx, &grace.canceler) == 0);
-       Require(ctx_cancel(made.canceler) == 1 && ctx_err(grace.ctx) == 0);
+       REQUIRE(ctx_with_grace(made.ctx, kHour, &grace.ctx, &grace.canceler) == 0);
+       REQUIRE(ctx_cancel(made.canceler) == 1 && ctx_err(grace.ctx) == 0);
        grace.CancelAndRelease();
        made.Release();
      }},
     {"Idle", 10 * kMillion,
      [](ctx_t* parent) {
        Made made;
-       Require(ctx_with_idle(parent, kHour, nullptr, &made.ctx, &made.canceler) == 0);
-       Require(ctx_touch(made.ctx) == 0);
+       REQUIRE(ctx_with_idle(parent, kHour, nullptr, &made.ctx, &made.canceler) == 0);
+       REQUIRE(ctx_touch(made.ctx) == 0);
        made.CancelAndRelease();
      }},
     {"Detached", 10 * kMillion,
      [](ctx_t* parent) {
        ctx_t* detached = nullptr;
-       Require(ctx_without_cancel(parent, &detached) == 0);
+       REQUIRE(ctx_without_cancel(parent, &detached) == 0);
        ctx_unref(detached);
      }},
     {"Queue", kMillion,
@@ -158,42 +155,42 @@ const Repeated kRepeated[] = {
        const Made made(parent);
        ctx_queue_t* queue = nullptr;
        ctx_event_t event;
-       Require(ctx_queue_new(&queue) == 0);
-       Require(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
-       Require(ctx_queue_add(queue, parent, 2, nullptr) == 0);
-       Require(ctx_queue_add(queue, ctx_background(), 3, nullptr) == 0);
+       REQUIRE(ctx_queue_new(&queue) == 0);
+       REQUIRE(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
+       REQUIRE(ctx_queue_add(queue, parent, 2, nullptr) == 0);
+       REQUIRE(ctx_queue_add(queue, ctx_background(), 3, nullptr) == 0);
        made.CancelAndRelease();
-       Require(ctx_queue_drain(queue, &event, 1) == 1 && event.token == 1);
+       REQUIRE(ctx_queue_drain(queue, &event, 1) == 1 && event.token == 1);
        ctx_queue_unref(queue);
      }},
     {"OneQueue", 2 * kMillion,  // entries that are stopped, drained, and that can never fire
      [](ctx_t* parent) {
        static ctx_queue_t* const queue = [] {
          ctx_queue_t* made = nullptr;
-         Require(ctx_queue_new(&made) == 0);
+         REQUIRE(ctx_queue_new(&made) == 0);
          return made;
        }();
        const Made made(parent);
        ctx_watch_t *stopped = nullptr, *never = nullptr;
        ctx_event_t event;
-       Require(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
-       Require(ctx_queue_add(queue, made.ctx, 2, &stopped) == 0);
-       Require(ctx_queue_add(queue, ctx_background(), 3, &never) == 0);
-       Require(ctx_watch_stop(stopped) == 1);
+       REQUIRE(ctx_queue_add(queue, made.ctx, 1, nullptr) == 0);
+       REQUIRE(ctx_queue_add(queue, made.ctx, 2, &stopped) == 0);
+       REQUIRE(ctx_queue_add(queue, ctx_background(), 3, &never) == 0);
+       REQUIRE(ctx_watch_stop(stopped) == 1);
        ctx_watch_unref(stopped);
        ctx_watch_unref(never);
        made.CancelAndRelease();
-       Require(ctx_queue_drain(queue, &event, 1) == 1 && event.token == 1);
+       REQUIRE(ctx_queue_drain(queue, &event, 1) == 1 && event.token == 1);
      }},
     {"Group", 5 * kMillion,
      [](ctx_t* parent) {
        ctx_group_t *group = nullptr, *nested = nullptr;
        ctx_t* over = nullptr;
-       Require(ctx_group_new(parent, &group) == 0 && ctx_group_new_below(group, &nested) == 0);
-       Require(ctx_group_begin(nested) == 0 && ctx_group_over(group, &over) == 0);
-       Require(ctx_group_end(nested, nullptr) == 0 && ctx_err(over) == 0);
+       REQUIRE(ctx_group_new(parent, &group) == 0 && ctx_group_new_below(group, &nested) == 0);
+       REQUIRE(ctx_group_begin(nested) == 0 && ctx_group_over(group, &over) == 0);
+       REQUIRE(ctx_group_end(nested, nullptr) == 0 && ctx_err(over) == 0);
        ctx_group_unref(nested);
-       Require(ctx_group_wait(group, 0) == 1 && ctx_err(over) == CTX_CANCELED);
+       REQUIRE(ctx_group_wait(group, 0) == 1 && ctx_err(over) == CTX_CANCELED);
        ctx_unref(over);
        ctx_group_unref(group);
      }},
@@ -201,40 +198,40 @@ const Repeated kRepeated[] = {
      [](ctx_t* parent) {
        const Made made(parent);
        ctx_watch_t* watch = nullptr;
-       Require(ctx_after_func(
+       REQUIRE(ctx_after_func(
                    made.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, CTX_DEFER, &watch) == 0);
-       Require(ctx_cancel_deferred(made.canceler, CTX_CANCELED, nullptr) == 1);
-       Require(ctx_watch_stop_wait(watch) >= 0);
+       REQUIRE(ctx_cancel_deferred(made.canceler, CTX_CANCELED, nullptr) == 1);
+       REQUIRE(ctx_watch_stop_wait(watch) >= 0);
        ctx_watch_unref(watch);
        made.Release();
      }},
     {"Descriptor", kMillion,
      [](ctx_t* parent) {
        const Made made(parent);
-       Require(ctx_done_fd(made.ctx) >= 0);
+       REQUIRE(ctx_done_fd(made.ctx) >= 0);
        made.CancelAndRelease();
      }},
     {"Source", kMillion,
      [](ctx_t* parent) {
        static const Pipe pipe;
        Made made;
-       Require(ctx_with_fd(parent, pipe.read_end, POLLIN, &made.ctx, &made.canceler) == 0);
+       REQUIRE(ctx_with_fd(parent, pipe.read_end, POLLIN, &made.ctx, &made.canceler) == 0);
        made.CancelAndRelease();
      }},
     {"CancelFd", kMillion / 2,
      [](ctx_t* parent) {
        const Made made(parent);
-       Require(close(ctx_cancel_fd(made.canceler)) == 0);
+       REQUIRE(close(ctx_cancel_fd(made.canceler)) == 0);
        made.CancelAndRelease();
      }},
     {"VirtualLoop", kMillion,
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Require(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0);
-       Require(ctx_loop_background(loop, &root) == 0);
+       REQUIRE(ctx_loop_new(CTX_LOOP_VIRTUAL, nullptr, &loop) == 0);
+       REQUIRE(ctx_loop_background(loop, &root) == 0);
        const Made made(root, kHour);
-       Require(ctx_loop_advance(loop, kHour) == 1);
+       REQUIRE(ctx_loop_advance(loop, kHour) == 1);
        made.Release();
        ctx_unref(root);
        ctx_loop_unref(loop);
@@ -243,12 +240,12 @@ const Repeated kRepeated[] = {
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Require(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
-       Require(ctx_loop_background(loop, &root) == 0);
+       REQUIRE(ctx_loop_new(CTX_LOOP_MANUAL, nullptr, &loop) == 0);
+       REQUIRE(ctx_loop_background(loop, &root) == 0);
        const Made made(root, kHour);
-       Require(ctx_loop_fd(loop) >= 0);
+       REQUIRE(ctx_loop_fd(loop) >= 0);
        ctx_loop_unref(loop);
-       Require(ctx_err(made.ctx) == CTX_CANCELED);
+       REQUIRE(ctx_err(made.ctx) == CTX_CANCELED);
        made.Release();
        ctx_unref(root);
      }},
@@ -256,10 +253,10 @@ const Repeated kRepeated[] = {
      [](ctx_t*) {
        ctx_loop_t* loop = nullptr;
        ctx_t* root = nullptr;
-       Require(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0);
-       Require(ctx_loop_background(loop, &root) == 0);
+       REQUIRE(ctx_loop_new(CTX_LOOP_THREAD, nullptr, &loop) == 0);
+       REQUIRE(ctx_loop_background(loop, &root) == 0);
        const Made made(root, kMicrosecond);
-       Require(ctx_wait(made.ctx, CTX_FOREVER) == 1);
+       REQUIRE(ctx_wait(made.ctx, CTX_FOREVER) == 1);
        made.Release();
        ctx_unref(root);
        ctx_loop_unref(loop);

@@ -64,15 +64,15 @@ void Session::NewCause() {
                              &kept.drops, drop, &kept.handle),
             0);
     FUZZ_EQ(ctx_cause_line(kept.handle), file == nullptr ? 0 : 7);
-    FUZZ_CHECK((ctx_cause_file(kept.handle) == nullptr) == (file == nullptr));
-    FUZZ_CHECK((ctx_cause_function(kept.handle) == nullptr) == (file == nullptr));
+    REQUIRE((ctx_cause_file(kept.handle) == nullptr) == (file == nullptr));
+    REQUIRE((ctx_cause_function(kept.handle) == nullptr) == (file == nullptr));
     model.given = true;
   }
   model.handle = kept.handle;
   Say("k%zu = ctx_cause_new(%d)", causes_.size() - 1, code);
   if (kept.key != nullptr) {
-    FUZZ_CHECK(ctx_cause_data(kept.handle, kept.key) == &kept.drops);
-    FUZZ_CHECK(ctx_cause_data(kept.handle, &kKeys[0]) == nullptr || kept.key == &kKeys[0]);
+    REQUIRE(ctx_cause_data(kept.handle, kept.key) == &kept.drops);
+    REQUIRE(ctx_cause_data(kept.handle, &kKeys[0]) == nullptr || kept.key == &kKeys[0]);
   }
 }
 
@@ -80,7 +80,7 @@ void Session::DropCause() {
   Kept& kept = causes_[in_.Pick(causes_.size())];
   if (kept.refs == 0) return;
   if (in_.Pick(3) == 2) {
-    FUZZ_CHECK(ctx_cause_ref(kept.handle) == kept.handle);
+    REQUIRE(ctx_cause_ref(kept.handle) == kept.handle);
     ++kept.refs;
     return;
   }
@@ -88,10 +88,10 @@ void Session::DropCause() {
   Say("ctx_cause_unref(k)");
   const ctx_cause_t* handle = kept.handle;
   if (in_.Pick(2) == 0) {
-    FUZZ_CHECK(ctx_cause_unref(handle) == nullptr);
+    REQUIRE(ctx_cause_unref(handle) == nullptr);
   } else {
     ctx_cause_unrefp(&handle);
-    FUZZ_CHECK(handle == nullptr);
+    REQUIRE(handle == nullptr);
   }
 }
 
@@ -100,7 +100,7 @@ void Session::CancelByDescriptor() {
   if (i == kNone) return;
   Context& node = model_.contexts[i];
   const int fd = ctx_cancel_fd(contexts_[i].canceler);
-  FUZZ_CHECK(fd >= 0);
+  REQUIRE(fd >= 0);
   Say("ctx_cancel_fd(c%d), and a write: %d", i, fd);
   if (in_.Pick(4) != 3) {
     const uint64_t one = 1;

@@ -20,7 +20,7 @@ void Session::Check() {
       const bool waits = values_[i] == 0 && model_.loops[c.loop].may_release;
       if (values_[i] != (c.kept ? 0 : 1) && !waits) {
         std::fprintf(stderr, "the value of c%zu was dropped %d times\n", i, values_[i]);
-        Fail(__FILE__, __LINE__, "a value is dropped once, when nothing keeps it");
+        BROKEN("a value is not dropped once, when nothing keeps it");
       }
     }
   }
@@ -31,7 +31,7 @@ void Session::Check() {
     if (w.state == Watch::kIdle && w.ctx == kNone) continue;
     if (drops_[i] != (w.state == Watch::kOver && w.ctx != kNone ? 1 : 0)) {
       std::fprintf(stderr, "the argument of w%zu was dropped %d times\n", i, drops_[i]);
-      Fail(__FILE__, __LINE__, "a callback's argument is dropped once, after it");
+      BROKEN("a callback's argument is not dropped once, after it");
     }
   }
   for (size_t i = 0; i < queues_.size(); ++i) {
@@ -43,12 +43,12 @@ void Session::Check() {
     const Group& g = model_.groups[i];
     if (!g.alive || g.handles == 0) continue;
     if (groups_[i].second >= 0) FUZZ_EQ(Readable(groups_[i].second) ? 1 : 0, g.work == 0 ? 1 : 0);
-    FUZZ_CHECK(ctx_group_cause(groups_[i].first) == (g.cause ? g.cause->handle : nullptr));
-    FUZZ_CHECK(ctx_group_context(groups_[i].first) == contexts_[g.ctx].ctx);
+    REQUIRE(ctx_group_cause(groups_[i].first) == (g.cause ? g.cause->handle : nullptr));
+    REQUIRE(ctx_group_context(groups_[i].first) == contexts_[g.ctx].ctx);
   }
   for (size_t i = 0; i < loops_.size(); ++i) CheckLoop(static_cast<int>(i));
   for (const Kept& kept : causes_) {
-    FUZZ_CHECK(kept.refs == 0 || kept.drops == (kept.key == nullptr ? 1 : 0));
+    REQUIRE(kept.refs == 0 || kept.drops == (kept.key == nullptr ? 1 : 0));
   }
 }
 
@@ -61,12 +61,12 @@ void Session::CheckContext(int i, bool closely) {
     FUZZ_EQ(ctx_err(ctx), node.err);
   }
   const ctx_cause_t* const cause = ctx_cause(ctx);
-  FUZZ_CHECK((cause == nullptr) == (node.err == 0));
+  REQUIRE((cause == nullptr) == (node.err == 0));
   if (cause != nullptr) {
     const Cause& wanted = *node.cause;
-    FUZZ_CHECK(wanted.handle == nullptr || wanted.handle == cause);
+    REQUIRE(wanted.handle == nullptr || wanted.handle == cause);
     FUZZ_EQ(ctx_cause_code(cause), wanted.code);
-    FUZZ_CHECK(wanted.message.empty() || wanted.message == ctx_cause_message(cause));
+    REQUIRE(wanted.message.empty() || wanted.message == ctx_cause_message(cause));
     FUZZ_EQ(ctx_cause_given(cause), wanted.given ? 1 : 0);
     FUZZ_EQ(ctx_cause_origin(cause), wanted.origin());
   }
@@ -90,14 +90,14 @@ void Session::CheckContext(int i, bool closely) {
   for (const ctx_key_t& key : kKeys) {
     const Context* const found = model_.Find(
         i, [&](const Context& above) { return above.kind == Kind::kValue && above.key == &key; });
-    FUZZ_CHECK(ctx_value(ctx, &key) == (found == nullptr ? nullptr : found->value));
+    REQUIRE(ctx_value(ctx, &key) == (found == nullptr ? nullptr : found->value));
   }
   for (const char* name : kNames) {
     const Context* const found = model_.Find(
         i, [&](const Context& above) { return above.kind == Kind::kString && above.name == name; });
     const char* const text = ctx_string(ctx, name);
-    FUZZ_CHECK((text == nullptr) == (found == nullptr || found->hides));
-    FUZZ_CHECK(text == nullptr || found->text == text);
+    REQUIRE((text == nullptr) == (found == nullptr || found->hides));
+    REQUIRE(text == nullptr || found->text == text);
   }
   for (size_t other = 0; other < model_.contexts.size(); ++other) {
     if (!IsThere(other)) continue;
@@ -119,18 +119,17 @@ void Session::CheckLoop(int i) {
   const bool idle = model_.HasManualIdle(i);
   if (!loop.is_virtual && next <= now && !idle) {
     const int fd = ctx_loop_fd(loops_[i]);
-    FUZZ_CHECK(fd >= 0);
-    if (!Readable(fd))
-      Fail(__FILE__, __LINE__, "work waits, and the loop's descriptor is not readable");
+    REQUIRE(fd >= 0);
+    if (!Readable(fd)) BROKEN("work waits, and the loop's descriptor is not readable");
   }
   const int64_t told = ctx_loop_next(loops_[i]);
-  FUZZ_CHECK(told >= now);
+  REQUIRE(told >= now);
   if (told == now && loop.may_release) return;  // there is something to free
   if (loop.is_virtual || (next == CTX_FOREVER && !idle)) {
     if (told != next) std::fprintf(stderr, "of l%d: ", i);
     FUZZ_EQ(told, next);
   } else if (!idle) {
-    FUZZ_CHECK(told <= next);
+    REQUIRE(told <= next);
     if (next - now < 1'000'000) FUZZ_EQ(told, next);
   }
 }

@@ -18,20 +18,20 @@ void Session::Release() {
     --c.cancelers;
     ctx_canceler_t* handle = contexts_[i].canceler;
     if (in_.Pick(2) == 0) {
-      FUZZ_CHECK(ctx_canceler_unref(handle) == nullptr);
+      REQUIRE(ctx_canceler_unref(handle) == nullptr);
     } else {
       ctx_canceler_unrefp(&handle);
-      FUZZ_CHECK(handle == nullptr);
+      REQUIRE(handle == nullptr);
     }
   } else {
     Say("ctx_unref(c%d)", i);
     --c.handles;
     ctx_t* handle = contexts_[i].ctx;
     if (in_.Pick(2) == 0) {
-      FUZZ_CHECK(ctx_unref(handle) == nullptr);
+      REQUIRE(ctx_unref(handle) == nullptr);
     } else {
       ctx_unrefp(&handle);
-      FUZZ_CHECK(handle == nullptr);
+      REQUIRE(handle == nullptr);
     }
   }
 }
@@ -41,7 +41,7 @@ void Session::ReferMore() {
   if (what == 0) {
     const int i = AnyContext();
     Say("ctx_ref(c%d)", i);
-    FUZZ_CHECK(ctx_ref(contexts_[i].ctx) == contexts_[i].ctx);
+    REQUIRE(ctx_ref(contexts_[i].ctx) == contexts_[i].ctx);
     // Those of the two static ones are not counted.
     if (!model_.contexts[i].is_root() || model_.contexts[i].loop != 0) {
       ++model_.contexts[i].handles;
@@ -50,22 +50,22 @@ void Session::ReferMore() {
     const int i = AnyCanceler();
     if (i == kNone) return;
     Say("ctx_canceler_ref(c%d)", i);
-    FUZZ_CHECK(ctx_canceler_ref(contexts_[i].canceler) == contexts_[i].canceler);
+    REQUIRE(ctx_canceler_ref(contexts_[i].canceler) == contexts_[i].canceler);
     ++model_.contexts[i].cancelers;
   } else if (what == 2) {
     const int i = AnyQueue();
     if (i == kNone) return;
-    FUZZ_CHECK(ctx_queue_ref(queues_[i].first) == queues_[i].first);
+    REQUIRE(ctx_queue_ref(queues_[i].first) == queues_[i].first);
     ++queues_[i].second;
   } else if (what == 3) {
     const int i = AnyGroup();
     if (i == kNone) return;
-    FUZZ_CHECK(ctx_group_ref(groups_[i].first) == groups_[i].first);
+    REQUIRE(ctx_group_ref(groups_[i].first) == groups_[i].first);
     ++model_.groups[i].handles;
   } else {
     const int i = AnyLoop();
     if (i == 0) return;
-    FUZZ_CHECK(ctx_loop_ref(loops_[i]) == loops_[i]);
+    REQUIRE(ctx_loop_ref(loops_[i]) == loops_[i]);
     ++model_.loops[i].handles;
   }
 }
@@ -129,8 +129,8 @@ void Session::Describe() {
   Say("ctx_describe(c%d): %s", i, text.c_str());
   if (size == 0) return;
   const std::string written = text.substr(0, size - 1);
-  FUZZ_CHECK(written == buffer);
-  for (size_t at = written.size() + 1; at < sizeof buffer; ++at) FUZZ_CHECK(buffer[at] == '#');
+  REQUIRE(written == buffer);
+  for (size_t at = written.size() + 1; at < sizeof buffer; ++at) REQUIRE(buffer[at] == '#');
 }
 
 void Session::Strings() {
@@ -155,7 +155,7 @@ void Session::Strings() {
     if (context.kind != Kind::kString || !names.insert(context.name).second) continue;
     if (!context.hides) expected.emplace_back(context.name, context.text);
   }
-  FUZZ_CHECK(visit.seen == expected);
+  REQUIRE(visit.seen == expected);
   FUZZ_EQ(result, visit.most != 0 && expected.size() == visit.most ? 7 : 0);
 }
 

@@ -51,7 +51,7 @@ void Session::Arm() {
     return;
   }
   // Unless the callback has given it back.
-  FUZZ_CHECK(!model_.watches[watch].held || watches_[watch] != nullptr);
+  REQUIRE(!model_.watches[watch].held || watches_[watch] != nullptr);
   if (!held && model_.watches[watch].state == Watch::kIdle) {
     model_.watches[watch].state = Watch::kOver;  // nothing was armed
   }
@@ -77,10 +77,10 @@ void Session::DropWatch() {
   w.held = false;
   if (w.state == Watch::kIdle) w.state = Watch::kOver;
   if (in_.Pick(2) == 0) {
-    FUZZ_CHECK(ctx_watch_unref(watches_[watch]) == nullptr);
+    REQUIRE(ctx_watch_unref(watches_[watch]) == nullptr);
   } else {
     ctx_watch_unrefp(&watches_[watch]);
-    FUZZ_CHECK(watches_[watch] == nullptr);
+    REQUIRE(watches_[watch] == nullptr);
   }
 }
 
@@ -93,13 +93,13 @@ void Session::AskDoneFd() {
   }
   Say("ctx_done_fd(c%d)", i);
   const int fd = ctx_done_fd(contexts_[i].ctx);
-  FUZZ_CHECK(fd >= 0);
+  REQUIRE(fd >= 0);
   const int node = model_.contexts[i].node;
   int& known = contexts_[node].done_fd;
-  FUZZ_CHECK(known == -1 || known == fd);
+  REQUIRE(known == -1 || known == fd);
   known = fd;
   const int copy = ctx_done_fd_dup(contexts_[i].ctx);
-  FUZZ_CHECK(copy >= 0 && copy != fd);
+  REQUIRE(copy >= 0 && copy != fd);
   FUZZ_EQ(Readable(copy) ? 1 : 0, model_.contexts[node].err != 0 ? 1 : 0);
   close(copy);
 }

@@ -79,7 +79,7 @@ void Session::Work() {
     default: {
       if (in_.Pick(2) == 0) {
         groups_[i].second = ctx_group_fd(group);
-        FUZZ_CHECK(groups_[i].second >= 0);
+        REQUIRE(groups_[i].second >= 0);
         return;
       }
       const int64_t limit = in_.Byte() * int64_t{1'000'000};
@@ -109,10 +109,10 @@ void Session::UnrefGroup(int i) {
   model_.UnrefGroup(i);
   ctx_group_t* handle = groups_[i].first;
   if (in_.Pick(2) == 0) {
-    FUZZ_CHECK(ctx_group_unref(handle) == nullptr);
+    REQUIRE(ctx_group_unref(handle) == nullptr);
   } else {
     ctx_group_unrefp(&handle);
-    FUZZ_CHECK(handle == nullptr);
+    REQUIRE(handle == nullptr);
   }
   model_.Leave();
 }

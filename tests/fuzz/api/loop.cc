@@ -98,7 +98,7 @@ void Session::UnrefLoop(int i) {
   model_.UnrefLoop(i);
   ctx_loop_t* handle = loops_[i];
   if (in_.Pick(2) == 0) {
-    FUZZ_CHECK(ctx_loop_unref(handle) == nullptr);
+    REQUIRE(ctx_loop_unref(handle) == nullptr);
   } else {
     ctx_loop_unrefp(&handle);
   }

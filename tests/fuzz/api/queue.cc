@@ -40,7 +40,7 @@ void Session::Drain() {
   if (how == 0) return DropQueue(queue);
   if (how == 1) {
     queue_fds_[queue] = ctx_queue_fd(queues_[queue].first);
-    FUZZ_CHECK(queue_fds_[queue] >= 0);
+    REQUIRE(queue_fds_[queue] >= 0);
     return;
   }
   ctx_event_t events[6];
@@ -56,15 +56,15 @@ void Session::Drain() {
   Say("ctx_queue_drain(q%d, %zu): %lld", queue, n, static_cast<long long>(count));
   for (int64_t i = 0; i < count; ++i) {
     if (!model_.Drained(queue, events[i].token, events[i].err)) {
-      Fail(__FILE__, __LINE__, "an event came that must not, or not yet");
+      BROKEN("an event came that must not, or not yet");
     }
     FUZZ_EQ(events[i].reserved, 0);
     if (how != 2) continue;
     const int ctx = model_.watches[model_.drained].ctx;
-    FUZZ_CHECK(contexts[i] == contexts_[ctx].ctx);
+    REQUIRE(contexts[i] == contexts_[ctx].ctx);
     ++model_.contexts[ctx].handles;
   }
-  if (static_cast<size_t>(count) < n) FUZZ_CHECK(!model_.Readable(queue));
+  if (static_cast<size_t>(count) < n) REQUIRE(!model_.Readable(queue));
 }
 
 void Session::DropQueue(int queue) {
@@ -72,10 +72,10 @@ void Session::DropQueue(int queue) {
   if (--queues_[queue].second == 0) model_.FreeQueue(queue);
   ctx_queue_t* handle = queues_[queue].first;
   if (in_.Pick(2) == 0) {
-    FUZZ_CHECK(ctx_queue_unref(handle) == nullptr);
+    REQUIRE(ctx_queue_unref(handle) == nullptr);
   } else {
     ctx_queue_unrefp(&handle);
-    FUZZ_CHECK(handle == nullptr);
+    REQUIRE(handle == nullptr);
   }
 }
 

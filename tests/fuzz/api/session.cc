@@ -20,7 +20,7 @@ Session::Session(const uint8_t* data, size_t size) : in_(data, size) {
     poll(&one, 1, 0);
     return static_cast<uint32_t>(one.revents);
   };
-  model_.fail = [](const char* what) { Fail(__FILE__, __LINE__, what); };
+  model_.fail = [](const char* what) { BROKEN(what); };
   now_ = RealNow();
   model_.NewLoop(true, 0);
   model_.loops[0].now = ctx_loop_now(default_loop);
@@ -50,9 +50,9 @@ void Session::Called(Armed& armed, ctx_t* ctx) {
   model_.Called(watch);
   if (!model_.ambiguous) {
     const Watch& w = model_.watches[watch];
-    FUZZ_CHECK(ctx == contexts_[w.ctx].ctx);
+    REQUIRE(ctx == contexts_[w.ctx].ctx);
     FUZZ_EQ(ctx_err(ctx), model_.NodeOf(w.ctx).err);
-    FUZZ_CHECK(ctx_err(ctx) != 0);
+    REQUIRE(ctx_err(ctx) != 0);
     FUZZ_EQ(ctx_now(ctx), model_.Now(model_.NodeOf(w.ctx).loop));
     if (w.waker) {
       if (in_.Pick(4) == 3) CancelOne();
@@ -208,8 +208,8 @@ void Session::BadArguments() {
   FUZZ_EQ(ctx_after_func(some, nullptr, nullptr, nullptr, 0, nullptr), -EINVAL);
   FUZZ_EQ(ctx_wait(some, -1), -EINVAL);
   FUZZ_EQ(ctx_err(nullptr), -EINVAL);
-  FUZZ_CHECK(ctx_err_word(nullptr) == nullptr && ctx_cause(nullptr) == nullptr);
-  FUZZ_CHECK(ctx_ref(nullptr) == nullptr && ctx_unref(nullptr) == nullptr);
+  REQUIRE(ctx_err_word(nullptr) == nullptr && ctx_cause(nullptr) == nullptr);
+  REQUIRE(ctx_ref(nullptr) == nullptr && ctx_unref(nullptr) == nullptr);
   FUZZ_EQ(ctx_now(nullptr), INT64_MIN);
   FUZZ_EQ(ctx_cause_code(nullptr), -EINVAL);
   if (any_canceler != kNone) {
@@ -226,7 +226,7 @@ void Session::BadArguments() {
     FUZZ_EQ(ctx_loop_advance(loops_[loop], -1), -EINVAL);
     FUZZ_EQ(ctx_loop_fd(loops_[loop]), -ENOTSUP);
   }
-  FUZZ_CHECK(ctx == nullptr);
+  REQUIRE(ctx == nullptr);
 }
 
 // Everything is given back, in one of several orders.

@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "scale/soak/require.h"
+#include "scale/soak/await.h"
 #include "scale/soak/servers.h"
 
 namespace ctxtest {

@@ -5,7 +5,7 @@
 #include <cinttypes>
 
 #include "scale/measure.h"
-#include "scale/soak/require.h"
+#include "scale/soak/await.h"
 #include "support/process.h"
 
 namespace ctxtest {
@@ -65,7 +65,7 @@ void Figures::ExpectFlat(const char* promise, size_t Still::*which, size_t spare
   const size_t least =
       *std::min_element(values.end() - static_cast<ptrdiff_t>(quarter), values.end());
   printf("%s: %zu KB, then %zu KB\n", promise, most >> 10, least >> 10);
-  if (least > most + spare) Broken(promise, __LINE__);
+  if (least > most + spare) BROKEN((std::string("not so: ") + promise).c_str());
 }
 
 }  // namespace ctxtest

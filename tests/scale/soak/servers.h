@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "scale/soak/require.h"
+#include "scale/soak/await.h"
 #include "scale/soak/turnstile.h"
 #include "support/handles.h"
 

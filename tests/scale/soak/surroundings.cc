@@ -112,7 +112,7 @@ void Forks(Servers& servers, std::mt19937& random) {
   while (waitpid(pid, &status, 0) < 0) REQUIRE(errno == EINTR);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     printf("a child ended with status %#x\n", static_cast<unsigned>(status));
-    Broken("a forked child does its work", __LINE__);
+    BROKEN("a forked child did not do its work");
   }
 }
 

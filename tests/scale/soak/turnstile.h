@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <mutex>
 
-#include "scale/soak/require.h"
+#include "scale/soak/await.h"
 
 namespace ctxtest {
 
@@ -39,7 +39,7 @@ class Turnstile {
     std::unique_lock<std::mutex> lock(mutex_);
     while (
         !changed_.wait_for(lock, std::chrono::milliseconds(50), [&] { return standing_ == n; })) {
-      if (Clock(CLOCK_MONOTONIC) > limit) Broken("every thread comes to its next step", __LINE__);
+      if (Clock(CLOCK_MONOTONIC) > limit) BROKEN("a thread does not come to its next step");
       lock.unlock();
       nudge();
       lock.lock();

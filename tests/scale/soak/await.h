@@ -1,30 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// What the soak requires at each step: the first promise that is broken ends it.
-#ifndef CTX_TESTS_SCALE_SOAK_REQUIRE_H_
-#define CTX_TESTS_SCALE_SOAK_REQUIRE_H_
+// The clocks of the soak, its sleeps, and its waits for an end that has to come.
+#ifndef CTX_TESTS_SCALE_SOAK_AWAIT_H_
+#define CTX_TESTS_SCALE_SOAK_AWAIT_H_
 
 #include <ctx/ctx.h>
 #include <time.h>
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
+#include "support/require.h"
 #include "support/time.h"
 
 namespace ctxtest {
-
-[[noreturn]] inline void Broken(const char* promise, int line) {
-  fprintf(stdout, "soak: FAILED, this does not hold: %s (line %d)\n", promise, line);
-  fflush(stdout);
-  abort();
-}
-#define REQUIRE(condition)                          \
-  do {                                              \
-    if (!(condition)) Broken(#condition, __LINE__); \
-  } while (0)
 
 inline int64_t Clock(clockid_t clock) {
   timespec now{};
@@ -45,4 +34,4 @@ inline void Await(ctx_t* ctx) {
 
 }  // namespace ctxtest
 
-#endif  // CTX_TESTS_SCALE_SOAK_REQUIRE_H_
+#endif  // CTX_TESTS_SCALE_SOAK_AWAIT_H_
