@@ -7,7 +7,11 @@ mod causes;
 mod drop;
 mod errors;
 mod ownership;
+mod shown;
+mod signals;
+mod text;
 mod threads;
+mod times;
 mod values;
 
 use std::sync::Arc;

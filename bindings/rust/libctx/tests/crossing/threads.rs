@@ -23,6 +23,22 @@ fn everything_may_be_sent_and_shared() {
     both::<Loop>();
     both::<Queue>();
     both::<libctx::Descriptor<Context>>();
+    both::<libctx::Descriptor<Loop>>();
+    both::<libctx::Descriptor<Queue>>();
+    both::<libctx::Group>();
+    both::<libctx::Piece>();
+    both::<libctx::Task<()>>();
+    both::<libctx::LoopBuilder>();
+    both::<libctx::PollFd<'static>>();
+    both::<(libctx::Event, libctx::Events, libctx::Origin, libctx::Signal, libctx::Place)>();
+    #[cfg(feature = "tokio-util")]
+    both::<libctx::LinkedToken>();
+    fn sent<T: Send + 'static>() {}
+    sent::<libctx::Work>();
+    fn sent_if_the_future_is<F: Future + Send>(_: F) {}
+    let (ctx, group) = (Context::background(), libctx::Group::new(&Context::background()));
+    sent_if_the_future_is(ctx.run(async {}));
+    sent_if_the_future_is(group.unwrap().done());
 }
 
 #[test]
