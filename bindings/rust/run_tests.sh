@@ -109,7 +109,7 @@ if command -v valgrind >/dev/null; then
   valgrind+=" --error-exitcode=99"
   runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
   memcheck() { env "$runner=$valgrind" cargo test --quiet --locked --offline -p libctx --all-features "$@"; }
-  memcheck --test crossing --test group --test loops --test runtimes --test token
+  memcheck --test crossing --test group --test group_ends --test loops --test queue --test runtimes --test token
   say "a leak that is made on purpose is found"
   if memcheck --test crossing -- --ignored ownership::a_leak >"$build/leak.log" 2>&1; then
     echo "valgrind did not see it" >&2

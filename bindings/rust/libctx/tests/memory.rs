@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! Without memory a cause is an error, and a cancel with a message is still a cancel. The limit is that of the
-//! process, so this test has one to itself.
+//! Without memory a cause is an error, a cancel with a message is still a cancel, and a failure still a failure. The
+//! limit is that of the process, so these tests have one to themselves, and take turns.
 #![allow(missing_docs)]
 
-use libctx::{Cause, Context, Key};
-use std::sync::Arc;
+use libctx::{Cause, Context, ErrorKind, Group, Key};
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 static HELD: Key<Arc<()>> = Key::new(c"held");
+static TURN: Mutex<()> = Mutex::new(());
 const SIZE: usize = 64 << 20; // malloc() maps as much as that, and gives it back
 
 #[test]
 fn a_cause_needs_memory_and_a_cancel_does_not() {
+    let _turn = TURN.lock();
     // Room for the message alone; and for the copy that goes to C, but not for the one that C makes.
     for room in [SIZE / 2, SIZE + SIZE / 2] {
         let message = "x".repeat(SIZE);
@@ -33,6 +36,65 @@ fn a_cause_needs_memory_and_a_cancel_does_not() {
             assert!(!ended.unwrap().cause().is_given());
         }
     }
+}
+
+/// A thread has a stack, for which there is no room, once those of threads that have ended are in use again: no work has
+/// begun, and what it would have had is dropped.
+#[test]
+fn work_without_a_thread_is_an_error_and_no_work() {
+    let _turn = TURN.lock();
+    let (group, held) = (Group::new(&Context::background()).unwrap(), Arc::new(()));
+    let (gate, open) = Context::background().with_cancel().unwrap();
+    let all = limit();
+    set_limit(in_use() + 4096);
+    let mut begun = 0;
+    let refused = loop {
+        let (holds, gate) = (held.clone(), gate.clone());
+        let work = move |_: &Context| {
+            gate.wait()?;
+            drop(holds);
+            Ok(())
+        };
+        match group.spawn(work) {
+            Ok(()) if begun < 1000 => begun += 1,
+            result => break result,
+        }
+    };
+    set_limit(all);
+    let error = refused.unwrap_err();
+    assert!([-libc::EAGAIN, -libc::ENOMEM].contains(&error.code()), "{error:?}");
+    assert_eq!((error.kind(), Arc::strong_count(&held)), (ErrorKind::System, 1 + begun));
+    open.cancel();
+    group.wait().unwrap();
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert!(!group.context().is_done());
+}
+
+/// An error whose text is longer than there is room for.
+#[test]
+fn a_failure_without_memory_is_a_failure() {
+    #[derive(Debug)]
+    struct Long(Mutex<Option<String>>);
+    impl fmt::Display for Long {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0.lock().unwrap().as_deref().unwrap_or("short"))
+        }
+    }
+    impl std::error::Error for Long {}
+    let _turn = TURN.lock();
+    let group = Group::new(&Context::background()).unwrap();
+    let (piece, other) = (group.begin().unwrap(), group.begin().unwrap());
+    let long = Long(Mutex::new(Some("x".repeat(SIZE))));
+    let all = limit();
+    // Room for the text, and not for the copy that goes to C.
+    set_limit(in_use() + (SIZE + SIZE / 2) as libc::rlim_t);
+    piece.run(move |_| Err(long.into()));
+    set_limit(all);
+    assert!(group.context().is_done() && !group.wait_timeout(std::time::Duration::ZERO).unwrap());
+    drop(other);
+    let failure = group.wait().unwrap_err();
+    assert!(failure.is_canceled() && !failure.ended().unwrap().cause().is_given());
+    assert_eq!(group.cause().as_ref(), Some(failure.ended().unwrap().cause()));
 }
 
 fn limits() -> libc::rlimit {
