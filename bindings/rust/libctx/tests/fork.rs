@@ -3,7 +3,7 @@
 //! made after works at once.
 #![allow(missing_docs)]
 
-use libctx::{Context, Done, ErrorKind, Key, Queue};
+use libctx::{Cause, Context, Done, ErrorKind, Event, Events, Group, Key, Loop, Queue};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -87,6 +87,130 @@ fn contexts_from_before_can_be_read_and_no_more() {
     });
     assert!(!ctx.is_done());
     assert!(canceler.cancel());
+}
+
+fn is_forked<T>(result: libctx::Result<T>) -> bool {
+    result.is_err_and(|error| {
+        assert_eq!(error.code(), -libc::ECHILD);
+        assert_eq!(error.to_string(), "the context was made before a fork");
+        error.kind() == ErrorKind::Forked
+    })
+}
+
+#[test]
+fn nothing_is_derived_from_a_context_from_before() {
+    let (ctx, _canceler) = Context::background().with_cancel().unwrap();
+    let cause = Cause::new(1, "late").unwrap();
+    in_child(|| {
+        let (time, root) = (Duration::from_secs(1), Context::background());
+        let end = std::time::Instant::now() + time;
+        let (pipe, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(is_forked(ctx.with_cancel()));
+        assert!(is_forked(ctx.with_timeout(time)));
+        assert!(is_forked(ctx.with_timeout_cause(time, &cause)));
+        assert!(is_forked(ctx.with_deadline(end)));
+        assert!(is_forked(ctx.with_deadline_cause(end, &cause)));
+        assert!(is_forked(ctx.with_idle(time)));
+        assert!(is_forked(ctx.with_idle_cause(time, &cause)));
+        assert!(is_forked(ctx.with_grace(time)));
+        assert!(is_forked(ctx.without_cancel()));
+        assert!(is_forked(Context::merge([&root, &ctx])));
+        assert!(is_forked(ctx.with_fd(&pipe, Events::IN)));
+        assert!(is_forked(ctx.with_string("name", "text")));
+        assert!(is_forked(ctx.without_string("name")));
+        assert!(is_forked(ctx.without_value(&COUNTED)));
+        assert!(is_forked(ctx.with_name("name")));
+        assert!(is_forked(ctx.done_fd_dup()));
+        assert!(is_forked(ctx.after_func_deferred(|_| ())));
+        assert!(is_forked(ctx.after_func_blocking(|_| ())));
+        assert!(is_forked(Context::wait_any([&root, &ctx], Some(Duration::ZERO))));
+        assert!(is_forked(ctx.poll(&mut [], Some(Duration::ZERO))));
+        assert!(is_forked(Group::new(&ctx)));
+        assert!(!ctx.touch());
+        assert_eq!(ctx.describe(), "context.Background.WithCancel");
+    });
+}
+
+#[test]
+fn no_cancel_of_any_kind_ends_a_context_from_before() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (late, _canceler) = Context::background().with_timeout(Duration::ZERO).unwrap();
+    let ended = late.ended().unwrap();
+    in_child(|| {
+        assert!(!canceler.cancel());
+        assert!(!canceler.cancel_because("why"));
+        assert!(!canceler.cancel_with(ended.cause()));
+        assert!(!canceler.cancel_as(&ended));
+        assert!(is_forked(canceler.cancel_deferred(None)));
+        assert!(is_forked(canceler.cancel_deferred(Some(ended.cause()))));
+        assert!(is_forked(canceler.cancel_fd()));
+        drop(canceler.clone().guard());
+        drop(canceler.clone().guard_because("why"));
+        assert!(!ctx.is_done() && ctx.cause().is_none());
+    });
+    assert!(!ctx.is_done());
+}
+
+#[test]
+fn loops_queues_and_groups_from_before_do_nothing() {
+    let (host, clock) = (Loop::manual().unwrap(), Loop::virtual_time().unwrap());
+    let threaded = Loop::threaded().unwrap();
+    let (due, _canceler) =
+        clock.background().unwrap().with_timeout(Duration::from_secs(1)).unwrap();
+    let queue = Queue::new().unwrap();
+    let (ended, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel();
+    queue.add(&ended, 1).unwrap();
+    let group = Group::new(&Context::background()).unwrap();
+    let piece = group.begin().unwrap();
+    let mut piece = Some(piece);
+    in_child(|| {
+        for own in [&host, &clock, &threaded] {
+            assert!(is_forked(own.close()));
+            assert!(is_forked(own.background()));
+            assert!(is_forked(own.dispatch()) && is_forked(own.fd()));
+            assert!(is_forked(own.advance(Duration::from_secs(1))));
+            assert!(is_forked(own.set_default()));
+            assert_eq!(own.next(), None);
+        }
+        assert!(!due.is_done());
+        let (mut room, now) = ([Event::default(); 2], Some(Duration::ZERO));
+        assert!(is_forked(queue.drain(&mut room)));
+        assert!(is_forked(queue.drain_contexts(2)));
+        assert!(is_forked(queue.wait(&mut room, now)));
+        assert!(is_forked(queue.fd()));
+        assert!(is_forked(group.begin()) && is_forked(group.nested()));
+        assert!(is_forked(group.spawn(|_| panic!("it must not run"))));
+        assert!(is_forked(group.task(std::future::pending())));
+        assert!(is_forked(group.wait()) && is_forked(group.wait_timeout(Duration::ZERO)));
+        assert!(is_forked(group.over()) && is_forked(group.fd()));
+        drop(piece.take()); // which is the parent's, and so ends nothing
+        assert_eq!(group.cause(), None);
+    });
+    assert!(!group.wait_timeout(Duration::ZERO).unwrap());
+    piece.take().unwrap().fail(&Cause::new(1, "in the parent").unwrap());
+    assert_eq!(group.wait().unwrap_err().ended().unwrap().cause().message(), "in the parent");
+    assert_eq!(queue.drain_contexts(2).unwrap().len(), 1);
+}
+
+/// A piece of work of before fails in the child, in each way: nothing comes of it there either.
+#[test]
+fn work_from_before_ends_in_the_child_without_a_failure() {
+    let group = Group::new(&Context::background()).unwrap();
+    let mut pieces: Vec<_> = (0..3).map(|_| group.begin().unwrap()).collect();
+    in_child(|| {
+        pieces.pop().unwrap().run(|_| Err("failed".into()));
+        pieces.pop().unwrap().fail(&Cause::new(1, "failed").unwrap());
+        let piece = pieces.pop().unwrap();
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            piece.run(|_| std::panic::resume_unwind(Box::new("failed")));
+        }));
+        assert!(run.is_err());
+        assert!(!group.context().is_done() && group.cause().is_none());
+    });
+    assert!(!group.context().is_done());
+    drop(pieces);
+    group.wait().unwrap();
 }
 
 #[test]
