@@ -149,3 +149,57 @@ fn there_and_back_again() {
     let (_, ended) = runtime.block_on(limited).unwrap();
     assert!(ended.unwrap().is_canceled());
 }
+
+#[test]
+fn a_token_that_is_canceled_already_ends_its_context_at_once() {
+    let token = CancellationToken::new();
+    token.cancel();
+    let held = Arc::new(());
+    let root = Context::background().with_value(&HELD, held.clone()).unwrap();
+    let ctx = root.with_token(&token).unwrap();
+    assert_eq!(ctx.cause().unwrap().message(), "token canceled");
+    assert!(ctx.value(&HELD).is_some());
+    let (done, canceler) = root.with_cancel().unwrap();
+    canceler.cancel_because("before");
+    for token in [token, CancellationToken::new()] {
+        assert_eq!(done.with_token(&token).unwrap().cause().unwrap().message(), "before");
+    }
+    drop((root, ctx, done, canceler));
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// What waits for the token goes with the context, and with the context alone.
+#[test]
+fn a_context_of_a_token_ends_though_only_a_child_of_it_is_held() {
+    let token = CancellationToken::new();
+    let (child, _canceler) =
+        Context::background().with_token(&token).unwrap().with_cancel().unwrap();
+    let named = Context::background().with_token(&token).unwrap().with_name("a").unwrap();
+    assert!(!child.is_done() && !named.is_done());
+    token.cancel();
+    assert!(child.is_done() && named.is_done());
+}
+
+#[test]
+fn a_token_of_what_never_ends_is_never_canceled() {
+    let token = Context::background().to_token().unwrap();
+    let detached = Context::background().to_token().unwrap().detach();
+    assert!(!token.is_cancelled() && !detached.is_cancelled());
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let child = ctx.to_token().unwrap().child_token();
+    drop(ctx);
+    canceler.cancel();
+    assert!(!child.is_cancelled(), "the tie was dropped");
+}
+
+/// Dropping the object does not cancel the token that it was.
+#[test]
+fn a_tie_that_is_dropped_leaves_the_token_as_it_is() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let linked = ctx.to_token().unwrap();
+    let token: CancellationToken = (*linked).clone();
+    drop(linked);
+    assert!(!token.is_cancelled());
+    canceler.cancel();
+    assert!(!token.is_cancelled());
+}

@@ -4,6 +4,7 @@
 mod on_smol;
 mod on_tokio;
 mod wakers;
+mod wakers_of_a_kind;
 
 use std::time::Duration;
 

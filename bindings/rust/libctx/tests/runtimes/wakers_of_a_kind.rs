@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//! Wakers whose own code does something as they are cloned, let go or called: the library holds no lock then. And
+//! futures that are dropped half way.
+
+use crate::WATCHDOG;
+use libctx::{Canceler, Context, Done};
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
+
+/// A waker that runs a closure each time it is cloned, and does nothing else.
+fn clones(run: impl Fn() + Send + Sync + 'static) -> Waker {
+    type Run = Box<dyn Fn() + Send + Sync>;
+    const TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, wake);
+    fn raw(run: Arc<Run>) -> RawWaker {
+        RawWaker::new(Arc::into_raw(run).cast(), &TABLE)
+    }
+    unsafe fn clone(data: *const ()) -> RawWaker {
+        // SAFETY: the data is an Arc's, of which a reference is added.
+        let run = unsafe {
+            Arc::increment_strong_count(data.cast::<Run>());
+            Arc::from_raw(data.cast::<Run>())
+        };
+        run();
+        raw(run)
+    }
+    unsafe fn wake(data: *const ()) {
+        // SAFETY: the data is an Arc's, whose reference this gives back.
+        drop(unsafe { Arc::from_raw(data.cast::<Run>()) });
+    }
+    unsafe fn wake_by_ref(_: *const ()) {}
+    // SAFETY: the functions keep the contract of a waker.
+    unsafe { Waker::from_raw(raw(Arc::new(Box::new(run)))) }
+}
+
+fn poll(done: &mut Done, waker: &Waker) -> bool {
+    Pin::new(done).poll(&mut task::Context::from_waker(waker)).is_ready()
+}
+
+/// Runs a body on another thread, and fails if it does not end.
+fn ends(body: impl FnOnce() + Send + 'static) {
+    let (tell, told) = channel();
+    let thread = thread::spawn(move || {
+        body();
+        tell.send(()).unwrap();
+    });
+    let ended = told.recv_timeout(WATCHDOG);
+    assert!(ended != Err(std::sync::mpsc::RecvTimeoutError::Timeout), "it hangs");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_waker_may_end_the_context_as_it_is_cloned() {
+    ends(|| {
+        for polls_before in [0, 1, 2] {
+            let (ctx, canceler) = Context::background().with_cancel().unwrap();
+            let mut done = ctx.done();
+            for _ in 0..polls_before {
+                assert!(!poll(&mut done, Waker::noop()));
+            }
+            let waker = clones(move || {
+                canceler.cancel_because("cloned");
+            });
+            assert!(poll(&mut done, &waker));
+            assert_eq!(ctx.cause().unwrap().message(), "cloned");
+        }
+    });
+}
+
+/// Whom a context wakes sees it done.
+#[test]
+fn a_waker_may_poll_the_future_that_it_wakes() {
+    struct Polls(Mutex<Option<Done>>, Sender<bool>);
+    impl Wake for Polls {
+        fn wake(self: Arc<Self>) {
+            let mut done = self.0.lock().unwrap().take().unwrap();
+            self.1.send(poll(&mut done, Waker::noop())).unwrap();
+        }
+    }
+    ends(|| {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        let (tell, told) = channel();
+        let polls = Arc::new(Polls(Mutex::new(None), tell));
+        let mut done = ctx.done();
+        assert!(!poll(&mut done, &Waker::from(polls.clone())));
+        *polls.0.lock().unwrap() = Some(done);
+        assert!(canceler.cancel());
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [true]);
+    });
+}
+
+#[derive(Default)]
+struct Counts(AtomicUsize);
+
+impl Wake for Counts {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn each_future_of_a_context_wakes_its_own_task_once() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let counts: Vec<_> = (0..3).map(|_| Arc::<Counts>::default()).collect();
+    let mut all: Vec<_> = counts.iter().map(|_| ctx.done()).collect();
+    for (done, counts) in all.iter_mut().zip(&counts) {
+        let waker = Waker::from(counts.clone());
+        for _ in 0..5 {
+            assert!(!poll(done, &waker));
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(counts), 2, "one waker is held, however often it is polled");
+    }
+    drop(all.pop());
+    canceler.cancel();
+    let woken: Vec<_> = counts.iter().map(|counts| counts.0.load(SeqCst)).collect();
+    assert_eq!(woken, [1, 1, 0]);
+    assert!(counts.iter().all(|counts| Arc::strong_count(counts) == 1));
+}
+
+#[test]
+fn a_waker_is_woken_before_the_callbacks_of_its_end() {
+    struct Sends(Sender<&'static str>);
+    impl Wake for Sends {
+        fn wake(self: Arc<Self>) {
+            self.0.send("woken").unwrap();
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (tell, told) = channel();
+    let called = tell.clone();
+    ctx.after_func(move |_| called.send("called").unwrap()).unwrap();
+    let mut done = ctx.done();
+    assert!(!poll(&mut done, &Waker::from(Arc::new(Sends(tell)))));
+    canceler.cancel();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["woken", "called"]);
+}
+
+#[test]
+fn run_that_is_dropped_half_way_drops_its_future_and_wakes_nobody() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let (held, counts) = (Arc::new(()), Arc::<Counts>::default());
+    let holds = held.clone();
+    let waker = Waker::from(counts.clone());
+    let mut running = Box::pin(ctx.run(async move {
+        let _holds = holds;
+        pending::<()>().await;
+    }));
+    assert!(running.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert_eq!((Arc::strong_count(&held), Arc::strong_count(&counts)), (2, 2));
+    drop(running);
+    assert_eq!((Arc::strong_count(&held), Arc::strong_count(&counts)), (1, 1));
+    canceler.cancel();
+    assert_eq!(counts.0.load(SeqCst), 0);
+}
+
+#[test]
+fn run_polls_nothing_on_a_context_that_is_done() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    canceler.cancel_because("before");
+    let ran = ctx.run(poll_fn(|_| -> Poll<()> { panic!("it is polled") }));
+    let mut cx = task::Context::from_waker(Waker::noop());
+    let Poll::Ready(Err(error)) = pin!(ran).poll(&mut cx) else { panic!("it goes on") };
+    assert_eq!(error.ended().unwrap().cause().message(), "before");
+}
+
+#[test]
+fn run_passes_each_wake_of_its_future_on() {
+    let (ctx, _canceler): (_, Canceler) = Context::background().with_cancel().unwrap();
+    let (counts, kept) = (Arc::<Counts>::default(), Arc::new(Mutex::new(None::<Waker>)));
+    let waker = Waker::from(counts.clone());
+    let (keeps, mut polls) = (kept.clone(), 0);
+    let mut running = Box::pin(ctx.run(poll_fn(move |cx| {
+        *keeps.lock().unwrap() = Some(cx.waker().clone());
+        polls += 1;
+        if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
+    })));
+    let mut cx = task::Context::from_waker(&waker);
+    for wakes in 1..3 {
+        assert!(running.as_mut().poll(&mut cx).is_pending());
+        kept.lock().unwrap().take().unwrap().wake();
+        assert_eq!(counts.0.load(SeqCst), wakes);
+    }
+    assert_eq!(running.as_mut().poll(&mut cx).map(Result::unwrap), Poll::Ready(3));
+}
