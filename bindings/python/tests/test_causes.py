@@ -81,6 +81,29 @@ def test_who_ended_the_context() -> None:
     assert ctx.origin() == 255 and type(ctx.origin()) is int
 
 
+def test_a_cause_of_a_program_s_own_class() -> None:
+    """Other languages read its code and who ended the context all the same, also if it has a constructor of its own."""
+
+    class Reset(Cause):
+        pass
+
+    class Quota(Cause):
+        code = -errno.EDQUOT
+
+        def __init__(self, user: str) -> None:
+            Exception.__init__(self, user)
+
+    for reason, told in (
+        (Reset("reset", -errno.ECONNRESET, origin=Origin.PEER, place=here()), (-errno.ECONNRESET, "reset", Origin.PEER)),
+        (Quota("ada"), (-errno.EDQUOT, "Quota", Origin.CANCELED)),
+    ):
+        ctx, cancel = with_cancel(background())
+        cancel(reason)
+        assert (*cause_parts(ctx), ctx.origin()) == told
+        cause = ctx.cause()
+        assert type(cause) is type(reason) and vars(cause) == vars(reason) and cause.args == reason.args
+
+
 def test_what_a_cause_refuses() -> None:
     for origin in (0, 256):
         with pytest.raises(ValueError, match="1 to 255"):
@@ -154,11 +177,21 @@ def test_the_plain_error_of_another_context_is_no_cause() -> None:
     ctx = with_timeout(background(), 0, cause=DeadlineExceeded()).ctx
     found = ctx.err()
     assert type(found) is DeadlineExceeded and found.__cause__ is None
-    told = Canceled()
-    told.add_note("by the janitor")
-    ctx, cancel = with_cancel(background())
-    cancel(told)
-    assert ctx.cause().__notes__ == ["by the janitor"]  # type: ignore[union-attr]
+
+
+def test_an_error_that_says_more_than_its_kind_is_a_cause() -> None:
+    class Own(Canceled):
+        """One of a program's own."""
+
+    noted = Canceled()
+    noted.add_note("by the janitor")
+    for error in (noted, Canceled("by the janitor"), Own(), DeadlineExceeded()):
+        ctx, cancel = with_cancel(background())
+        cancel(error)
+        cause = ctx.cause()
+        assert type(cause) is type(error) and cause.args == error.args and vars(cause) == vars(error)
+        found = ctx.err()
+        assert type(found) is Canceled and type(found.__cause__) is type(error)
 
 
 def test_a_text_that_reads_as_the_error_is_a_cause_all_the_same() -> None:
@@ -224,6 +257,53 @@ def test_the_cancel_of_a_task_reads_as_one_elsewhere(library: str, reason: str |
     assert type(cause) is kind and (reason or "") in str(cause)
 
 
+def test_the_codes_of_exceptions() -> None:
+    """The errno if there is one, negative as in C; else what the kind says; else the end's own."""
+
+    class Numbered(Exception):
+        def __init__(self, errno: object) -> None:
+            self.errno = errno
+
+    canceled, exceeded = -errno.ECANCELED, -errno.ETIMEDOUT
+    for error, codes in (
+        (Numbered(5), (-5, -5)),
+        (Numbered(0), (0, 0)),
+        (Numbered((1 << 31) - 1), (1 - (1 << 31), 1 - (1 << 31))),
+        (Numbered(1 << 31), (canceled, exceeded)),
+        (Numbered(True), (canceled, exceeded)),
+        (Numbered("5"), (canceled, exceeded)),
+        (Numbered(None), (canceled, exceeded)),
+        (OSError("no number"), (canceled, exceeded)),
+        (TimeoutError(), (exceeded, exceeded)),
+        (asyncio.CancelledError(), (canceled, canceled)),
+        (Canceled("own"), (canceled, canceled)),
+        (DeadlineExceeded("own"), (exceeded, exceeded)),
+        (Cause("own", 7), (7, 7)),
+    ):
+        for deadline_exceeded, code in zip((False, True), codes):
+            ctx, cancel = with_cancel(background())
+            cancel(error, deadline_exceeded=deadline_exceeded)
+            assert cause_parts(ctx)[0] == code, (error, deadline_exceeded)
+
+
+def test_the_texts_of_exceptions() -> None:
+    class Silent(Exception):
+        """Its text is empty: its kind says more."""
+
+    for error, text in (
+        (ValueError("a"), "a"),
+        (Silent(), "Silent"),
+        (KeyError("a"), "'a'"),
+        (Canceled("a"), "a"),
+        (Cause("", 5), "Cause"),
+        (asyncio.CancelledError(), "task canceled"),
+        (asyncio.CancelledError("a"), "a"),
+    ):
+        ctx, cancel = with_cancel(background())
+        cancel(error)
+        assert cause_parts(ctx)[1] == text
+
+
 def test_an_errno_that_c_cannot_hold() -> None:
     class Huge(Exception):
         errno = 1 << 40
@@ -274,6 +354,35 @@ def test_text_of_c_that_is_no_utf8() -> None:
     assert library.ctx_cancel_with(ctypes.c_void_p(cancel.handle), -errno.ECANCELED, made) == 1
     library.ctx_cause_unref(made)
     assert str(ctx.cause()) == "a\N{REPLACEMENT CHARACTER}"
+
+
+def test_the_place_and_the_origin_of_c() -> None:
+    library = ctypes.CDLL(libctx.library_path())
+    for file, function, place in (
+        (b"file.c", b"main", Place("file.c", 3, "main")),
+        (b"file.c", None, Place("file.c", 3)),
+        (b"\xff", b"\xff", Place("\N{REPLACEMENT CHARACTER}", 3, "\N{REPLACEMENT CHARACTER}")),
+        (None, None, None),
+    ):
+        ctx, cancel = with_cancel(background())
+        made = ctypes.c_void_p()
+        assert library.ctx_cause_new_at(-5, b"why", 6, file, 3, function, None, None, None, ctypes.byref(made)) == 0
+        assert library.ctx_cancel_with(ctypes.c_void_p(cancel.handle), -errno.ECANCELED, made) == 1
+        library.ctx_cause_unref(made)
+        cause = ctx.cause()
+        assert type(cause) is Cause and (cause.message, cause.code, cause.origin, cause.place) == ("why", -5, Origin.PEER, place)
+        assert ctx.origin() is Origin.PEER
+
+
+def test_a_cause_that_c_refuses_ends_nothing() -> None:
+    ctx, cancel = with_cancel(background())
+    wrong = Cause("why")
+    wrong.origin = 999
+    with pytest.raises(ValueError):
+        cancel(wrong)
+    with pytest.raises(ValueError):
+        with_timeout(ctx, 0, cause=wrong)
+    assert ctx.err() is None
 
 
 def test_no_cause_at_all() -> None:

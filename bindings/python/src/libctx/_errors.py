@@ -88,6 +88,12 @@ class Cause(Exception):
     It may state who ended the context (a number from 1 to 255), and where it was made.
     """
 
+    # Of a subclass that has a constructor of its own.
+    message: str = ""
+    code: int = -ECANCELED
+    origin: Origin | int | None = None
+    place: Place | None = None
+
     def __init__(
         self, message: str, code: int = -ECANCELED, *, origin: int | None = None, place: Place | None = None
     ) -> None:
@@ -191,7 +197,7 @@ def pack(
     end = DeadlineExceeded if deadline_exceeded else Canceled
     for one in _row(reason):
         if type(one) is not end or one.args != (end.text,) or one.__dict__:
-            origin = one.origin or 0 if type(one) is Cause else 0
+            origin = one.origin or 0 if isinstance(one, Cause) else 0
             return _code(one, code), _text(_message(one)), snapshot(one), origin, *_place(one)
     return None
 
@@ -216,7 +222,7 @@ def _message(exception: BaseException) -> str:
 
 def _code(exception: BaseException, otherwise: int) -> int:
     """Its errno, as other languages of the process read it, or otherwise that of the end."""
-    if type(exception) is Cause:
+    if isinstance(exception, Cause):
         return exception.code
     try:
         number = getattr(exception, "errno", None)
