@@ -3,6 +3,7 @@
 
 import errno
 import sys
+from typing import NamedTuple
 
 import pytest
 from conftest import cause_parts
@@ -136,6 +137,32 @@ def test_an_exception_keeps_what_is_in_slots() -> None:
     cause = ctx.cause()
     assert type(cause) is Slotted and str(cause) == "number 7" and not hasattr(cause, "unset")
     assert repr(cause.inner) == "ValueError('inner')" and cause.inner.__traceback__ is None
+
+
+class Pair(NamedTuple):
+    name: str
+    error: Exception
+
+
+def test_an_exception_with_a_named_tuple_of_exceptions_has_a_copy() -> None:
+    """Of which no new one can be made from its parts."""
+    pair = Pair("x", ValueError("inner"))
+    ctx, cancel = with_cancel(background())
+    cancel(LookupError(pair))
+    cause = ctx.cause()
+    assert type(cause) is LookupError and cause.args == (pair,)
+
+
+def test_exceptions_in_lists_and_tuples_are_copies_too() -> None:
+    inner = ValueError("inner")
+    for parts in ([inner, 1], (inner, 1), (1, [inner])):
+        ctx, cancel = with_cancel(background())
+        cancel(LookupError(parts))
+        cause = ctx.cause()
+        assert type(cause) is LookupError and type(cause.args[0]) is type(parts) and len(cause.args[0]) == 2
+    ctx, cancel = with_cancel(background())
+    cancel(LookupError([1, "two"], (3,), {"four": 5}))
+    assert str(ctx.cause()) == str(LookupError([1, "two"], (3,), {"four": 5}))
 
 
 def test_a_group() -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio.lowlevel
 import libctx
 import pytest
 import trio
@@ -243,6 +244,23 @@ def test_a_body_that_another_task_leaves(everywhere: Everywhere, how: str) -> No
 
         ctx = with_cancel(background()).ctx
         await in_task(enter_and_look())
+
+    everywhere(main)
+
+
+def test_who_entered_a_body_that_another_task_leaves_goes_on(everywhere: Everywhere) -> None:
+    """The context ends with the body, and that is no cancel of whoever entered it."""
+
+    async def main(in_task: InTask) -> None:
+        async def enter() -> None:
+            generator = rows(background(), "scope")
+            entered = await generator.__anext__()
+            await in_task(generator.aclose())
+            assert entered.is_done
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+
+        await in_task(enter())
 
     everywhere(main)
 

@@ -188,3 +188,17 @@ leave.set()
 def test_ctrl_c_ends_the_wait_for_the_end() -> None:
     result = python(SHUT_DOWN_INTERRUPTED)
     assert (result.returncode, result.stdout, result.stderr) == (0, "interrupted\n", "")
+
+
+SHUT_DOWN_BY_EXIT = """
+import libctx, sys
+ctx, cancel = libctx.with_cancel(libctx.background())
+ctx.after(sys.exit, 7)
+ctx.after(print, "all of them")
+libctx.shutdown()
+"""
+
+
+def test_an_exit_in_a_callback_leaves_the_end() -> None:
+    result = python(SHUT_DOWN_BY_EXIT)
+    assert (result.returncode, result.stdout, result.stderr) == (7, "all of them\n", "")

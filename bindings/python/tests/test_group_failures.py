@@ -201,6 +201,33 @@ def test_work_ends_its_group_by_a_failure_of_the_body_and_raises_that() -> None:
     assert isinstance(group.ctx.cause(), LookupError) and caught.value.__context__ is None
 
 
+def test_a_body_that_ends_by_an_error_of_its_own_raises_that() -> None:
+    """Only the error of a context may have come of the failure."""
+    for error in (TimeoutError("own"), OSError("own"), KeyboardInterrupt("own")):
+        with pytest.raises(type(error), match="own") as caught:
+            with Group() as group:
+                assert group.begin()
+                group.end("broken")
+                raise error
+        assert caught.value is error
+    for kind in (libctx.Canceled, libctx.DeadlineExceeded, libctx.Error):
+        with pytest.raises(Cause, match="broken"):
+            with Group() as group:
+                assert group.begin()
+                group.end("broken")
+                raise kind
+
+
+def test_a_body_whose_exception_makes_no_cause_ends_its_work(told: Told) -> None:
+    failure = Cause("a code that C cannot hold")
+    failure.code = 1 << 40
+    with pytest.raises(Cause) as caught:
+        with Group() as group:
+            group.spawn(group.ctx.wait, WATCHDOG)
+            raise failure
+    assert caught.value is failure and told == [OverflowError] and isinstance(group.ctx.err(), libctx.Canceled)
+
+
 def test_a_failure_that_makes_no_cause_ends_the_work_all_the_same(told: Told) -> None:
     failure = Cause("a code that C cannot hold")
     failure.code = 1 << 40

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The hub of an event loop: each call runs once, in the order of the ends, and not once it was taken back."""
 
+import functools
 import select
 import weakref
 
@@ -31,6 +32,21 @@ def test_each_call_runs_once_and_in_order() -> None:
     for _ in range(2):
         hub.drain()
         assert ran == ["third", "second", "first"] and not readable(hub)
+
+
+def test_one_call_for_several_contexts() -> None:
+    hub = Hub()
+    ran: list[str] = []
+    (first, end_first), (second, end_second) = with_cancel(background()), with_cancel(background())
+    call = functools.partial(ran.append, "ran")
+    taken_back, _ = hub.add(first, call), hub.add(second, call)
+    hub.discard(taken_back)
+    end_first()
+    hub.drain()
+    assert ran == []
+    end_second()
+    hub.drain()
+    assert ran == ["ran"]
 
 
 def test_what_was_taken_back_does_not_run() -> None:

@@ -83,9 +83,24 @@ def test_a_string_of_c_that_is_no_utf8() -> None:
     root = ctypes.c_void_p(background().handle)
     assert library.ctx_with_string(root, b"raw", b"a\xff", ctypes.byref(made)) == 0
     assert made.value is not None
-    text = libctx.Context.from_handle(made.value).string("raw")
+    ctx = libctx.Context.from_handle(made.value)
+    text = ctx.string("raw")
     library.ctx_unref(made)
     assert text is not None and os.fsencode(text) == b"a\xff"
+    assert ctx.strings() == {"raw": text}
+
+
+def test_a_name_of_c_that_is_no_utf8() -> None:
+    library = ctypes.CDLL(libctx.library_path())
+    root = ctypes.c_void_p(background().handle)
+    for derive, arguments in ((library.ctx_with_string, (b"n\xff", b"x")), (library.ctx_with_name, (b"n\xff",))):
+        made = ctypes.c_void_p()
+        assert derive(root, *arguments, ctypes.byref(made)) == 0
+        assert made.value is not None
+        ctx = libctx.Context.from_handle(made.value)
+        library.ctx_unref(made)
+        assert [os.fsencode(name) for name in ctx.strings()] == [b"n\xff"] * (derive is library.ctx_with_string)
+        assert "n\N{REPLACEMENT CHARACTER}" in repr(ctx)
 
 
 def test_repr_tells_how_a_context_came_to_be() -> None:

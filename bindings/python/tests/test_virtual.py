@@ -165,6 +165,20 @@ def test_a_deadline_of_the_tree_alone_moves_time(virtual: asyncio.Runner, clock:
     virtual.run(main())
 
 
+def test_what_comes_nearer_than_a_float_can_tell_comes(clock: VirtualLoop) -> None:
+    """Else the event loop would look for it for ever, and time would stand."""
+    clock.advance(1e9)
+    near = libctx.with_timeout(current(), 5e-8).ctx
+    assert clock.next() == clock.now() and clock.advance(0) == 0
+    loop = VirtualEventLoop(clock)
+    for _ in range(100):
+        loop._selecting.select(None)
+        if near.is_done:
+            break
+    loop.close()
+    assert near.is_done
+
+
 def test_it_wants_a_virtual_loop() -> None:
     with libctx.ThreadLoop() as threads:
         for wrong in (threads, None):
