@@ -201,6 +201,22 @@ def test_copies_do_not_share_a_traceback() -> None:
     assert first is not second and first is not None and first.__traceback__ is None
 
 
+def test_copies_do_not_share_their_notes() -> None:
+    """Neither with the exception that was given, nor with each other."""
+    given = ValueError("x")
+    given.add_note("one")
+    ctx, cancel = with_cancel(background())
+    cancel(given)
+    given.add_note("by who canceled")
+    first = ctx.cause()
+    assert first is not None and first.__notes__ == ["one"]
+    first.add_note("by who asked")
+    second, error = ctx.cause(), ctx.err()
+    assert second is not None and second.__notes__ == ["one"]
+    assert error is not None and error.__cause__ is not None and error.__cause__.__notes__ == ["one"]
+    assert given.__notes__ == ["one", "by who canceled"]
+
+
 class Interrupted(Exception):
     def __str__(self) -> str:
         raise KeyboardInterrupt

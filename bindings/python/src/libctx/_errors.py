@@ -142,12 +142,17 @@ def _copy(exception: BaseException) -> BaseException:
         copy: BaseException = kind.__new__(kind, *args)
         base.__init__(copy, *args)
         for attributes in state:
-            base.__setstate__(copy, {name: _bare(value) for name, value in attributes.items()})
+            base.__setstate__(copy, {name: _attribute(name, value) for name, value in attributes.items()})
         for name, value in _in_slots(exception).items():
             base.__setattr__(copy, name, _bare(value))
     except Exception:
         return Cause(_words(exception))
     return copy
+
+
+def _attribute(name: str, value: Any) -> Any:
+    """Its value in a copy, which has notes of its own: add_note() adds to a list."""
+    return value[:] if name == "__notes__" and type(value) is list else _bare(value)
 
 
 def _in_slots(exception: BaseException) -> dict[str, Any]:
