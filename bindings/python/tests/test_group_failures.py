@@ -265,6 +265,17 @@ else:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_a_failure_is_raised_when_nothing_is_left() -> None:
+    group = Group()
+    assert group.begin() and group.begin()
+    group.end(LookupError("broken"))
+    assert group.wait(0) is False and group.wait(0.001) is False
+    group.end()
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            group.wait(0)
+
+
 def test_a_wait_of_a_group_takes_its_limit() -> None:
     group = Group()
     assert group.begin()

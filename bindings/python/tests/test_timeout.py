@@ -13,12 +13,33 @@ from conftest import WATCHDOG, AnyRun, Run
 from libctx import VirtualLoop, background, current, deadline, idle, scope, timeout, use, with_cancel, with_timeout
 
 
+@pytest.mark.parametrize("kind", [timeout, deadline, idle])
+def test_each_kind_has_a_parent_and_a_cause(clock: VirtualLoop, kind: type[timeout]) -> None:
+    """The parent is current(), unless it is named: then its values are there, and its clock counts."""
+    key = libctx.Key[str]("key")
+    with use(libctx.with_value(current(), key, "current")), VirtualLoop() as other:
+        parent = libctx.with_value(other.background(), key, "named")
+        with kind(2, cause="late") as ctx, kind(2, parent=parent, cause=LookupError("later")) as below:
+            assert (ctx.value(key), below.value(key)) == ("current", "named")
+            clock.advance(2)
+            assert ctx.is_done and not below.is_done and str(ctx.cause()) == "late"
+            other.advance(2)
+            assert isinstance(below.err(), TimeoutError) and isinstance(below.cause(), LookupError)
+        with kind(None) as ctx:  # never
+            clock.advance(1e6)
+            assert not ctx.is_done
+
+
+def test_a_scope_of_tasks_is_none_of_threads() -> None:
+    with pytest.raises(TypeError, match="context manager"):
+        with scope(background()):  # type: ignore[attr-defined]
+            pytest.fail("its body ran")
+
+
 async def advance(clock: VirtualLoop, seconds: float) -> None:
     """Moves the clock when all other tasks wait."""
     await anyio.wait_all_tasks_blocked()
     clock.advance(seconds)
-
-
 
 
 def test_an_hour_takes_no_time(clock: VirtualLoop, anyrun: AnyRun) -> None:
