@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 from collections.abc import Callable
 
 import libctx
@@ -23,6 +24,13 @@ READING, _ = os.pipe()
 CLOCK = VirtualLoop()
 QUEUE = _core.Queue()
 TOKEN = b"8 bytes."
+
+
+COUNTED = (
+    None, True, False, LIVE, END, DONE, TOLD, TELL, KEY, CLOCK, QUEUE, TOKEN, libctx.Context, libctx.Canceler,
+    libctx.Derived, libctx.Watch, libctx.Key, libctx.VirtualLoop, libctx.ManualLoop, _core.Queue, _core.Group, ValueError, KeyError,
+    print, id, exit,
+)  # fmt: skip
 
 
 def leave(body: contextlib.AbstractContextManager[object], error: Exception | None = None) -> None:
@@ -55,6 +63,9 @@ CALLS: dict[str, Callable[[], object]] = {
     "descriptors": lambda: (os.close(LIVE.done_fd_dup()), os.close(END.cancel_fd()), LIVE.fileno()),
     "wait": lambda: (LIVE.wait(0), DONE.wait(), libctx.wait_any(LIVE, TOLD), libctx.wait_any(LIVE, LIVE, timeout=0)),
     "cancel": lambda: with_cancel(LIVE).cancel(ValueError("why")),
+    "cancel with a text": lambda: with_cancel(LIVE).cancel("why"),
+    "cancel with nothing": lambda: (with_cancel(LIVE).cancel(), with_cancel(LIVE).cancel(libctx.Canceled())),
+    "cancel on the loop": lambda: with_cancel(LIVE).cancel("why", defer=True),
     "cancel again": lambda: (TELL("again"), TELL(deadline_exceeded=True)),
     "leaving": lambda: with_cancel(LIVE).__exit__(KeyError, KeyError("why"), None),
     "after": lambda: (LIVE.after(print, 1).stop(), DONE.after(id, 1).stop(wait=True), background().after(print)),
@@ -110,10 +121,13 @@ def check(call: Callable[[], object]) -> None:
 
     run(300)  # what is cached is cached from here on
     blocks, size = in_use()
+    counts = [sys.getrefcount(one) for one in COUNTED]
     run(3000)
     more_blocks, more_size = in_use()
     assert more_blocks - blocks < 300
     assert more_size - size < 20_000
+    for one, was in zip(COUNTED, counts):
+        assert abs(sys.getrefcount(one) - was) < 300, one
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -166,6 +166,29 @@ def test_signals_make_a_wait_neither_shorter_nor_longer() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "False True\n", "")
 
 
+LONG = """
+import libctx, signal
+ctx, cancel = libctx.with_cancel(libctx.background())
+seen = []
+
+def handler(*_):
+    seen.append(1)
+    if len(seen) == 5:
+        cancel()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+found = ctx.wait(9.2e9)   # to its end the clock overflows
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(found, len(seen) >= 5)
+"""
+
+
+def test_signals_do_not_end_the_longest_wait() -> None:
+    result = python(LONG)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True True\n", "")
+
+
 def test_garbage_is_collected_on_any_thread() -> None:
     """Contexts in cycles, which whatever thread collects gives back to the tree, while others use it."""
     parent, stop = with_cancel(background())
