@@ -126,6 +126,17 @@ fn nothing_is_derived_from_a_context_from_before() {
         assert!(is_forked(Context::wait_any([&root, &ctx], Some(Duration::ZERO))));
         assert!(is_forked(ctx.poll(&mut [], Some(Duration::ZERO))));
         assert!(is_forked(Group::new(&ctx)));
+        let polled = pin!(ctx.run(async { panic!("it is polled") }));
+        match polled.poll(&mut Task::from_waker(Waker::noop())) {
+            Poll::Ready(ended) => assert!(is_forked::<()>(ended)),
+            Poll::Pending => panic!("it waits"),
+        }
+        #[cfg(feature = "tokio-util")]
+        {
+            let token = tokio_util::sync::CancellationToken::new();
+            assert!(is_forked(ctx.to_token()) && is_forked(ctx.with_token(&token)));
+            assert!(!token.is_cancelled());
+        }
         assert!(!ctx.touch());
         assert_eq!(ctx.describe(), "context.Background.WithCancel");
     });

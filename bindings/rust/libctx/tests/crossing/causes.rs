@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The reason of a cancel, with what only Rust understands of it.
 
-use libctx::{Cause, Context, Ended, Key, Origin, sys};
+use libctx::{Cause, Context, Ended, Key, Loop, Origin, sys};
 use std::error::Error;
 use std::ffi::CStr;
 use std::fmt;
@@ -245,4 +245,53 @@ fn the_cause_of_a_deadline_is_there_when_it_fires() {
 #[test]
 fn a_nul_in_a_message_is_shown() {
     assert_eq!(Cause::new(1, "a\0b").unwrap().message(), "a\u{FFFD}b");
+}
+
+/// The two kinds of deadline and both ways to give one, beside a cancel that comes first.
+#[test]
+fn a_deadline_of_each_kind_has_the_cause_that_it_was_given() {
+    let clock = Loop::virtual_time().unwrap();
+    let (root, second) = (clock.background().unwrap(), Duration::from_secs(1));
+    let late = Cause::new(42, "too slow").unwrap();
+    let made = [
+        root.with_timeout_cause(second, &late).unwrap(),
+        root.with_idle_cause(second, &late).unwrap(),
+        root.with_timeout(second).unwrap(),
+        root.with_idle(second).unwrap(),
+    ];
+    clock.advance(2 * second).unwrap();
+    let seen = made.map(|(ctx, _canceler)| ctx.ended().unwrap());
+    assert!(seen.iter().all(Ended::is_deadline_exceeded));
+    assert_eq!(seen.each_ref().map(|ended| ended.cause() == &late), [true, true, false, false]);
+    assert_eq!(seen.map(|ended| ended.cause().is_given()), [true, true, false, false]);
+}
+
+#[test]
+fn a_cancel_for_callers_with_locks_has_its_cause_and_runs_nothing_here() {
+    let cause = Cause::new(7, "why").unwrap();
+    for cause in [None, Some(&cause)] {
+        let (ctx, canceler) = Context::background().with_cancel().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        ctx.after_func(move |_| tell.send(std::thread::current().id()).unwrap()).unwrap();
+        assert!(canceler.cancel_deferred(cause).unwrap());
+        assert!(!canceler.cancel_deferred(cause).unwrap());
+        assert!(ctx.ended().unwrap().is_canceled());
+        match cause {
+            Some(cause) => assert_eq!(&ctx.cause().unwrap(), cause),
+            None => assert!(!ctx.cause().unwrap().is_given()),
+        }
+        assert_ne!(super::next(&told), std::thread::current().id());
+    }
+}
+
+#[test]
+fn a_context_is_ended_by_itself_or_by_those_above_it() {
+    let (parent, canceler) = Context::background().with_cancel().unwrap();
+    let (child, its_own) = parent.with_cancel().unwrap();
+    let (below, _canceler) = child.with_cancel().unwrap();
+    assert!(!below.ended_by(&child) && !child.ended_by(&child));
+    its_own.cancel();
+    assert!(below.ended_by(&child) && !child.ended_by(&below));
+    canceler.cancel();
+    assert!(!below.ended_by(&parent) && !parent.ended_by(&below));
 }

@@ -114,6 +114,55 @@ fn an_end_is_found_in_whatever_it_became() {
     assert_eq!(format!("{:#}", expired()), "context deadline exceeded");
 }
 
+/// An error of a program's own around another one.
+#[derive(Debug)]
+struct Around(&'static str, Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Display for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Around {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.1)
+    }
+}
+
+#[test]
+fn an_end_is_found_however_deep_it_is() {
+    let ended = canceled("why");
+    let around = |text, error| Box::new(Around(text, error));
+    let all: [Box<dyn std::error::Error + Send + Sync>; 4] = [
+        Box::new(ended.clone()),
+        Error::from(ended.clone()).into(),
+        io::Error::from(ended.clone()).into(),
+        io::Error::other(Error::from(ended.clone())).into(),
+    ];
+    for error in all {
+        let deep = around("outer", around("inner", error));
+        assert_eq!(Ended::find(&*deep), Some(&ended));
+    }
+    assert_eq!(Ended::find(&*around("outer", "no end".into())), None);
+}
+
+/// An error of the crate has the sources of the end that it is, and none of its own.
+#[test]
+fn an_end_is_shown_with_all_its_sources() {
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let error = Around("it was not written", Around("the disk", "it is full".into()).into());
+    canceler.cancel_with(&Cause::from_error(error).unwrap());
+    let (ended, text) = (ctx.ended().unwrap(), "it was not written: the disk: it is full");
+    assert_eq!(format!("{ended}"), "context canceled");
+    assert_eq!(format!("{ended:#}"), format!("context canceled: {text}"));
+    let error = Error::from(ended);
+    assert_eq!(format!("{error:#}"), format!("context canceled: {text}"));
+    let source = error.source().unwrap();
+    assert_eq!(source.to_string(), "it was not written");
+    assert_eq!(source.source().unwrap().to_string(), "the disk");
+}
+
 #[test]
 fn an_error_can_be_passed_on_to_another_context() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
