@@ -273,3 +273,16 @@
 //! let ctx = libctx::Context::background();
 //! ctx.run(async {});
 //! ```
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! fn takes(work: libctx::Work) -> libctx::Work {
+//!     work
+//! }
+//! let builder = libctx::Loop::builder().executor(|work| {
+//!     takes(work);
+//! });
+//! ```
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! libctx::Context::background().to_token().unwrap();
+//! ```
