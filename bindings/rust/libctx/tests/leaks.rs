@@ -235,7 +235,7 @@ const OPERATIONS: &[(&str, fn())] = &[
         assert!(tied.is_done() && ctx.with_token(&token).unwrap().is_done());
     }),
     ("reporters", || {
-        let held = vec![1];
-        set_panic_reporter(move |panic| assert!(held.len() == 1 && !panic.message().is_empty()));
+        let held = Box::new(1);
+        set_panic_reporter(move |panic| assert!(*held == 1 && !panic.message().is_empty()));
     }),
 ];
