@@ -62,6 +62,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "cancelers": lambda: (Canceler.from_handle(END.handle), Canceler.from_handle(END.capsule())),
     "descriptors": lambda: (os.close(LIVE.done_fd_dup()), os.close(END.cancel_fd()), LIVE.fileno()),
     "wait": lambda: (LIVE.wait(0), DONE.wait(), libctx.wait_any(LIVE, TOLD), libctx.wait_any(LIVE, LIVE, timeout=0)),
+    "await": lambda: LIVE.__await__().close(),
     "cancel": lambda: with_cancel(LIVE).cancel(ValueError("why")),
     "cancel with a text": lambda: with_cancel(LIVE).cancel("why"),
     "cancel with nothing": lambda: (with_cancel(LIVE).cancel(), with_cancel(LIVE).cancel(libctx.Canceled())),

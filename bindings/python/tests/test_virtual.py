@@ -122,18 +122,21 @@ def test_an_executor_of_its_own_runs_what_it_is_given(virtual: asyncio.Runner, c
 
 
 def test_it_stands_until_the_last_of_several_threads_is_done(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
-    leave = threading.Event()
+    begun = threading.Event()
+
+    def work() -> None:
+        assert begun.wait(WATCHDOG)
+        time.sleep(0.02)
 
     async def main() -> None:
         first = asyncio.create_task(asyncio.to_thread(int))
-        second = asyncio.create_task(asyncio.to_thread(leave.wait, WATCHDOG))
+        second = asyncio.create_task(asyncio.to_thread(work))
         sleeping = asyncio.create_task(asyncio.sleep(0.5))
         await first
-        for _ in range(3):
-            await asyncio.sleep(0)
         assert clock.now() == 0 and not sleeping.done()
-        leave.set()
-        assert await second is True and clock.now() == 0
+        begun.set()
+        await second
+        assert clock.now() == 0 and not sleeping.done()
         await sleeping
         assert clock.now() == pytest.approx(0.5)
 
