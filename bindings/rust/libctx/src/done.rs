@@ -87,10 +87,11 @@ impl Context {
     /// use libctx::Context;
     /// use std::{future, time::Duration};
     ///
-    /// let (ctx, _canceler) = Context::background().with_timeout(Duration::from_millis(5))?;
+    /// let ctx = Context::background();
+    /// let (soon, _canceler) = ctx.with_timeout(Duration::from_millis(5))?;
     /// smol::block_on(async {
     ///     assert_eq!(ctx.run(async { 7 }).await.unwrap(), 7);
-    ///     let never = ctx.run(future::pending::<u32>()).await;
+    ///     let never = soon.run(future::pending::<u32>()).await;
     ///     assert!(never.unwrap_err().is_deadline_exceeded());
     /// });
     /// # Ok::<(), libctx::Error>(())
