@@ -3,7 +3,7 @@
 //! made after works at once.
 #![allow(missing_docs)]
 
-use libctx::{Cause, Context, Done, ErrorKind, Event, Events, Group, Key, Loop, Queue};
+use libctx::{Cause, Context, Done, ErrorKind, Event, Events, Group, Key, Loop, Queue, Signal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -116,6 +116,7 @@ fn nothing_is_derived_from_a_context_from_before() {
         assert!(is_forked(ctx.without_cancel()));
         assert!(is_forked(Context::merge([&root, &ctx])));
         assert!(is_forked(ctx.with_fd(&pipe, Events::IN)));
+        assert!(is_forked(ctx.with_signal(&[Signal::XFSZ])), "though that is not blocked");
         assert!(is_forked(ctx.with_string("name", "text")));
         assert!(is_forked(ctx.without_string("name")));
         assert!(is_forked(ctx.without_value(&COUNTED)));
