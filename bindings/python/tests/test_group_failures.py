@@ -160,6 +160,26 @@ def test_the_failure_that_is_raised_is_the_one_in_the_tree() -> None:
     assert isinstance(group.ctx.cause(), ValueError)
 
 
+def test_which_failure_was_first_is_told_under_a_lock() -> None:
+    """Two threads may fail at once, and one of them must not take the place of the other."""
+    locked: list[bool] = []
+
+    class Watched(Group):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "_failure" and value is not None:
+                locked.append(self._lock.locked())
+            super().__setattr__(name, value)
+
+    def fail() -> None:
+        raise LookupError
+
+    group = Watched()
+    group.spawn(fail)
+    with pytest.raises(LookupError):
+        group.wait(WATCHDOG)
+    assert locked == [True]
+
+
 def test_a_cancel_by_hand_is_no_failure() -> None:
     group = Group()
     future = group.spawn(group.ctx.wait, WATCHDOG)

@@ -280,9 +280,9 @@ def test_an_exception_leaves_the_body_of_a_loop(kind: Callable[[], libctx.Loop])
             raise SystemExit
 
 
-@pytest.mark.parametrize("name", ["", "much too long", "nul\0"])
-def test_a_name_that_no_thread_can_have_is_refused(name: str) -> None:
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(("name", "why"), [("", "1 to 9 bytes"), ("much too long", "1 to 9 bytes"), ("nul\0", "null")])
+def test_a_name_that_no_thread_can_have_is_refused(name: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         ThreadLoop(name=name)
 
 
