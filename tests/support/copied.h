@@ -17,7 +17,7 @@ namespace ctxtest {
 // The file that this program is linked with, wherever it has been found.
 inline std::string LibraryFile() {
   Dl_info info = {};
-  EXPECT_NE(dladdr(reinterpret_cast<void*>(&ctx_background), &info), 0);
+  EXPECT_NE(dladdr(reinterpret_cast<void*>(&ctx_strerror), &info), 0);
   return std::filesystem::canonical(info.dli_fname);
 }
 

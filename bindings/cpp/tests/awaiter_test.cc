@@ -179,9 +179,9 @@ TEST(Awaiter, OnAContextThatIsNeverDoneWaitsUntilDestroyed) {
 
 TEST(Awaiter, MayLetGoOfTheLastContextWhenResumed) {
   Result result;
+  std::vector<Coroutine> kept;
   const ctx::canceler cancel = [&] {
     ctx::derived made = ctx::with_cancel(ctx::background());
-    static std::vector<Coroutine> kept;
     kept.push_back(Await(std::move(made.first), &result));
     return made.second;
   }();

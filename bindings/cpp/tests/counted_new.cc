@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <malloc.h>
+
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "counted.h"
@@ -20,7 +23,10 @@ void* Take(std::size_t size, std::size_t alignment) {
   return taken;
 }
 void Give(void* taken) {
-  if (taken != nullptr) live.fetch_sub(1, std::memory_order_relaxed);
+  if (taken == nullptr) return;
+  live.fetch_sub(1, std::memory_order_relaxed);
+  std::memset(taken, 0xA5, malloc_usable_size(taken));  // whoever still looks sees nonsense
+  asm volatile("" : : "r"(taken) : "memory");  // or a compiler leaves that out
   std::free(taken);
 }
 }  // namespace
