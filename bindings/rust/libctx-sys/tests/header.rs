@@ -5,6 +5,7 @@
 use libctx_sys::*;
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write as _;
 use std::mem::{align_of, offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -209,10 +210,25 @@ fn layouts_are_the_headers() {
     same("sizeof(ctx_drop_fn)", size_of::<Option<ctx_drop_fn>>());
     same("sizeof(struct pollfd)", size_of::<pollfd>());
     same("sizeof(nfds_t)", size_of::<nfds_t>());
-    source +=
-        "_Static_assert(__builtin_types_compatible_p(ctx_fn, void (*)(ctx_t *, void *)), \"\");\n";
-    source +=
-        "_Static_assert(__builtin_types_compatible_p(ctx_drop_fn, void (*)(void *)), \"\");\n";
+    // The Rust type first: this compiles only where it is the one beside it.
+    let _: [unsafe extern "C" fn(*mut ctx_t, *mut c_void); 0] = [] as [ctx_fn; 0];
+    let _: [unsafe extern "C" fn(*mut c_void); 0] = [] as [ctx_drop_fn; 0];
+    let _: [unsafe extern "C" fn(*const c_char, *const c_char, *mut c_void) -> c_int; 0] =
+        [] as [ctx_string_fn; 0];
+    let _: [unsafe extern "C" fn(
+        *mut c_void,
+        unsafe extern "C" fn(*mut c_void),
+        *mut c_void,
+    ) -> c_int; 0] = [] as [ctx_post_fn; 0];
+    for (name, of_c) in [
+        ("ctx_fn", "void (*)(ctx_t *, void *)"),
+        ("ctx_drop_fn", "void (*)(void *)"),
+        ("ctx_string_fn", "int (*)(const char *, const char *, void *)"),
+        ("ctx_post_fn", "int (*)(void *, void (*)(void *), void *)"),
+    ] {
+        let same = format!("__builtin_types_compatible_p({name}, {of_c})");
+        writeln!(source, "_Static_assert({same}, \"{name}\");").unwrap();
+    }
     source += "_Static_assert(__builtin_types_compatible_p(\
                __typeof__(((ctx_event_t *)0)->err), int32_t), \"\");\n";
     must_compile(&["-c"], "layouts", &source);

@@ -101,6 +101,8 @@ fn is_forked<T>(result: libctx::Result<T>) -> bool {
 fn nothing_is_derived_from_a_context_from_before() {
     let (ctx, _canceler) = Context::background().with_cancel().unwrap();
     let cause = Cause::new(1, "late").unwrap();
+    let (dead, end) = Context::background().with_cancel().unwrap();
+    end.cancel();
     in_child(|| {
         let (time, root) = (Duration::from_secs(1), Context::background());
         let end = std::time::Instant::now() + time;
@@ -125,7 +127,9 @@ fn nothing_is_derived_from_a_context_from_before() {
         assert!(is_forked(ctx.after_func_deferred(|_| ())));
         assert!(is_forked(ctx.after_func_blocking(|_| ())));
         assert!(is_forked(Context::wait_any([&root, &ctx], Some(Duration::ZERO))));
-        assert!(is_forked(ctx.poll(&mut [], Some(Duration::ZERO))));
+        for ctx in [&ctx, &dead] {
+            assert!(is_forked(ctx.poll(&mut [], Some(Duration::ZERO))));
+        }
         assert!(is_forked(Group::new(&ctx)));
         let polled = pin!(ctx.run(async { panic!("it is polled") }));
         match polled.poll(&mut Task::from_waker(Waker::noop())) {
