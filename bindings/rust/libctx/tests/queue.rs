@@ -37,6 +37,18 @@ fn events_come_in_the_order_of_the_ends_as_many_as_fit() {
 }
 
 #[test]
+fn very_many_events_are_taken_at_once_in_each_form() {
+    let all: Vec<_> = (0..300).collect();
+    let queue = filled(all.clone());
+    let drained = queue.drain_contexts(100).unwrap();
+    let drained: Vec<_> = drained.iter().map(|(event, _)| event.token()).collect();
+    let mut room = vec![Event::default(); 150];
+    let next = tokens(queue.drain(&mut room[..100]).unwrap());
+    let last = tokens(queue.wait(&mut room, None).unwrap());
+    assert_eq!([drained, next, last].concat(), all);
+}
+
+#[test]
 fn each_event_has_the_context_that_it_is_of() {
     let queue = filled([1, 2]);
     let late = Cause::new(7, "3").unwrap();
