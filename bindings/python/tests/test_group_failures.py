@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Group: what interrupts its wait, work that cannot begin, and failures that come together."""
 
+import contextvars
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import libctx
@@ -198,6 +200,19 @@ def test_a_group_whose_time_is_over_begins_nothing() -> None:
     with pytest.raises(TimeoutError):
         Group(group)
     assert group.wait(0) is True
+
+
+def test_the_context_of_the_group_is_that_of_its_work() -> None:
+    """Wherever it is started from, and with every other context variable of there."""
+    group, variable = Group(), contextvars.ContextVar[str]("variable")
+    variable.set("here")
+    start: Callable[..., Future[Any]]
+    with ThreadPoolExecutor(1) as pool, libctx.use(with_timeout(background(), None).ctx) as around:
+        for start in (group.spawn, partial(group.submit, pool)):
+            assert start(current).result(WATCHDOG) == group.ctx != around
+            assert start(variable.get).result(WATCHDOG) == "here"
+        assert current() is around
+    assert group.wait(WATCHDOG) is True
 
 
 def test_an_executor_is_given_all_arguments() -> None:
