@@ -313,6 +313,10 @@ def test_an_errno_that_c_cannot_hold() -> None:
         def errno(self) -> int:
             raise RuntimeError
 
+        @property
+        def place(self) -> Place:
+            raise RuntimeError
+
     for kind in (Huge, Broken):
         with pytest.raises(kind), with_cancel(background()) as ctx:
             raise kind

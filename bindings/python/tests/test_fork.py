@@ -63,7 +63,7 @@ def test_contexts_of_before_can_only_be_read() -> None:
     def check() -> None:
         assert ctx.err() is None and ctx.value(key) == "user-1" and ctx.deadline() is not None
         for refused in (cancel, cancel.cancel_fd, ctx.wait, lambda: libctx.wait_any(ctx, ctx), ctx.done_fd,
-                        ctx.done_fd_dup, lambda: with_cancel(ctx), lambda: ctx.after(print),
+                        ctx.done_fd_dup, ctx.touch, lambda: with_cancel(ctx), lambda: ctx.after(print),
                         lambda: libctx.with_fd(ctx, 0, 1), lambda: libctx.timeout(1, parent=ctx)):
             with pytest.raises(ChildProcessError, match="before this process was forked"):
                 refused()

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import libctx
@@ -208,7 +207,7 @@ def test_the_context_of_the_group_is_that_of_its_work() -> None:
     variable.set("here")
     start: Callable[..., Future[Any]]
     with ThreadPoolExecutor(1) as pool, libctx.use(with_timeout(background(), None).ctx) as around:
-        for start in (group.spawn, partial(group.submit, pool)):
+        for start in (group.spawn, lambda fn: group.submit(pool, fn)):
             assert start(current).result(WATCHDOG) == group.ctx != around
             assert start(variable.get).result(WATCHDOG) == "here"
         assert current() is around
