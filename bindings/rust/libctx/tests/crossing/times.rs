@@ -116,6 +116,18 @@ fn an_instant_goes_there_and_back_to_the_nanosecond() {
     }
 }
 
+/// The instant lies between two readings of the system's clock, and its own is not before the first of them.
+#[test]
+fn an_instant_is_not_turned_into_an_earlier_reading() {
+    let root = Context::background();
+    for _ in 0..100 {
+        let (before, instant) = (root.now(), Instant::now());
+        let hour = Duration::from_secs(3600);
+        let (ctx, _canceler) = root.with_deadline(instant + hour).unwrap();
+        assert!(ctx.deadline_on_clock().unwrap() >= before + hour);
+    }
+}
+
 /// On a clock that began a while ago, and on one that has only begun.
 #[test]
 fn an_instant_that_has_passed_has_passed_on_every_clock() {

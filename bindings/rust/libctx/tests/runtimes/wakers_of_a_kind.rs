@@ -7,7 +7,7 @@ use libctx::{Canceler, Context, Done};
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
@@ -69,6 +69,35 @@ fn a_waker_may_end_the_context_as_it_is_cloned() {
             assert_eq!(ctx.cause().unwrap().message(), "cloned");
         }
     });
+}
+
+/// An executor's waker may wait for a poll that is under way, and that poll for no waker.
+#[test]
+fn a_poll_does_not_wait_for_a_waker_that_runs() {
+    struct Waits(Sender<()>, Mutex<Receiver<()>>, Sender<bool>);
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            self.0.send(()).unwrap();
+            let polled = self.1.lock().unwrap().recv_timeout(WATCHDOG).is_ok();
+            self.2.send(polled).unwrap();
+        }
+    }
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let ((begin, begun), (go_on, goes_on), (tell, told)) = (channel(), channel(), channel());
+    let mut done = ctx.done();
+    let waits = Arc::new(Waits(begin, Mutex::new(goes_on), tell));
+    assert!(!poll(&mut done, &Waker::from(waits)));
+    let (begun, canceling) = (Mutex::new(begun), Mutex::new(Some(canceler)));
+    // Between the first look of this poll and its last, another thread ends the context, and is inside the waker.
+    let waker = clones(move || {
+        if let Some(canceler) = canceling.lock().unwrap().take() {
+            thread::spawn(move || canceler.cancel());
+            begun.lock().unwrap().recv_timeout(WATCHDOG).unwrap();
+        }
+    });
+    assert!(poll(&mut done, &waker));
+    go_on.send(()).unwrap();
+    assert!(told.recv_timeout(2 * WATCHDOG).unwrap());
 }
 
 /// Whom a context wakes sees it done.
