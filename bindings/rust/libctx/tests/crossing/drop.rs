@@ -83,6 +83,19 @@ fn a_callback_that_was_stopped_is_dropped_by_the_stop() {
 }
 
 #[test]
+fn a_stop_that_waits_prevents_and_drops_as_any_other() {
+    let drops = Drops::default();
+    let (ctx, canceler) = Context::background().with_cancel().unwrap();
+    let counted = drops.counted();
+    let watch = ctx.after_func(move |_| drop(counted)).unwrap();
+    assert!(watch.stop_wait());
+    assert_eq!(drops.count(), 1);
+    assert!(!watch.stop_wait() && !watch.stop());
+    canceler.cancel();
+    assert!(!watch.stop_wait());
+}
+
+#[test]
 fn a_callback_is_dropped_with_a_watch_that_can_never_fire() {
     let drops = Drops::default();
     let counted = drops.counted();

@@ -51,6 +51,22 @@ fn no_limit_is_too_long_for_a_grace_or_an_idle_context() {
 }
 
 #[test]
+fn a_touch_is_told_whether_it_counts_and_moves_the_end() {
+    let (clock, root) = root();
+    let second = Duration::from_secs(1);
+    let (idle, _canceler) = root.with_idle(4 * second).unwrap();
+    let (below, _its_canceler) = idle.with_cancel().unwrap();
+    for ctx in [&idle, &below, &idle] {
+        clock.advance(3 * second).unwrap();
+        assert!(ctx.touch());
+    }
+    assert!(!idle.is_done());
+    clock.advance(5 * second).unwrap();
+    assert!(idle.ended().unwrap().is_deadline_exceeded());
+    assert!(!idle.touch() && !below.touch());
+}
+
+#[test]
 fn a_clock_moves_by_the_nanosecond_and_no_further_than_it_can() {
     let (clock, root) = root();
     let (ctx, _canceler) = root.with_timeout(Duration::new(1, 1)).unwrap();
