@@ -38,7 +38,9 @@ void Loop::end_shutting() {
 // Cancels everything, and ends the threads if there are any. A thread that pushes from now on runs it itself.
 bool Loop::end_threads(int64_t until_ns) {
   const bool own_threads = drive_ == Drive::thread && started();
+  const Process process;
   cancel_all(this, own_threads ? Callbacks::queued : Callbacks::here);
+  if (!process.is_ours()) return false;  // this loop has begun afresh, and goes on
   bool threads = false;
   {
     Guard guard(start_lock_);  // no thread is started from now on

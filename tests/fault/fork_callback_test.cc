@@ -288,5 +288,77 @@ TEST(ForkCallback, Rule47_InTheDropOfAnExecutorTheChildEnds) {
   forks.ExpectTheChildEnds();
 }
 
+// Calls that drive a loop end in the child with -ECHILD, whichever callback forked; the rest is the parent's.
+void ExpectTheChildRunsNoMore(int kind, uint32_t flags) {
+  ExpectTheChildGoesOn([&](Forks& forks) {
+    const pid_t self = getpid();
+    const Loop loop = NewLoop(kind);
+    const Ctx root = LoopBackground(loop);
+    const Scope scope = WithTimeout(root, kMillisecond), child = WithCancel(scope);
+    Callback forking([&](ctx_t*) { forks(); }), next, below;
+    forking.Arm(scope, flags);
+    next.Arm(scope, flags);
+    below.Arm(child, CTX_DEFER);
+    if (kind == CTX_LOOP_MANUAL) SleepUntil(Deadline(scope) + kPast);
+    const int result =
+        kind == CTX_LOOP_MANUAL ? ctx_loop_dispatch(loop) : ctx_loop_advance(loop, kSecond);
+    EXPECT_EQ(result, getpid() == self ? 1 : -ECHILD);
+    EXPECT_EQ(next.runs(), getpid() == self ? 1 : 0);
+    EXPECT_EQ(below.runs(), getpid() == self ? 1 : 0);
+  });
+}
+
+TEST(ForkCallback, Rule47_InADispatchTheChildGoesOn) {
+  for (const uint32_t flags : {UINT32_C(0), CTX_DEFER, CTX_WAKER}) {
+    SCOPED_TRACE(flags);
+    ExpectTheChildRunsNoMore(CTX_LOOP_MANUAL, flags);
+  }
+}
+
+TEST(ForkCallback, Rule47_InAnAdvanceTheChildGoesOn) {
+  for (const uint32_t flags : {UINT32_C(0), CTX_DEFER, CTX_WAKER}) {
+    SCOPED_TRACE(flags);
+    ExpectTheChildRunsNoMore(CTX_LOOP_VIRTUAL, flags);
+  }
+}
+
+// The last handle cancels what is left on the loop, and runs what waits there.
+TEST(ForkCallback, Rule47_AsALoopsLastHandleGoesTheChildGoesOn) {
+  for (const uint32_t flags : {UINT32_C(0), CTX_DEFER, CTX_WAKER}) {
+    SCOPED_TRACE(flags);
+    ExpectTheChildGoesOn([&](Forks& forks) {
+      const pid_t self = getpid();
+      Loop loop = NewLoop(CTX_LOOP_MANUAL);
+      const Scope scope = WithCancel(LoopBackground(loop)), child = WithCancel(scope);
+      Callback forking([&](ctx_t*) { forks(); }), next, below;
+      forking.Arm(scope, flags);
+      next.Arm(scope, flags);
+      below.Arm(child, CTX_DEFER);
+      loop.reset();
+      EXPECT_EQ(next.runs(), getpid() == self ? 1 : 0);
+      EXPECT_EQ(below.runs(), getpid() == self ? 1 : 0);
+    });
+  }
+}
+
+void InAShutdownTheChildGoesOn(uint32_t flags) {
+  ExpectTheChildGoesOn([&](Forks& forks) {
+    const pid_t self = getpid();
+    const Scope scope = WithCancel(ctx_background()), child = WithCancel(scope);
+    Callback forking([&](ctx_t*) { forks(); }), next, below;
+    forking.Arm(scope, flags);
+    next.Arm(scope, flags);
+    below.Arm(child);
+    const int result = ctx_shutdown(CTX_FOREVER);
+    EXPECT_EQ(result, getpid() == self ? 0 : -ECHILD);
+    EXPECT_EQ(next.runs(), getpid() == self ? 1 : 0);
+    EXPECT_EQ(below.runs(), getpid() == self ? 1 : 0);
+  });
+}
+TEST(ForkCallback, Rule47_InAShutdownTheChildGoesOn) {
+  CTX_IN_NEW_PROCESS(InAShutdownTheChildGoesOn(0));
+  CTX_IN_NEW_PROCESS(InAShutdownTheChildGoesOn(CTX_WAKER));
+}
+
 }  // namespace
 }  // namespace ctxtest
