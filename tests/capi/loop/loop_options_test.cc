@@ -102,6 +102,8 @@ TEST(LoopOptions, AnOlderStructEndsEarlier) {
   std::memset(reinterpret_cast<char*>(&options) + options.size, 0xAB,
               sizeof options - options.size);
   EXPECT_NE(NewLoop(CTX_LOOP_MANUAL, &options).get(), nullptr);
+  options.size = sizeof options.size;  // the least: all is left out
+  EXPECT_NE(NewLoop(CTX_LOOP_MANUAL, &options).get(), nullptr);
   for (size_t size : {size_t{0}, sizeof(size_t) - 1}) {
     options.size = size;
     ExpectRefused(-EINVAL, CTX_LOOP_MANUAL, options);

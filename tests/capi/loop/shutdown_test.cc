@@ -86,6 +86,32 @@ TEST(Shutdown, Rule51_KeepsItsLimitAndGoesOnLater) {
   CTX_IN_NEW_PROCESS(KeepsItsLimitAndGoesOnLater());
 }
 
+void ACallThatWaitsForAnotherKeepsItsLimit() {
+  Gate gate;
+  Gate begun;
+  const Scope other = WithCancel(ctx_background());
+  Callback blocks([&](ctx_t*) {
+    begun.Open();
+    EXPECT_TRUE(gate.Wait());
+  });
+  blocks.Arm(other, CTX_DEFER);
+  other.Cancel();
+  ASSERT_TRUE(begun.Wait());
+  const Scope last = WithCancel(ctx_background());
+  std::thread first([] { EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0); });
+  EXPECT_TRUE(Done(last));  // the first call is under way, and cannot end before the gate opens
+  EXPECT_EQ(ctx_shutdown(0), -ETIMEDOUT);
+  EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
+  EXPECT_EQ(blocks.drops(), 0);
+  gate.Open();
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_EQ(blocks.drops(), 1);
+  first.join();
+}
+TEST(Shutdown, Rule51_ACallThatWaitsForAnotherKeepsItsLimit) {
+  CTX_IN_NEW_PROCESS(ACallThatWaitsForAnotherKeepsItsLimit());
+}
+
 void WaitsForTheLaneToo() {
   Gate gate;
   Gate begun;
