@@ -234,6 +234,41 @@ TEST(MergeOfAnIdleLoop, Rule55_TheDeadlineOfAnotherLoopHasEndedIt) {
   EXPECT_EQ(ctx_ended_by(merged, merged), 0);
 }
 
+// The parent on the other loop, which nobody drives, is a merge itself: whichever of its own parents comes first.
+TEST(MergeOfAnIdleLoop, Rule15_OfAMergeTheCauseIsThatOfItsEarliestDeadline) {
+  for (size_t first = 0; first < 3; ++first) {
+    const ManualLoop idle, near;
+    const Cause early = NewCause(1, "early"), late = NewCause(2, "late");
+    const Scope scopes[] = {WithTimeout(idle.root, kMillisecond, early),
+                            WithTimeout(idle.root, kHour, late), WithCancel(idle.root)};
+    const Scope there = Merge({scopes[first], scopes[(first + 1) % 3], scopes[(first + 2) % 3]});
+    const Scope own = WithCancel(near.root);
+    const Scope merged = Merge({own, there});
+    EXPECT_EQ(Deadline(merged), Deadline(scopes[0]));
+    EXPECT_GE(near.DriveUntilDone(merged), 0);
+    EXPECT_EQ(ctx_err(merged), CTX_DEADLINE_EXCEEDED);
+    EXPECT_EQ(ctx_cause(merged), early.get());
+  }
+}
+
+// When a grace has begun, its own loop alone ends it.
+TEST(MergeOfAnIdleLoop, Rule22_ABegunGraceHasNoDeadlineForAnotherLoop) {
+  const ManualLoop idle, near;
+  const Scope parent = WithTimeout(idle.root, kHour), own = WithCancel(near.root);
+  const Scope grace = WithGrace(parent, kHour);
+  const Scope before = Merge({own, grace});
+  EXPECT_EQ(Deadline(before), Deadline(grace));
+  parent.Cancel();
+  EXPECT_EQ(ctx_err(grace), 0);
+  const Scope after = Merge({own, grace});
+  EXPECT_EQ(Deadline(after), CTX_FOREVER);
+  EXPECT_EQ(grace.Cancel(), 1);
+  for (const Scope* merged : {&before, &after}) {
+    EXPECT_GE(near.DriveUntilDone(*merged), 0);
+    EXPECT_EQ(ctx_err(*merged), CTX_CANCELED);
+  }
+}
+
 TEST_P(MergeLoops, Rule22_AMergeOfMerges) {
   const Scope near = WithCancel(here.root), far = WithCancel(there.root);
   const Scope one = Merge({near, far}), two = Merge({far, near}), both = Merge({one, two, near});
