@@ -358,3 +358,17 @@ def test_bodies_that_others_left_are_forgotten() -> None:
     reached: list[bool] = []
     in_thread(work).join()
     assert reached
+
+
+def test_the_body_around_one_that_another_thread_left_is_current_again() -> None:
+    def generator() -> Generator[None, None, None]:
+        with use(with_cancel(background()).ctx):
+            yield
+
+    with use(with_cancel(background()).ctx) as outer:
+        body = generator()
+        next(body)
+        assert current() != outer
+        in_thread(body.close).join()
+        assert current() is outer
+    assert current() == background()
