@@ -3,6 +3,7 @@
 // Descriptors with numbers at the end of the table that they are kept in, and as many ready ones as a loop takes at a
 // time; one less and one more.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <vector>
@@ -28,6 +29,26 @@ TEST(SourceBorders, Rule34_ADescriptorOfAnyNumber) {
     EXPECT_EQ(time.Advance(0), 1) << number;
     EXPECT_EQ(ctx_err(scope), CTX_CANCELED);
     EXPECT_EQ(ctx_err(other), CTX_CANCELED);
+  }
+}
+
+// The loop's own descriptor for signals has the number behind the table's last.
+TEST(SourceBorders, Rule35_SignalsOfALoopWhoseTableIsFull) {
+  const BlockSignals blocked = {SIGUSR1};
+  const Pipe pipe;
+  for (const int last : {63, 64, 100, 127, 200}) {
+    const ManualLoop manual;
+    const Fd number(fcntl(pipe.read_end, F_DUPFD_CLOEXEC, last));
+    const Scope scope = WithFd(manual.root, number, POLLIN);
+    std::vector<Fd> lower;
+    do {
+      lower.emplace_back(fcntl(pipe.read_end, F_DUPFD_CLOEXEC, 0));
+    } while (lower.back() < number);
+    lower.pop_back();
+    const Scope by_signal = WithSignal(manual.root, {SIGUSR1});
+    Send(SIGUSR1);
+    EXPECT_GE(manual.DriveUntilDone(by_signal), 0);
+    EXPECT_EQ(ctx_err(scope), 0);
   }
 }
 
