@@ -44,6 +44,7 @@ TEST(Fork, Rule47_NewContextsWorkWhileTheParentsLoopRuns) {
 TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
   struct Waiting {
     Gate begun, over;
+    std::atomic<pid_t> stopper{0};
     Scope scope = WithCancel(ctx_background());
     Watch watch = AfterFunc(
         scope,
@@ -56,12 +57,12 @@ TEST(Fork, Rule47_NewContextsWorkWhileAThreadOfTheParentsWaitsForACallback) {
     std::thread cancels{[this] { EXPECT_EQ(scope.Cancel(), 1); }};
     std::thread stops{[this] {
       EXPECT_TRUE(begun.Wait());
+      stopper = gettid();
       EXPECT_EQ(ctx_watch_stop_wait(watch), 0);
     }};
-    // Returns when the second thread waits, as a rule.
+    // Returns when the second thread waits.
     void Settle() const {
-      EXPECT_TRUE(begun.Wait());
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      EXPECT_TRUE(Soon([&] { return stopper != 0 && IsAsleep(stopper); }));
     }
     ~Waiting() {
       over.Open();

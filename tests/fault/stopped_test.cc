@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "support/forked.h"
 #include "support/handles.h"
 #include "support/loops.h"
+#include "support/process.h"
 #include "support/sources.h"
 
 namespace ctxtest {
@@ -53,18 +56,26 @@ void WorkThroughAStop(const Pipe& ready, const Pipe& data) {
   EXPECT_EQ(ctx_group_begin(group), 0);
   EXPECT_EQ(ctx_queue_add(of_last, last, 7, nullptr), 0);
   ctx_t* const several[] = {later[0], last};
-  std::thread waiters[] = {
-      std::thread([&] { EXPECT_EQ(ctx_wait(last, CTX_FOREVER), 1); }),
-      std::thread([&] { EXPECT_EQ(ctx_wait(last, kLimit), 1); }),
-      std::thread([&] { EXPECT_EQ(ctx_wait_any(several, 2, CTX_FOREVER, nullptr), 1); }),
-      std::thread([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, CTX_FOREVER), CTX_CANCELED); }),
-      std::thread([&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, kLimit), CTX_CANCELED); }),
-      std::thread([&] { EXPECT_EQ(ctx_group_wait(group, CTX_FOREVER), 1); }),
-      std::thread([&] {
+  const std::function<void()> waits[] = {
+      [&] { EXPECT_EQ(ctx_wait(last, CTX_FOREVER), 1); },
+      [&] { EXPECT_EQ(ctx_wait(last, kLimit), 1); },
+      [&] { EXPECT_EQ(ctx_wait_any(several, 2, CTX_FOREVER, nullptr), 1); },
+      [&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, CTX_FOREVER), CTX_CANCELED); },
+      [&] { EXPECT_EQ(ctx_poll(last, nullptr, 0, kLimit), CTX_CANCELED); },
+      [&] { EXPECT_EQ(ctx_group_wait(group, CTX_FOREVER), 1); },
+      [&] {
         ctx_event_t event;
         EXPECT_EQ(ctx_queue_wait(of_last, &event, 1, CTX_FOREVER), 1);
-      })};
-  EXPECT_EQ(ctx_wait(last, 10 * kMillisecond), 0);  // they sleep by now
+      }};
+  std::vector<std::thread> waiters;
+  for (const auto& wait : waits) {
+    std::atomic<pid_t> number{0};
+    waiters.emplace_back([&number, &wait] {
+      number = gettid();
+      wait();
+    });
+    EXPECT_TRUE(Soon([&] { return number != 0 && IsAsleep(number); }));
+  }
 
   int64_t latest = 0;
   for (const Scope& scope : due) latest = std::max(latest, Deadline(scope));
