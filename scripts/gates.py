@@ -56,9 +56,18 @@ def release(name, planted, edits, says, build, tests):
     return Gate(name, planted, edits, says, "test", "build release\ntest release", build, tests)
 
 
-def without(tool, command, steps):
-    return Gate(f"no {tool}", f"{tool} cannot be found", [], rf"{tool}(: command not found|.*No such file)", command, steps,
-                hidden=tool)
+def without(tool, command, steps, says=None, name=None, **more):
+    return Gate(f"no {name or tool}", f"{tool} cannot be found", [],
+                says or rf"{tool}(: command not found|.*No such file)", command, steps, hidden=tool, **more)
+
+
+def unconfigured(preset, command):
+    """CMake looks for tools when it first configures a preset; and what came of that is nothing to go on from."""
+    return f"rm -rf build/{preset}; {command}; rm -rf build/{preset}"
+
+
+def not_to_be_had(name, step, edit, says):
+    return check(f"no {name}", step, f"the version of {name} that dev wants is nowhere", [("dev", *edit)], says)
 
 
 def sanitized(preset, name, planted, edits, says, build, tests):
@@ -154,8 +163,28 @@ GATES = [
     without("cppcheck", "check", "cppcheck"),
     without("gcc", "check", "gcc -fanalyzer, for C"),
     without("shellcheck", "check", "shellcheck"),
+    without("python3", "check", "who may include whom"),
+    without("python3-config", "check", "gcc -fanalyzer, for C"),
+    without("g++", unconfigured("gcc", "check"), "gcc, warnings as errors",
+            r"g\+\+\s+is not a full path and was not found"),
+    without("clang++", unconfigured("clang", "check"), "clang with thread-safety analysis, warnings as errors",
+            r"clang\+\+\s+is not a full path and was not found"),
+    without("ninja", unconfigured("gcc", "check"), "gcc, warnings as errors",
+            r'build program corresponding to "Ninja"'),
+    without("clang++", unconfigured("fuzz", "fuzz 1 text_fuzz"), "build the fuzzers",
+            r"the fuzzers need clang, which is missing", "clang++ for the fuzzers", build="text_fuzz"),
+    not_to_be_had("ruff", "ruff and bandit", ("(ruff==", "(ruff==9999."), r"No matching distribution found for ruff"),
+    not_to_be_had("bandit", "ruff and bandit", (" bandit==", " bandit==9999."),
+                  r"No matching distribution found for bandit"),
+    not_to_be_had("cargo-deny", "cargo-deny", ("cargo_deny=0.", "cargo_deny=9999."), r"could not find `cargo-deny`.*"),
+    without("cargo", "check", "cargo-deny", r"cargo-deny needs Rust .*, which is missing"),
+    # These two count their tests by what a script says.
+    without("python3", "language python has_python echo 1 passed", "test python", r"test python: its tools are missing",
+            "Python"),
+    without("cargo", "language rust has_rust echo 1 passed", "test rust", r"test rust: its tools are missing", "Rust"),
     without("gcovr", "mkdir -p build/coverage && coverage", "count what has run"),
     without("doxygen", "docs", DOCS),
+    without("dot", "docs", DOCS),
     # The first of those that take the library, as it leaves none behind.
     release("symbols: libc alone", "core uses a function of libm",
             [(ALLOC, "#include <cstdlib>\n", "#include <cmath>\n#include <cstdlib>\n"),
@@ -243,6 +272,8 @@ def copy_tree():
 def make_shims():
     SHIMS.mkdir(parents=True, exist_ok=True)
     for tool, change in SHIM.items():
+        if not shutil.which(tool):
+            sys.exit(f"the gates need {tool}, which is missing")
         (SHIMS / tool).write_text(f'#!/bin/sh\n{change}\nexec {shutil.which(tool)} "$@"\n')
         (SHIMS / tool).chmod(0o755)
 
@@ -297,7 +328,7 @@ def try_gate(gate):
         return False, f"it passes:\n{output}", seconds
     if not match:
         return False, f"it fails, but not with {gate.says}:\n{output}", seconds
-    return True, match[0].strip().replace(f"{COPY}/", ""), seconds
+    return True, " ".join(match[0].split()).replace(f"{COPY}/", ""), seconds
 
 
 def untried():
