@@ -10,6 +10,7 @@
 #include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
@@ -134,14 +135,11 @@ void EveryWait() {
   const Group group = NewGroup(ctx_background());
   EXPECT_EQ(ctx_group_begin(group), 0);
   EXPECT_GE(ctx_done_fd(scope), 0);
-  Gate begun, over;
-  Callback callback([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(over.Wait());
-  });
+  HeldCallback callback;
   callback.Arm(other, CTX_DEFER);
   EXPECT_EQ(other.Cancel(), 1);
-  EXPECT_TRUE(begun.Wait());  // else it could still be stopped, and nobody would wait for it
+  EXPECT_TRUE(
+      callback.begun.Wait());  // else it could still be stopped, and nobody would wait for it
   const Ctx live = WithCancel(ctx_background()).ctx;
   pollfd polled[] = {{pipe.read_end, POLLIN, 0}};
   ctx_t* const several[] = {scope, live};
@@ -159,7 +157,7 @@ void EveryWait() {
   }
   EXPECT_EQ(scope.Cancel(), 1);
   EXPECT_EQ(ctx_group_end(group, nullptr), 0);
-  over.Open();
+  callback.go_on.Open();
   for (Victim* victim : victims) victim->Join();
 }
 

@@ -11,6 +11,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/sync.h"
 
@@ -192,11 +193,7 @@ TEST(CallbackExecutor, Rule24_ManyThreadsRunWhatIsStoppedCanceledAndGivenBackMea
 TEST(CallbackExecutor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
   Drop drop;
   Pool pool;
-  Gate begun, gate;
-  Callback callback([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback callback;
   static Pool* const to = &pool;
   const auto post = [](void*, void (*run)(void*), void* work) { return Pool::Post(to, run, work); };
   {
@@ -204,10 +201,10 @@ TEST(CallbackExecutor, Rule24_IsDroppedOnceWhenTheLoopNeedsItNoMore) {
     const Scope scope = WithCancel(LoopBackground(loop));
     callback.Arm(scope, CTX_DEFER);
     scope.Cancel();
-    ASSERT_TRUE(begun.Wait());
+    ASSERT_TRUE(callback.begun.Wait());
   }
   EXPECT_EQ(drop.count(), 0);
-  gate.Open();
+  callback.go_on.Open();
   ASSERT_TRUE(drop.Wait());
   EXPECT_TRUE(callback.WaitDrop());
 }

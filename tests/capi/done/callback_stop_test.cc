@@ -8,6 +8,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/process.h"
 #include "support/sync.h"
 
@@ -129,20 +130,16 @@ TEST(CallbackStop, Rule26_ALaterOneCanBeStoppedByAnEarlierOneOfTheSameCancel) {
 TEST(CallbackStop, Rule26_ALaterOneCanBeStoppedFromAnotherThreadMeanwhile) {
   const Scope top = WithCancel(ctx_background());
   const Scope child = WithCancel(top);
-  Gate started, go_on;
-  Callback first([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback first;
   Callback later, below;
   first.Arm(top);
   later.Arm(top);
   below.Arm(child);
   std::thread canceler([&] { top.Cancel(); });
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(first.begun.Wait());
   EXPECT_EQ(later.StopWait(), 1) << "neither it nor its drop runs: nothing to wait for";
   EXPECT_EQ(below.Stop(), 1);
-  go_on.Open();
+  first.go_on.Open();
   canceler.join();
   EXPECT_EQ(first.runs(), 1);
   EXPECT_EQ(later.runs() + below.runs(), 0);
@@ -151,21 +148,17 @@ TEST(CallbackStop, Rule26_ALaterOneCanBeStoppedFromAnotherThreadMeanwhile) {
 
 TEST(CallbackStop, Rule26_ADeferredOneCanBeStoppedWhileItIsQueued) {
   const Scope scope = WithCancel(ctx_background());
-  Gate started, go_on;
-  Callback blocked([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback blocked;
   Callback queued, waited_for, left;
-  for (Callback* callback : {&blocked, &queued, &waited_for, &left})
-    callback->Arm(scope, CTX_DEFER);
+  blocked.Arm(scope, CTX_DEFER);
+  for (Callback* callback : {&queued, &waited_for, &left}) callback->Arm(scope, CTX_DEFER);
   scope.Cancel();
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(blocked.begun.Wait());
   EXPECT_EQ(queued.Stop(), 1);
   EXPECT_EQ(waited_for.StopWait(), 1);
   EXPECT_EQ(queued.drops() + waited_for.drops(), 2);
   EXPECT_EQ(queued.drop().thread(), std::this_thread::get_id());
-  go_on.Open();
+  blocked.go_on.Open();
   ASSERT_TRUE(left.WaitDrop());
   EXPECT_EQ(left.runs(), 1);
   EXPECT_EQ(queued.runs() + waited_for.runs(), 0);
@@ -173,35 +166,27 @@ TEST(CallbackStop, Rule26_ADeferredOneCanBeStoppedWhileItIsQueued) {
 
 TEST(CallbackStop, Rule26_OneThatWasBornOnItsWayCanBeStoppedWhileItIsQueued) {
   const Scope scope = WithCancel(ctx_background());
-  Gate started, go_on;
-  Callback blocked([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback blocked;
   Callback queued;
   scope.Cancel();
   ASSERT_EQ(blocked.Arm(scope, CTX_DEFER), 1);
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(blocked.begun.Wait());
   ASSERT_EQ(queued.Arm(scope, CTX_DEFER), 1);
   EXPECT_EQ(queued.Stop(), 1);
-  go_on.Open();
+  blocked.go_on.Open();
   ASSERT_TRUE(blocked.WaitDrop());
   EXPECT_EQ(queued.runs(), 0);
 }
 
 TEST(CallbackStop, Rule26_StopDoesNotWaitForOneThatRuns) {
   const Scope scope = WithCancel(ctx_background());
-  Gate started, go_on;
-  Callback callback([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback callback;
   callback.Arm(scope);
   std::thread canceler([&] { scope.Cancel(); });
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(callback.begun.Wait());
   EXPECT_EQ(callback.Stop(), 0);
   EXPECT_EQ(callback.runs(), 0) << "it is still inside";
-  go_on.Open();
+  callback.go_on.Open();
   canceler.join();
   EXPECT_EQ(callback.runs(), 1);
 }

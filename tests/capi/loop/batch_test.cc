@@ -6,6 +6,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/sources.h"
 #include "support/sync.h"
@@ -130,15 +131,11 @@ TEST(Batch, Rule13_WhatADerivationHasTakenAndNotEndedTheClockEnds) {
     const Loop loop = NewLoop(CTX_LOOP_THREAD);
     const Ctx root = LoopBackground(loop);
     const Pipe pipe;
-    Gate begun, gate;
     const Scope by_fd = WithFd(root, pipe.read_end, POLLIN);
-    Callback busy([&](ctx_t*) {
-      begun.Open();
-      EXPECT_TRUE(gate.Wait());
-    });
+    HeldCallback busy;
     EXPECT_EQ(busy.Arm(by_fd, CTX_WAKER), 0);
     pipe.Write();
-    ASSERT_TRUE(begun.Wait());
+    ASSERT_TRUE(busy.begun.Wait());
     const int64_t first = ctx_loop_now(loop) + 100 * kMillisecond, second = first + kMillisecond;
     std::vector<Scope> scopes;
     for (const int64_t deadline : {first, second}) {
@@ -148,7 +145,7 @@ TEST(Batch, Rule13_WhatADerivationHasTakenAndNotEndedTheClockEnds) {
     SleepUntil(second);
     const Scope below = WithTimeout(scopes.front(), kHour);
     EXPECT_EQ(ctx_err(below), CTX_DEADLINE_EXCEEDED);
-    gate.Open();
+    busy.go_on.Open();
     for (const Scope& scope : scopes) ASSERT_TRUE(Done(scope));
   }
 }

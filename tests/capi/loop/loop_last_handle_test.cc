@@ -10,6 +10,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -245,11 +246,7 @@ TEST(LoopLastHandle, Rule39_WhileAnotherThreadDispatches) {
     Loop loop = NewLoop(kind);
     const Ctx root = LoopBackground(loop);
     const Scope scope = WithCancel(root), live = WithCancel(root);
-    Gate inside, go_on;
-    Callback blocking([&](ctx_t*) {
-      inside.Open();
-      EXPECT_TRUE(go_on.Wait());
-    });
+    HeldCallback blocking;
     Callback next, on_live;
     blocking.Arm(scope, CTX_DEFER);
     next.Arm(scope, CTX_DEFER);
@@ -262,10 +259,10 @@ TEST(LoopLastHandle, Rule39_WhileAnotherThreadDispatches) {
       EXPECT_EQ(result, 0);
       driven.reset();
     });
-    EXPECT_TRUE(inside.Wait());
+    EXPECT_TRUE(blocking.begun.Wait());
     loop.reset();  // not the last one: that goes with the dispatch
     EXPECT_EQ(ctx_err(live), 0);
-    go_on.Open();
+    blocking.go_on.Open();
     host.join();
     EXPECT_EQ(next.runs(), 1);
     EXPECT_EQ(on_live.runs(), 1);

@@ -12,6 +12,7 @@
 #include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/process.h"
 #include "support/sync.h"
 #include "support/time.h"
@@ -144,15 +145,10 @@ TEST(Threads, TheMaskOfTheCallerIsAsItWas) {
 }
 
 TEST(Threads, ABlockedCallbackDelaysNoDeadline) {
-  Gate started;
-  Gate go_on;
   const Scope first = WithTimeout(ctx_background(), kMillisecond);
-  Callback blocked([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback blocked;
   blocked.Arm(first, CTX_DEFER);
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(blocked.begun.Wait());
   for (int i = 0; i < 5; ++i) {
     const Scope timed = WithTimeout(ctx_background(), 2 * kMillisecond);
     const Scope below = WithCancel(timed);
@@ -162,21 +158,16 @@ TEST(Threads, ABlockedCallbackDelaysNoDeadline) {
     EXPECT_TRUE(Readable(fd, kLimitMs));
   }
   EXPECT_EQ(blocked.runs(), 0);
-  go_on.Open();
+  blocked.go_on.Open();
   EXPECT_TRUE(blocked.WaitRun());
 }
 
 // Nor does it hold up cancels and the callbacks that run on the canceling thread.
 TEST(Threads, ABlockedCallbackDelaysNoCancel) {
-  Gate started;
-  Gate go_on;
   const Scope first = WithTimeout(ctx_background(), kMillisecond);
-  Callback blocked([&](ctx_t*) {
-    started.Open();
-    EXPECT_TRUE(go_on.Wait());
-  });
+  HeldCallback blocked;
   blocked.Arm(first, CTX_DEFER);
-  ASSERT_TRUE(started.Wait());
+  ASSERT_TRUE(blocked.begun.Wait());
   const Scope scope = WithTimeout(ctx_background(), kHour);
   Callback here;
   Callback queued;
@@ -185,7 +176,7 @@ TEST(Threads, ABlockedCallbackDelaysNoCancel) {
   EXPECT_EQ(scope.Cancel(), 1);
   EXPECT_EQ(here.runs(), 1);
   EXPECT_EQ(queued.runs(), 0) << "it waits its turn behind the blocked one";
-  go_on.Open();
+  blocked.go_on.Open();
   EXPECT_TRUE(queued.WaitRun());
 }
 
