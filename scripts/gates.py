@@ -58,7 +58,7 @@ def release(name, planted, edits, says, build, tests):
 
 def without(tool, command, steps, says=None, name=None, **more):
     return Gate(f"no {name or tool}", f"{tool} cannot be found", [],
-                says or rf"{tool}(: command not found|.*No such file)", command, steps, hidden=tool, **more)
+                says or rf"{tool}(: (command )?not found|.*No such file)", command, steps, hidden=tool, **more)
 
 
 def unconfigured(preset, command):
