@@ -48,6 +48,16 @@ TEST(Allocations, NoneForContexts) {
             0);
 }
 
+TEST(Allocations, NoneForTextThatIsAString) {
+  const std::string text = "a text that is too long to lie in a string object itself";
+  EXPECT_EQ(Allocations([&] {
+              EXPECT_EQ(ctx::cause(1, text).message().size(), text.size());
+              const ctx::context ctx = ctx::with_string(ctx::background(), text, text);
+              EXPECT_TRUE(ctx.string(text));
+            }),
+            0);
+}
+
 TEST(Allocations, NoneForACallableOfAPointer) {
   EXPECT_EQ(Allocations([] {
               const auto [ctx, cancel] = ctx::with_cancel(ctx::background());

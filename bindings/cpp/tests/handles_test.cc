@@ -156,6 +156,26 @@ TEST(Handles, CopiesAndMovesOfOthersToo) {
   EXPECT_EQ(Handles(), before);
 }
 
+// What was moved from is empty, and what was there before is gone at once.
+template <class T>
+void ExpectMovedBy(T to, T from) {
+  const long before = Handles();
+  const auto* const raw = from.get();
+  to = std::move(from);
+  EXPECT_EQ(to.get(), raw);
+  EXPECT_EQ(from.get(), nullptr);  // NOLINT: what it is then
+  EXPECT_EQ(Handles(), before - 1);
+}
+TEST(Handles, AMoveEmptiesAndGivesBackAtOnce) {
+  ctx::derived one = ctx::with_cancel(ctx::background()), other = ctx::with_cancel(one.first);
+  ExpectMovedBy(std::move(one.first), std::move(other.first));
+  ExpectMovedBy(std::move(one.second), std::move(other.second));
+  ExpectMovedBy(ctx::cause("one"), ctx::cause("other"));
+  ExpectMovedBy(ctx::queue(), ctx::queue());
+  ExpectMovedBy(ctx::manual_loop(), ctx::manual_loop());
+  ExpectMovedBy(ctx::after_func(ctx::background(), [] {}), ctx::after_func(ctx::todo(), [] {}));
+}
+
 TEST(Handles, AnEmptyContextReadsAsTheRulesSay) {
   ctx::context empty;
   static_cast<void>(empty.release());

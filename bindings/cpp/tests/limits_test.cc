@@ -101,13 +101,19 @@ TEST(Limits, OfAContext) {
   const ctx::context ctx;
   waits.result = 1;
   ctx.wait(), waits.ExpectNone();
-  EXPECT_TRUE(ctx.wait_for(std::chrono::hours::max())), waits.ExpectNone();
-  EXPECT_TRUE(ctx.wait_until(kNever)), waits.ExpectNone();
+  EXPECT_TRUE(ctx.wait_for(std::chrono::hours::max()));
+  waits.ExpectNone();
+  EXPECT_TRUE(ctx.wait_until(kNever));
+  waits.ExpectNone();
   waits.result = 0;
-  EXPECT_FALSE(ctx.wait_for(1min)), waits.ExpectMinute();
-  EXPECT_FALSE(ctx.wait_until(InAMinute())), waits.ExpectMinute();
-  EXPECT_FALSE(ctx.wait_for(-1h)), waits.ExpectLook();
-  EXPECT_FALSE(ctx.wait_until(Past())), waits.ExpectLook();
+  EXPECT_FALSE(ctx.wait_for(1min));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx.wait_until(InAMinute()));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx.wait_for(-1h));
+  waits.ExpectLook();
+  EXPECT_FALSE(ctx.wait_until(Past()));
+  waits.ExpectLook();
 }
 
 TEST(Limits, OfTheFirstOfSeveral) {
@@ -120,19 +126,31 @@ TEST(Limits, OfTheFirstOfSeveral) {
   const std::vector<ctx::context> all(2);
   const ctx::context one;
   waits.result = 1;
-  EXPECT_EQ(ctx::wait_any(all), 1u), waits.ExpectNone();
-  EXPECT_EQ(ctx::wait_any({one, one}), 1u), waits.ExpectNone();
-  EXPECT_EQ(ctx::wait_any_for(all, std::chrono::hours::max()), 1u), waits.ExpectNone();
-  EXPECT_EQ(ctx::wait_any_for({one, one}, std::chrono::hours::max()), 1u), waits.ExpectNone();
-  EXPECT_EQ(ctx::wait_any_until(all, kNever), 1u), waits.ExpectNone();
-  EXPECT_EQ(ctx::wait_any_until({one, one}, kNever), 1u), waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any(all), 1u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any({one, one}), 1u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any_for(all, std::chrono::hours::max()), 1u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any_for({one, one}, std::chrono::hours::max()), 1u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any_until(all, kNever), 1u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx::wait_any_until({one, one}, kNever), 1u);
+  waits.ExpectNone();
   waits.result = 0;
-  EXPECT_FALSE(ctx::wait_any_for(all, 1min)), waits.ExpectMinute();
-  EXPECT_FALSE(ctx::wait_any_for({one, one}, 1min)), waits.ExpectMinute();
-  EXPECT_FALSE(ctx::wait_any_until(all, InAMinute())), waits.ExpectMinute();
-  EXPECT_FALSE(ctx::wait_any_until({one, one}, InAMinute())), waits.ExpectMinute();
-  EXPECT_FALSE(ctx::wait_any_for(all, -1h)), waits.ExpectLook();
-  EXPECT_FALSE(ctx::wait_any_until({one, one}, Past())), waits.ExpectLook();
+  EXPECT_FALSE(ctx::wait_any_for(all, 1min));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx::wait_any_for({one, one}, 1min));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx::wait_any_until(all, InAMinute()));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx::wait_any_until({one, one}, InAMinute()));
+  waits.ExpectMinute();
+  EXPECT_FALSE(ctx::wait_any_for(all, -1h));
+  waits.ExpectLook();
+  EXPECT_FALSE(ctx::wait_any_until({one, one}, Past()));
+  waits.ExpectLook();
 }
 
 TEST(Limits, OfAPoll) {
@@ -142,10 +160,14 @@ TEST(Limits, OfAPoll) {
   const ctx::context ctx;
   std::error_code error;
   waits.result = 3;
-  EXPECT_EQ(ctx.poll(nullptr, 0, std::chrono::hours::max()), 3u), waits.ExpectNone();
-  EXPECT_EQ(ctx.poll(nullptr, 0, 1min), 3u), waits.ExpectMinute();
-  EXPECT_EQ(ctx.poll(nullptr, 0, -1h, error), 3u), waits.ExpectLook();
-  EXPECT_EQ(ctx.poll(nullptr, 0, 1min, error), 3u), waits.ExpectMinute();
+  EXPECT_EQ(ctx.poll(nullptr, 0, std::chrono::hours::max()), 3u);
+  waits.ExpectNone();
+  EXPECT_EQ(ctx.poll(nullptr, 0, 1min), 3u);
+  waits.ExpectMinute();
+  EXPECT_EQ(ctx.poll(nullptr, 0, -1h, error), 3u);
+  waits.ExpectLook();
+  EXPECT_EQ(ctx.poll(nullptr, 0, 1min, error), 3u);
+  waits.ExpectMinute();
 }
 
 TEST(Limits, OfAQueue) {
@@ -157,13 +179,19 @@ TEST(Limits, OfAQueue) {
   const ctx::queue queue;
   ctx::event events[2];
   waits.result = 2;
-  EXPECT_EQ(queue.wait(events, 2), 2u), waits.ExpectNone();
-  EXPECT_EQ(queue.wait(events), 2u), waits.ExpectNone();
-  EXPECT_EQ(queue.wait_for(events, 2, std::chrono::hours::max()), 2u), waits.ExpectNone();
+  EXPECT_EQ(queue.wait(events, 2), 2u);
+  waits.ExpectNone();
+  EXPECT_EQ(queue.wait(events), 2u);
+  waits.ExpectNone();
+  EXPECT_EQ(queue.wait_for(events, 2, std::chrono::hours::max()), 2u);
+  waits.ExpectNone();
   waits.result = 0;
-  EXPECT_EQ(queue.wait_for(events, 2, 1min), 0u), waits.ExpectMinute();
-  EXPECT_EQ(queue.wait_for(events, 1min), 0u), waits.ExpectMinute();
-  EXPECT_EQ(queue.wait_for(events, -1h), 0u), waits.ExpectLook();
+  EXPECT_EQ(queue.wait_for(events, 2, 1min), 0u);
+  waits.ExpectMinute();
+  EXPECT_EQ(queue.wait_for(events, 1min), 0u);
+  waits.ExpectMinute();
+  EXPECT_EQ(queue.wait_for(events, -1h), 0u);
+  waits.ExpectLook();
 }
 
 TEST(Limits, OfAGroup) {
@@ -174,13 +202,19 @@ TEST(Limits, OfAGroup) {
         [once = waits.Once()](ctx_group_t*, std::int64_t ns) { return once(ns); });
     waits.result = 1;
     group.wait(), waits.ExpectNone();
-    EXPECT_TRUE(group.wait_for(std::chrono::hours::max())), waits.ExpectNone();
-    EXPECT_TRUE(group.wait_until(kNever)), waits.ExpectNone();
+    EXPECT_TRUE(group.wait_for(std::chrono::hours::max()));
+    waits.ExpectNone();
+    EXPECT_TRUE(group.wait_until(kNever));
+    waits.ExpectNone();
     waits.result = 0;
-    EXPECT_FALSE(group.wait_for(1min)), waits.ExpectMinute();
-    EXPECT_FALSE(group.wait_until(InAMinute())), waits.ExpectMinute();
-    EXPECT_FALSE(group.wait_for(-1h)), waits.ExpectLook();
-    EXPECT_FALSE(group.wait_until(Past())), waits.ExpectLook();
+    EXPECT_FALSE(group.wait_for(1min));
+    waits.ExpectMinute();
+    EXPECT_FALSE(group.wait_until(InAMinute()));
+    waits.ExpectMinute();
+    EXPECT_FALSE(group.wait_for(-1h));
+    waits.ExpectLook();
+    EXPECT_FALSE(group.wait_until(Past()));
+    waits.ExpectLook();
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a loop is made with reaches C; and the work that it hands to an executor runs once, whatever that does with it.
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 
 #include "calls.h"
 #include "cases.h"
+#include "counted.h"
 #include "support/descriptor.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -21,6 +23,20 @@ namespace {
 static_assert(!std::is_convertible_v<ctx::virtual_loop, ctx::manual_loop>);
 static_assert(!std::is_constructible_v<ctx::thread_loop, ctx::virtual_loop&>);
 static_assert(std::is_convertible_v<ctx::manual_loop&, const ctx::loop&>);
+
+// Made first in a case whose loops have executors: these go with the loops, on threads of the library. It waits for
+// that, as later cases count what is allocated.
+class ExecutorsGo {
+ public:
+  ExecutorsGo() = default;
+  ExecutorsGo(const ExecutorsGo&) = delete;
+  ~ExecutorsGo() {
+    EXPECT_TRUE(Soon([&] { return LiveNews() <= before_; }));
+  }
+
+ private:
+  const long before_ = LiveNews();
+};
 
 struct Made {
   int kind = -1;
@@ -68,6 +84,7 @@ TEST(LoopOptions, AreNoneIfNoneAreGiven) {
 }
 
 TEST(LoopOptions, ReachC) {
+  const ExecutorsGo executors;
   const ctx::loop_options options = Options("123456789", ctx::loop_clock::boottime, true);
   const auto expect_all = [](const Made& made, int kind) {
     EXPECT_EQ(made.kind, kind);
@@ -168,6 +185,7 @@ void SetOff(Take take, Counter* ran, std::string* thread) {
 }
 
 TEST(LoopExecutors, WorkThatIsDestroyedRunsThere) {
+  const ExecutorsGo executors;
   Counter ran;
   std::string thread;
   SetOff([](const std::function<void()>&) {}, &ran, &thread);
@@ -175,6 +193,7 @@ TEST(LoopExecutors, WorkThatIsDestroyedRunsThere) {
 }
 
 TEST(LoopExecutors, WorkThatIsCalledTwiceRunsOnce) {
+  const ExecutorsGo executors;
   Counter ran;
   std::string thread;
   SetOff(
@@ -188,6 +207,7 @@ TEST(LoopExecutors, WorkThatIsCalledTwiceRunsOnce) {
 
 // The executor throws, and yet has kept the work: the loop runs it, and what was kept is nothing any more.
 TEST(LoopExecutors, WorkThatIsRefusedIsTheLoops) {
+  const ExecutorsGo executors;
   Counter ran;
   std::string thread;
   auto kept = std::make_shared<Works>();
@@ -204,6 +224,7 @@ TEST(LoopExecutors, WorkThatIsRefusedIsTheLoops) {
 }
 
 TEST(LoopExecutors, AnExecutorIsMovedInAndGoesWithTheLoop) {
+  const ExecutorsGo executors;
   struct Executor {
     std::unique_ptr<int> only;
     Tracked tracked;
@@ -215,6 +236,32 @@ TEST(LoopExecutors, AnExecutorIsMovedInAndGoesWithTheLoop) {
   EXPECT_THROW(ctx::thread_loop(Executor{nullptr, Tracked(&log)}, Options("far too long a name")),
                std::system_error);
   EXPECT_EQ(log.live, 0);
+}
+
+// The work itself: it runs once, called or destroyed, and not at all if the executor has refused it.
+TEST(LoopExecutors, WorkIsDoneOnceByWhoeverHasIt) {
+  const auto count = [](void* runs) { ++*static_cast<int*>(runs); };
+  Works kept;
+  const auto keeps = [&](const std::function<void()>& work) { kept.push_back(work); };
+  int called = 0, dropped = 0, refused = 0;
+  EXPECT_EQ(ctx::detail::work::hand(keeps, count, &called), 0);
+  kept.at(0)();
+  EXPECT_EQ(called, 1);
+  kept.at(0)();
+  kept.clear();
+  EXPECT_EQ(called, 1);
+  EXPECT_EQ(ctx::detail::work::hand(keeps, count, &dropped), 0);
+  EXPECT_EQ(dropped, 0);
+  kept.clear();
+  EXPECT_EQ(dropped, 1);
+  const auto refuses = [&](const std::function<void()>& work) {
+    kept.push_back(work);
+    throw std::runtime_error("no room");
+  };
+  EXPECT_EQ(ctx::detail::work::hand(refuses, count, &refused), -EAGAIN);
+  kept.at(0)();
+  kept.clear();
+  EXPECT_EQ(refused, 0);
 }
 
 // An executor that is refused by C is destroyed once, too.
