@@ -26,7 +26,7 @@ void Give(void* taken) {
   if (taken == nullptr) return;
   live.fetch_sub(1, std::memory_order_relaxed);
   std::memset(taken, 0xA5, malloc_usable_size(taken));  // whoever still looks sees nonsense
-  asm volatile("" : : "r"(taken) : "memory");  // or a compiler leaves that out
+  asm volatile("" : : "r"(taken) : "memory");           // or a compiler leaves that out
   std::free(taken);
 }
 }  // namespace
