@@ -40,7 +40,8 @@ bool Loop::end_threads(int64_t until_ns) {
   const bool own_threads = drive_ == Drive::thread && started();
   const Process process;
   cancel_all(this, own_threads ? Callbacks::queued : Callbacks::here);
-  if (!process.is_ours()) return false;  // this loop has begun afresh, and goes on
+  if (!process.is_ours())
+    return false;  // a callback has forked: the child's loop is new, and goes on
   bool threads = false;
   {
     Guard guard(start_lock_);  // no thread is started from now on

@@ -27,7 +27,7 @@ class ZeroIsFree {
   }
   ZeroIsFree(const ZeroIsFree&) = delete;
   ~ZeroIsFree() {
-    EXPECT_FALSE(ZeroIsOpen()) << "what had it has not closed it";
+    EXPECT_FALSE(ZeroIsOpen()) << "it was not closed";
     EXPECT_EQ(dup2(input_, 0), 0);
     close(input_);
   }
@@ -43,7 +43,7 @@ void ExpectTimersAndDescriptors(const ManualLoop& manual) {
   EXPECT_GE(manual.DriveUntilDone(WithFd(manual.root, pipe.read_end, POLLIN)), 0);
 }
 
-TEST(DescriptorZero, OfADoneContext) {
+TEST(DescriptorZero, MayBeThatOfADoneContext) {
   const ZeroIsFree zero;
   {
     const Scope scope = WithCancel(ctx_background());
@@ -68,7 +68,7 @@ TEST(DescriptorZero, OfADoneContext) {
   }
 }
 
-TEST(DescriptorZero, OfAPoll) {
+TEST(DescriptorZero, MayBeThatOfAPoll) {
   const Pipe pipe;
   pipe.Write();
   const ZeroIsFree zero;
@@ -80,7 +80,7 @@ TEST(DescriptorZero, OfAPoll) {
 }
 
 // The descriptor of a parent that lives on another loop.
-TEST(DescriptorZero, OfAMergesParent) {
+TEST(DescriptorZero, MayBeThatOfAMergesParent) {
   const ManualLoop manual, other;
   ExpectTimersAndDescriptors(manual);  // all else is open
   const ZeroIsFree zero;
@@ -91,7 +91,7 @@ TEST(DescriptorZero, OfAMergesParent) {
   EXPECT_GE(manual.DriveUntilDone(merged), 0);
 }
 
-TEST(DescriptorZero, OfAQueue) {
+TEST(DescriptorZero, MayBeThatOfAQueue) {
   const ZeroIsFree zero;
   const Queue queue = NewQueue();
   EXPECT_EQ(ctx_queue_fd(queue), 0);
@@ -107,7 +107,7 @@ TEST(DescriptorZero, OfAQueue) {
   }
 }
 
-TEST(DescriptorZero, OfAGroup) {
+TEST(DescriptorZero, MayBeThatOfAGroup) {
   const ZeroIsFree zero;
   const Group group = NewGroup(ctx_background());
   EXPECT_EQ(ctx_group_fd(group), 0);
@@ -121,7 +121,7 @@ TEST(DescriptorZero, OfAGroup) {
   EXPECT_TRUE(Readable(0));
 }
 
-TEST(DescriptorZero, OfALoop) {
+TEST(DescriptorZero, MayBeThatOfALoop) {
   const ZeroIsFree zero;
   const ManualLoop manual;
   EXPECT_EQ(manual.Fd(), 0);
@@ -132,7 +132,7 @@ TEST(DescriptorZero, OfALoop) {
   ExpectTimersAndDescriptors(other);
 }
 
-TEST(DescriptorZero, OfALoopsSignals) {
+TEST(DescriptorZero, MayBeThatOfALoopsSignals) {
   const BlockSignals blocked = {SIGUSR1, SIGUSR2};
   const ManualLoop manual;
   ExpectTimersAndDescriptors(manual);  // all else is open
@@ -147,7 +147,7 @@ TEST(DescriptorZero, OfALoopsSignals) {
   }
 }
 
-TEST(DescriptorZero, OfACancelFd) {
+TEST(DescriptorZero, MayBeACancelFd) {
   const ManualLoop manual;
   ExpectTimersAndDescriptors(manual);  // all else is open
   const ZeroIsFree zero;
@@ -162,8 +162,7 @@ TEST(DescriptorZero, OfACancelFd) {
   }
 }
 
-// The program's own.
-TEST(DescriptorZero, EndsAContextAndIsPolled) {
+TEST(DescriptorZero, OfTheProgramEndsAContextAndIsPolled) {
   const ZeroIsFree zero;
   const Pipe pipe;
   EXPECT_EQ(pipe.read_end, 0);

@@ -9,6 +9,7 @@
 #include "fault/faults.h"
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/process.h"
 #include "support/sources.h"
 #include "support/sync.h"
@@ -79,14 +80,10 @@ TEST(RefusedLane, Rule46_AlsoAfterTheLanesThreadsHaveEnded) {
 
 // However long a plain callback holds `ctx-calls` up, the loop asks for a thread of the lane again.
 void OnTheirOwnOnceThereAreThreads() {
-  Gate begun, gate;
   const Scope first = WithTimeout(ctx_background(), kMillisecond);
-  Callback plain([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback plain;
   plain.Arm(first, CTX_DEFER);
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(plain.begun.Wait());
   const Scope scope = WithCancel(ctx_background());
   Callback blocking;
   {
@@ -99,7 +96,7 @@ void OnTheirOwnOnceThereAreThreads() {
   EXPECT_TRUE(blocking.WaitDrop());
   EXPECT_EQ(blocking.thread_name(), "ctx-lane");
   EXPECT_EQ(plain.runs(), 0);
-  gate.Open();
+  plain.go_on.Open();
   EXPECT_TRUE(plain.WaitDrop());
 }
 TEST(RefusedLane, Rule46_TheyRunOnTheirOwnAsSoonAsThereAreThreads) {
@@ -108,16 +105,12 @@ TEST(RefusedLane, Rule46_TheyRunOnTheirOwnAsSoonAsThereAreThreads) {
 
 // The lane's only thread waits for a callback that has no thread yet.
 void OnesThatWaitForEachOther() {
-  Gate begun, gate;
   const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
-  Callback waits([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
-  Callback opens([&](ctx_t*) { gate.Open(); });
+  HeldCallback waits;
+  Callback opens([&](ctx_t*) { waits.go_on.Open(); });
   ASSERT_EQ(waits.Arm(first, kLane), 0);
   first.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(waits.begun.Wait());
   {
     const NoThreads none;
     ASSERT_EQ(opens.Arm(second, kLane), 0);

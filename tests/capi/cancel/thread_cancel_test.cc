@@ -138,8 +138,7 @@ void EveryWait() {
   HeldCallback callback;
   callback.Arm(other, CTX_DEFER);
   EXPECT_EQ(other.Cancel(), 1);
-  EXPECT_TRUE(
-      callback.begun.Wait());  // else it could still be stopped, and nobody would wait for it
+  EXPECT_TRUE(callback.begun.Wait());  // one that has not begun is stopped, and not waited for
   const Ctx live = WithCancel(ctx_background()).ctx;
   pollfd polled[] = {{pipe.read_end, POLLIN, 0}};
   ctx_t* const several[] = {scope, live};

@@ -221,21 +221,16 @@ TEST(CallbackExecutor, Rule24_OfALoopThatNeverHadThreadsIsDroppedWithTheLoop) {
 
 TEST(CallbackExecutor, Rule26_WhatWaitsInItCanBeStopped) {
   PooledLoop mine;
-  Gate gate;
-  Gate begun;
   const Scope scope = WithCancel(mine.root);
-  Callback first([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback first;
   Callback second;
   first.Arm(scope, CTX_DEFER);
   second.Arm(scope, CTX_DEFER);
   scope.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(first.begun.Wait());
   EXPECT_EQ(second.StopWait(), 1);
   EXPECT_EQ(second.drops(), 1);
-  gate.Open();
+  first.go_on.Open();
   EXPECT_TRUE(first.WaitDrop());
   EXPECT_EQ(second.runs(), 0);
 }

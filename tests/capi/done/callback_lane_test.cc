@@ -8,6 +8,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sources.h"
@@ -74,23 +75,19 @@ TEST(CallbackLane, Rule24_OneThatBlocksDelaysNoOther) {
 
 // The lane has no thread yet: the clock's thread has to start one.
 void AnotherCallbackMaySetOffOneThatBlocks() {
-  Gate gate, begun;
   const Scope first = WithCancel(ctx_background()), second = WithCancel(ctx_background());
-  Callback blocks([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback blocks;
   Callback sets_off([&](ctx_t*) { second.Cancel(); });
   blocks.Arm(second, CTX_BLOCKING | CTX_DEFER);
   sets_off.Arm(first, CTX_DEFER);
   first.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(blocks.begun.Wait());
   const Scope third = WithCancel(ctx_background());
   Callback plain;
   plain.Arm(third, CTX_DEFER);
   third.Cancel();
   EXPECT_TRUE(plain.WaitRun());
-  gate.Open();
+  blocks.go_on.Open();
   EXPECT_TRUE(blocks.WaitDrop());
 }
 TEST(CallbackLane, Rule24_AnotherCallbackMaySetOffOneThatBlocks) {
@@ -152,16 +149,11 @@ TEST(CallbackLane, Rule24_BlockingOnesOfALoopWithoutThreadsRunWhereTheyWereCance
 }
 
 TEST(CallbackLane, Rule24_APlainOneThatBlocksDelaysNoBlockingOneAndNoWaker) {
-  Gate gate;
-  Gate begun;
   const Scope first = WithCancel(ctx_background());
-  Callback plain([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback plain;
   plain.Arm(first, CTX_DEFER);
   first.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(plain.begun.Wait());
   const Scope later = WithTimeout(ctx_background(), kMillisecond);
   Callback blocking, waker;
   EXPECT_GE(blocking.Arm(later, CTX_BLOCKING | CTX_DEFER), 0);
@@ -174,7 +166,7 @@ TEST(CallbackLane, Rule24_APlainOneThatBlocksDelaysNoBlockingOneAndNoWaker) {
   EXPECT_TRUE(waker.WaitRun());
   EXPECT_TRUE(deferred.WaitRun());
   EXPECT_EQ(plain.runs(), 0);
-  gate.Open();
+  plain.go_on.Open();
   EXPECT_TRUE(plain.WaitDrop());
 }
 

@@ -7,6 +7,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/process.h"
 #include "support/sync.h"
@@ -66,19 +67,14 @@ TEST(Shutdown, Rule51_OfAProgramThatStartedNothing) {
 }
 
 void KeepsItsLimitAndGoesOnLater() {
-  Gate gate;
-  Gate begun;
   const Scope scope = WithTimeout(ctx_background(), kHour), other = WithCancel(ctx_background());
-  Callback blocks([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback blocks;
   blocks.Arm(other, CTX_DEFER);
   other.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(blocks.begun.Wait());
   EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
   EXPECT_EQ(ctx_err(scope), CTX_CANCELED);
-  gate.Open();
+  blocks.go_on.Open();
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(blocks.drops(), 1);
 }
@@ -87,23 +83,18 @@ TEST(Shutdown, Rule51_KeepsItsLimitAndGoesOnLater) {
 }
 
 void ACallThatWaitsForAnotherKeepsItsLimit() {
-  Gate gate;
-  Gate begun;
   const Scope other = WithCancel(ctx_background());
-  Callback blocks([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback blocks;
   blocks.Arm(other, CTX_DEFER);
   other.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(blocks.begun.Wait());
   const Scope last = WithCancel(ctx_background());
   std::thread first([] { EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0); });
-  EXPECT_TRUE(Done(last));  // the first call is under way, and cannot end before the gate opens
+  EXPECT_TRUE(Done(last));  // the first call is under way, and cannot end before the callback
   EXPECT_EQ(ctx_shutdown(0), -ETIMEDOUT);
   EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
   EXPECT_EQ(blocks.drops(), 0);
-  gate.Open();
+  blocks.go_on.Open();
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(blocks.drops(), 1);
   first.join();
@@ -113,18 +104,13 @@ TEST(Shutdown, Rule51_ACallThatWaitsForAnotherKeepsItsLimit) {
 }
 
 void WaitsForTheLaneToo() {
-  Gate gate;
-  Gate begun;
   const Scope other = WithCancel(ctx_background());
-  Callback blocks([&](ctx_t*) {
-    begun.Open();
-    EXPECT_TRUE(gate.Wait());
-  });
+  HeldCallback blocks;
   blocks.Arm(other, CTX_DEFER | CTX_BLOCKING);
   other.Cancel();
-  ASSERT_TRUE(begun.Wait());
+  ASSERT_TRUE(blocks.begun.Wait());
   EXPECT_EQ(ctx_shutdown(kMillisecond), -ETIMEDOUT);
-  gate.Open();
+  blocks.go_on.Open();
   EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
   EXPECT_EQ(blocks.drops(), 1);
 }

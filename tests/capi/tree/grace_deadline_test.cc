@@ -79,8 +79,8 @@ TEST(GraceDeadline, Rule23_AMergeOfAnotherLoopEndsWithTheGrace) {
   EXPECT_EQ(ctx_ended_by(merged, graceful), 1);
 }
 
-// Though it begins only when the loop ends its parent.
-// False if the parent's deadline passed before all was made: then what was made later may end earlier.
+// A grace begins when the loop ends its parent, however late that is.
+// False if the parent's deadline passed before all was made: then the order is another one.
 bool GracesEndInTheirOrder(int64_t parent_ns) {
   const ManualLoop manual;
   const Queue queue = NewQueue();
