@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ctx::async_done at its edges: the descriptor that it takes and gives back, a context that is never done, and an
-// error that is told later, too.
+// ctx::async_done at its edges: the descriptor that it takes and gives back, a context that is never done, and what is
+// told later even if it is known at once.
 #include <cerrno>
 #include <utility>
 
@@ -52,7 +52,7 @@ TEST(AsioDone, AContextThatIsNeverDoneIsNeverTold) {
   EXPECT_EQ(io.run_for(1ms), 0u);
 }
 
-TEST(AsioDone, AnErrorIsNotToldInsideTheCallEither) {
+TEST(AsioDone, AnErrorIsNotToldInsideTheCall) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   asio::io_context io;
   std::error_code why;
@@ -71,8 +71,7 @@ TEST(AsioDone, AnErrorIsNotToldInsideTheCallEither) {
   EXPECT_EQ(why, std::errc::too_many_files_open);
 }
 
-// An end that has come already is not told inside the call, in the io_context's own thread.
-TEST(AsioDone, NorIsAnEndThatHasCome) {
+TEST(AsioDone, AnEndThatHasComeIsNotToldInsideTheCall) {
   const ctx::context done = ctx::with_timeout(ctx::background(), 0s).first;
   asio::io_context io;
   std::error_code why;
@@ -99,7 +98,6 @@ TEST(AsioDone, AnErrorOfAnEmptyContextIsTold) {
   EXPECT_EQ(why, std::errc::invalid_argument);
 }
 
-// The operation holds its context; the caller need not.
 TEST(AsioDone, AnOperationHoldsItsContext) {
   static const ctx::key<Tracked> key("tracked");
   Tracked::Log log;

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // Callables on their way to C: copied if they are lvalues, moved if they are not, called as they can be, with the
-// flags of their tag; and what stopping one waits for.
-#include <sys/syscall.h>
+// flags of their tag.
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -180,114 +177,6 @@ TEST(Callables, ThatAreDeferredRunLaterOnADoneContextToo) {
   ASSERT_TRUE(ran.WaitFor(2));
   EXPECT_EQ(deferred, "ctx-calls");
   EXPECT_EQ(blocking, "ctx-lane");
-}
-
-// A callback that runs until the thread that waits for it sleeps; it is there when Begin() returns.
-class UntilAsleep {
- public:
-  explicit UntilAsleep(const ctx::context& ctx) {
-    watch_ = ctx::after_func(ctx, [this, waits = static_cast<pid_t>(syscall(SYS_gettid))] {
-      running_.Open();
-      EXPECT_TRUE(Soon([&] { return (begun_ && IsAsleep(waits)) || let_go; }));
-      over = true;
-    });
-  }
-  ~UntilAsleep() { thread_.join(); }
-  void Begin(const ctx::canceler& cancel) {
-    thread_ = std::thread([cancel] { cancel.cancel(); });
-    ASSERT_TRUE(running_.Wait());
-    begun_ = true;
-  }
-  ctx::watch Take() { return std::move(watch_); }
-
-  std::atomic<bool> over{false};
-  std::atomic<bool> let_go{false};
-
- private:
-  ctx::watch watch_;
-  Gate running_;
-  std::atomic<bool> begun_{
-      false};  // the other thread waits for nothing but the callback from here on
-  std::thread thread_;
-};
-
-TEST(Callables, AStopDoesNotWaitForOneThatRuns) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  Gate running, stopped;
-  const ctx::watch armed = ctx::after_func(ctx, [&] {
-    running.Open();
-    EXPECT_TRUE(stopped.Wait());
-  });
-  std::thread thread([right = cancel] { right.cancel(); });
-  EXPECT_TRUE(running.Wait());
-  EXPECT_FALSE(armed.stop());
-  stopped.Open();
-  thread.join();
-}
-
-TEST(Callables, AStopWaitWaitsForOneThatRuns) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  UntilAsleep callback(ctx);
-  const ctx::watch armed = callback.Take();
-  callback.Begin(cancel);
-  EXPECT_FALSE(armed.stop_wait());
-  EXPECT_TRUE(callback.over);
-  callback.let_go = true;
-}
-
-TEST(Callables, AGuardWaitsForOneThatRuns) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  UntilAsleep callback(ctx);
-  {
-    ctx::watch_guard first(callback.Take());
-    const ctx::watch_guard guard(std::move(first));
-    callback.Begin(cancel);
-  }
-  EXPECT_TRUE(callback.over);
-  callback.let_go = true;
-}
-
-TEST(Callables, ADoneCallbackWaitsForOneThatRuns) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  const auto waits = static_cast<pid_t>(syscall(SYS_gettid));
-  std::atomic<bool> begun{false}, over{false}, let_go{false};
-  Gate running;
-  std::thread thread;
-  {
-    const ctx::done_callback callback(ctx::done_token(ctx), [&] {
-      running.Open();
-      EXPECT_TRUE(Soon([&] { return (begun && IsAsleep(waits)) || let_go; }));
-      over = true;
-    });
-    thread = std::thread([right = cancel] { right.cancel(); });
-    EXPECT_TRUE(running.Wait());
-    begun = true;
-  }
-  EXPECT_TRUE(over);
-  let_go = true;
-  thread.join();
-}
-
-TEST(Callables, AGuardThatWasMovedFromStopsNothing) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  int runs = 0;
-  const ctx::watch_guard second = [&] {
-    ctx::watch_guard first(ctx::after_func(ctx, [&] { ++runs; }));
-    return ctx::watch_guard(std::move(first));
-  }();
-  cancel();
-  EXPECT_EQ(runs, 1);
-}
-
-// What a watch had armed stays armed when it gets another.
-TEST(Callables, StayArmedIfTheirWatchIsAssignedTo) {
-  const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
-  int runs = 0;
-  ctx::watch armed = ctx::after_func(ctx, [&] { ++runs; });
-  armed = ctx::after_func(ctx, [&] { runs += 10; });
-  armed = {};
-  cancel();
-  EXPECT_EQ(runs, 11);
 }
 
 TEST(CallablesThatThrow, AreNamed) {

@@ -49,15 +49,14 @@ auto Call(Args... args) {
   return answer<Function> ? answer<Function>(args...) : Library<Function>()(args...);
 }
 
-// After each case all handles are back, at the latest when other threads have ended what they do.
+// After each case all handles are back, as soon as other threads have ended what they do.
 class AllComeBack : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo&) override { before_ = Handles(); }
   void OnTestEnd(const testing::TestInfo&) override {
     if (patient_) patient_ = Soon([&] { return Handles() == before_; });
-    EXPECT_EQ(Handles() - before_, 0) << "handles that were not given back, or were twice";
+    EXPECT_EQ(Handles() - before_, 0) << "handles that were not given back, or given back twice";
   }
-  bool patient_ =
-      true;  // until the first that does not come: the others then need not wait as long
+  bool patient_ = true;  // until a handle is lost: later cases do not wait for others
   long before_ = 0;
 };
 const bool listens = [] {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The C functions as the binding calls them: this program has those of its own, which go on to the library's. They
-// count the handles that the binding has been given, so that after each case all must have come back; and a test
-// may answer for one of them.
+// The C functions as the binding calls them: this program defines them itself, and each calls the library's. They count
+// the handles that the binding has been given: after each case all must have come back. A test may answer in place of
+// one of them.
 #ifndef CTX_BINDINGS_CPP_TESTS_CALLS_H_
 #define CTX_BINDINGS_CPP_TESTS_CALLS_H_
 
@@ -13,13 +13,13 @@
 
 namespace ctxtest {
 
-// How many handles the program has, of all kinds: what it was given, less what it gave back. Not of the two roots.
+// How many handles the program has, of all kinds but the two roots: what it was given, less what it gave back.
 long Handles();
 
 template <class R, class... Args>
 std::function<R(Args...)> AsFunction(R (*)(Args...));
 
-// What a test has in place of a C function; none: the library's.
+// What a test answers in place of a C function. If it is empty, the library answers.
 template <auto Function>
 inline decltype(AsFunction(Function)) answer;
 

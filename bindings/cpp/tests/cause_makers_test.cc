@@ -79,7 +79,7 @@ TEST(CauseMakers, KeepCodeAndTextBesideData) {
   EXPECT_EQ(ctx::cause(std::errc::broken_pipe, text).message(), text);
 }
 
-TEST(CauseMakers, NoneIsNone) {
+TEST(CauseMakers, AnEmptyCauseHasNothing) {
   const ctx::cause none;
   EXPECT_FALSE(none);
   EXPECT_EQ(none.code(), -EINVAL);
@@ -90,8 +90,7 @@ TEST(CauseMakers, NoneIsNone) {
   EXPECT_TRUE(none == ctx::cause());
 }
 
-// One that says no more than its error is a cause all the same.
-TEST(CauseMakers, APlainOneIsOne) {
+TEST(CauseMakers, OneThatSaysNoMoreThanItsErrorIsACauseThatWasNotGiven) {
   EXPECT_TRUE(ctx::cause(CTX_CANCELED));
   EXPECT_FALSE(ctx::cause(CTX_CANCELED).given());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a context says of its end, and of the time until then; cancels with every argument; causes with everything.
+// What a context says of its end and of the time until then, after each way to cancel; what polls and waits say of it.
 #include <poll.h>
 #include <signal.h>
 
@@ -97,7 +97,7 @@ TEST(Ends, EveryCancelHasItsErrorAndItsCause) {
   EXPECT_FALSE(live.first.is_done());
 }
 
-// Under a lock that the callbacks take: with a cause, and with an error.
+// So a caller may hold a lock that the callbacks take.
 TEST(Ends, ADeferredCancelRunsNobodysCode) {
   const ctx::manual_loop loop;
   const ctx::cause why(7, "why");
@@ -118,7 +118,7 @@ TEST(Ends, ADeferredCancelRunsNobodysCode) {
   expect_later([&](Right c) { return c.cancel_deferred(std::errc::timed_out, why); });
 }
 
-TEST(Ends, AContextThatLateIsThrownAsOne) {
+TEST(Ends, TheErrorAndTheCauseOfALateContextAreThrown) {
   const ctx::context late = ctx::with_timeout(ctx::background(), 0s, ctx::cause("slow")).first;
   try {
     late.throw_if_done();
@@ -183,8 +183,7 @@ TEST(Ends, WhoEndedAContextIsToldOfBothSides) {
   EXPECT_FALSE(child.ended_by(other));
 }
 
-// The first of those that are done, and the first parent's values.
-TEST(Ends, TheLowestIndexWins) {
+TEST(Ends, OfSeveralThatAreDoneAWaitTellsTheFirst) {
   const auto [live, unused] = ctx::with_cancel(ctx::background());
   const ctx::context done = ctx::with_timeout(ctx::background(), 0s).first;
   const std::vector<ctx::context> all{live, done, live, done};

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Owners: a descriptor of the caller's, also number 0; handles that go to C and come back; and texts of every length.
+// Owners: a descriptor of the caller's, also number 0; and handles that go to C and come back.
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include "calls.h"
 #include "cases.h"
@@ -60,7 +56,7 @@ TEST(Handles, NumberZeroIsADescriptor) {
   });
 }
 
-TEST(Handles, ACanceledContextsDescriptorsAreItsOwn) {
+TEST(Handles, TheCallerClosesItsCopiesAndTheContextItsOwn) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   const int borrowed = ctx.done_fd();
   int own = -1, right = -1;
@@ -76,7 +72,7 @@ TEST(Handles, ACanceledContextsDescriptorsAreItsOwn) {
   EXPECT_TRUE(IsOpen(borrowed));
 }
 
-TEST(Handles, DescriptorsThatAreNotToBeHadAreErrors) {
+TEST(Handles, WithoutDescriptorsWhatNeedsOneThrows) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   const ctx::queue queue;
   const ctx::group group;
@@ -119,7 +115,7 @@ TEST(Handles, GoToCAndComeBack) {
   EXPECT_EQ(Handles(), before);
 }
 
-// adopt() of what is none takes nothing, so it gives nothing back.
+// A handle that is none, or of another kind: adopt() takes nothing, and gives nothing back.
 TEST(Handles, WhatIsNotAdoptedStaysTheCallers) {
   const ctx::derived made = ctx::with_cancel(ctx::background());
   ExpectThrows(std::errc::invalid_argument, [] { (void)ctx::context::adopt(nullptr); });
@@ -130,7 +126,7 @@ TEST(Handles, WhatIsNotAdoptedStaysTheCallers) {
   });
 }
 
-TEST(Handles, CopiesAndMovesOfOthersToo) {
+TEST(Handles, CopiesAndMovesHaveTheirReferences) {
   const long before = Handles();
   {
     ctx::queue queue;
@@ -197,71 +193,6 @@ TEST(Handles, AnEmptyContextReadsAsTheRulesSay) {
   std::error_code error;
   EXPECT_EQ(empty.poll(nullptr, 0, 1h, error), 0u);
   EXPECT_EQ(error, std::errc::invalid_argument);
-}
-
-// A description that just fits, just does not, or grows while it is written.
-TEST(Handles, DescriptionsOfEveryLengthAreWhole) {
-  std::string name;
-  for (int length = 0; length < 300; ++length) {
-    name += static_cast<char>('a' + length % 26);
-    ASSERT_EQ(ctx::with_name(ctx::background(), name).describe(),
-              "context.Background.WithName(" + name + ")");
-  }
-}
-TEST(Handles, ADescriptionMayGrowWhileItIsWritten) {
-  for (const std::size_t grows : {1u, 15u, 16u, 17u, 100u}) {
-    std::string text(80, 'x');
-    int calls = 0;
-    const Answer<ctx_describe> answers([&](const ctx_t*, char* to, std::size_t size) {
-      if (++calls < 4) text.append(grows, 'y');
-      EXPECT_GE(size, text.copy(to, size - 1));
-      to[std::min(size - 1, text.size())] = '\0';
-      return static_cast<int>(text.size());
-    });
-    EXPECT_EQ(ctx::background().describe(), text);
-  }
-}
-
-TEST(Handles, TextsAreWholeWhateverTheyAreMadeOf) {
-  const std::string empty;
-  const auto of = [](auto&& text) { return ctx::cause(-EIO, text); };
-  EXPECT_EQ(of(empty).message(), "");
-  EXPECT_EQ(of(std::string_view()).message(), "");
-  EXPECT_EQ(of("").message(), "");
-  EXPECT_NE(of(nullptr).message(), "") << "the text of the code";
-  EXPECT_EQ(ctx::cause(std::string_view("abc").substr(0, 2)).message(), "ab");
-  const std::string is_long(1000, 'x');
-  EXPECT_EQ(of(is_long).message(), is_long);
-  EXPECT_EQ(of(std::string_view(is_long).substr(1)).message().size(), 999u);
-  EXPECT_EQ(of(std::string(100, 'a') + '\0').message(), std::string(100, 'a') + "\xEF\xBF\xBD");
-
-  const ctx::context ctx = ctx::with_string(ctx::background(), std::string_view("name"), empty);
-  EXPECT_EQ(ctx.string(std::string("name")), "");
-  EXPECT_EQ(ctx::with_string(ctx, "name", std::string_view()).string("name"), "");
-  EXPECT_FALSE(ctx::with_string(ctx, "name", nullptr).string("name"));
-  EXPECT_FALSE(ctx.string(nullptr));
-  const auto refused = [&](auto&& call) { ExpectThrows(std::errc::invalid_argument, call); };
-  const std::string cut("na\0me", 5), ends("name\0", 5);
-  refused([&] { (void)ctx::with_string(ctx, cut, "value"); });
-  refused([&] { (void)ctx::with_string(ctx, std::string_view(ends), "value"); });
-  refused([&] { (void)ctx::with_name(ctx, ends); });
-  refused([&] { (void)ctx::without_string(ctx, cut); });
-  refused([&] { (void)ctx::with_string(ctx, nullptr, "value"); });
-  refused([&] { (void)ctx::with_name(ctx, nullptr); });
-}
-
-// An array of texts is made once; adding one must not throw through C.
-TEST(Handles, ManyTextsAreListed) {
-  ctx::context ctx;
-  for (int i = 0; i < 100; ++i)
-    ctx = ctx::with_string(ctx, std::to_string(i), "of " + std::to_string(i));
-  const auto all = ctx.strings();
-  ASSERT_EQ(all.size(), 100u);
-  EXPECT_EQ(all.capacity(), 100u);
-  for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ(all[static_cast<std::size_t>(i)].first, std::to_string(99 - i));
-    EXPECT_EQ(all[static_cast<std::size_t>(i)].second, "of " + std::to_string(99 - i));
-  }
 }
 
 TEST(Handles, AWatchIsLentToC) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "calls.h"
@@ -17,7 +18,7 @@ namespace {
 using Limits = std::vector<std::int64_t>;
 constexpr std::int64_t kMinuteNs = 60'000'000'000;
 
-// The limits that a wait gets which signal handlers cut short so many times.
+// The limits that C gets for a wait that signal handlers cut short so many times.
 Limits CutShort(int times, std::int64_t limit) {
   Limits limits;
   const int result = ctx::detail::uninterrupted(limit, [&](std::int64_t ns) {
@@ -33,7 +34,7 @@ TEST(Limits, NoneStaysNoneAfterSignalHandlers) {
   EXPECT_EQ(CutShort(3, CTX_FOREVER), Limits(4, CTX_FOREVER));
 }
 
-TEST(Limits, OneThatLeavesTheClockIsNoneAfterASignalHandler) {
+TEST(Limits, OneBeyondTheClocksEndIsNoneAfterASignalHandler) {
   EXPECT_EQ(CutShort(1, CTX_FOREVER - 1), (Limits{CTX_FOREVER - 1, CTX_FOREVER}));
 }
 
@@ -60,8 +61,7 @@ TEST(Limits, AnErrorEndsAWait) {
   EXPECT_EQ(calls, 1);
 }
 
-// One wait for each function of the binding that has a limit, all against a C function that a signal handler cuts
-// short once.
+// The limits that a C function sees which a signal handler cuts short the first time it is called.
 struct Waits {
   Limits limits;
   int result = 0;
@@ -240,8 +240,7 @@ TEST(Limits, OfAShutdown) {
   EXPECT_EQ(limits, (Limits{0, 0, kMinuteNs, CTX_FOREVER}));
 }
 
-// The other way round: a wait that has no limit blocks until somebody ends it.
-TEST(Limits, AQueueWithoutOneWaits) {
+TEST(Limits, AQueueWithoutOneWaitsForAnEvent) {
   const ctx::queue queue;
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   queue.add(ctx, 3);

@@ -143,8 +143,7 @@ TEST(LoopOptions, ALoopThatWasMovedFromThrows) {
   ExpectThrows(std::errc::invalid_argument, [&] { clock.advance(1s); });
 }
 
-// The next deadline of a virtual loop may be at its beginning, or before it.
-TEST(LoopOptions, TheNextWorkMayBeDueAtZero) {
+TEST(LoopOptions, AVirtualLoopTellsItsNextWorkToTheNanosecond) {
   const ctx::virtual_loop loop;
   EXPECT_FALSE(loop.next());
   const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ns);
@@ -155,7 +154,7 @@ TEST(LoopOptions, TheNextWorkMayBeDueAtZero) {
   EXPECT_EQ(loop.background().now(), loop.now());
 }
 
-TEST(LoopOptions, ADispatchTellsHowMuchFired) {
+TEST(LoopOptions, ADispatchTellsHowManyFired) {
   const ctx::manual_loop loop;
   const ctx::time_point before = ctx::clock::now();
   const auto [ctx, cancel] = ctx::with_timeout(loop.background(), 1ms);
@@ -264,7 +263,6 @@ TEST(LoopExecutors, WorkIsDoneOnceByWhoeverHasIt) {
   EXPECT_EQ(refused, 0);
 }
 
-// An executor that is refused by C is destroyed once, too.
 TEST(LoopExecutors, AnExecutorOfALoopThatIsRefusedIsDestroyedOnce) {
   Tracked::Log log;
   const Answer<ctx_loop_new> refuses(

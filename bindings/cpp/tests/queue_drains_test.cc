@@ -12,7 +12,7 @@
 namespace ctxtest {
 namespace {
 
-TEST(QueueDrains, OfAQueueAreThrown) {
+TEST(QueueDrains, ErrorsOfCAreThrown) {
   const ctx::queue queue;
   const auto refused = [](auto&& call) { ExpectThrows(std::errc::operation_not_permitted, call); };
   ctx::event events[2];

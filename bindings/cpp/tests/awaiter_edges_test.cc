@@ -29,7 +29,7 @@ Coroutine Resumes(ctx::context ctx, Result* result) {
 
 // A callback that is about to run when its coroutine is destroyed: the destructor waits for it, and it leaves the
 // coroutine alone.
-TEST(AwaiterDrop, WaitsForACallbackThatIsOnItsWay) {
+TEST(AwaiterEdges, DestroyedItWaitsForACallbackThatIsOnItsWay) {
   ctx_fn fire = nullptr;
   void* awaiter = nullptr;
   const Answer<ctx_after_func> looks_on([&](ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop,
@@ -51,8 +51,7 @@ TEST(AwaiterDrop, WaitsForACallbackThatIsOnItsWay) {
   EXPECT_EQ(result.resumed.Get(), 0);
 }
 
-// One that was resumed has nothing to wait for.
-TEST(AwaiterDrop, WaitsForNothingOnceResumed) {
+TEST(AwaiterEdges, DestroyedItWaitsForNothingOnceResumed) {
   int waited = 0;
   const Answer<ctx_watch_stop_wait> looks_on([&](ctx_watch_t* watch) {
     ++waited;
@@ -70,7 +69,7 @@ TEST(AwaiterDrop, WaitsForNothingOnceResumed) {
   EXPECT_EQ(waited, 0);
 }
 
-TEST(AwaiterDrop, HaveTheFlagsOfTheirTag) {
+TEST(AwaiterEdges, EachFormHasItsFlags) {
   std::vector<std::uint32_t> flags;
   const Answer<ctx_after_func> looks_on([&](ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop,
                                             std::uint32_t with, ctx_watch_t** made) {
@@ -87,7 +86,7 @@ TEST(AwaiterDrop, HaveTheFlagsOfTheirTag) {
 }
 
 // Deferred, it does not go on inside the call even if the context is done: whoever awaits may hold a lock.
-TEST(AwaiterDrop, ADeferredOneResumesLaterOnADoneContextToo) {
+TEST(AwaiterEdges, ADeferredOneResumesLaterOnADoneContextToo) {
   const ctx::manual_loop loop;
   const auto [ctx, cancel] = ctx::with_cancel(loop.background());
   cancel();
@@ -114,7 +113,7 @@ struct Free {
 };
 
 // An executor that calls the work at once: on a done context the frame is gone before await_suspend() returns.
-TEST(AwaiterDrop, AnExecutorMayEndTheCoroutineInsideTheCallThatSuspendsIt) {
+TEST(AwaiterEdges, AnExecutorMayEndTheCoroutineInsideTheCallThatSuspendsIt) {
   const long live = LiveNews();
   for (int i = 0; i < 100; ++i) {
     int ended = 0;
@@ -129,7 +128,7 @@ TEST(AwaiterDrop, AnExecutorMayEndTheCoroutineInsideTheCallThatSuspendsIt) {
 }
 
 // Work that an executor calls twice, or after the coroutine has gone, does nothing.
-TEST(AwaiterDrop, WorkResumesOnce) {
+TEST(AwaiterEdges, WorkResumesOnce) {
   std::vector<std::function<void()>> works;
   const auto later = [&](const std::function<void()>& work) { works.push_back(work); };
   int resumed = 0;
@@ -152,7 +151,7 @@ TEST(AwaiterDrop, WorkResumesOnce) {
 }
 
 // Awaitables that were made and are not awaited, or were moved from, leave nothing.
-TEST(AwaiterDrop, OneThatIsNotAwaitedLeavesNothing) {
+TEST(AwaiterEdges, OneThatIsNotAwaitedLeavesNothing) {
   const long live = LiveNews();
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   {
@@ -168,7 +167,7 @@ TEST(AwaiterDrop, OneThatIsNotAwaitedLeavesNothing) {
 using Posts = std::function<void(const std::function<void()>&)>;
 Coroutine WaitsOn(ctx::context ctx, Posts executor) { (void)co_await ctx.done(executor); }
 
-TEST(AwaiterDrop, AnExecutorThatThrowsEndsTheProcessAndSaysSo) {
+TEST(AwaiterEdges, AnExecutorThatThrowsEndsTheProcessAndSaysSo) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
       {
@@ -180,7 +179,7 @@ TEST(AwaiterDrop, AnExecutorThatThrowsEndsTheProcessAndSaysSo) {
       "^libctx: an exception left the executor of co_await ctx.done\\(executor\\): full\n");
 }
 
-TEST(AwaiterDrop, WhatCannotBeArmedIsNamed) {
+TEST(AwaiterEdges, WhatCannotBeArmedIsNamed) {
   const Answer<ctx_after_func> refuses(
       [](ctx_t*, ctx_fn, void*, ctx_drop_fn, std::uint32_t, ctx_watch_t**) { return -ENOMEM; });
   std::vector<std::string> said;
