@@ -2,6 +2,7 @@
 """What the tests share: a watchdog, a thread that waits in the tree, and Python programs of their own."""
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -47,6 +48,22 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks".split()]
+    _fields_ += [("fordblks", ctypes.c_size_t), ("keepcost", ctypes.c_size_t)]
+
+
+mallinfo2 = ctypes.CDLL(None).mallinfo2
+mallinfo2.restype = Mallinfo
+
+
+def in_use() -> tuple[int, int]:
+    """What Python's allocator and malloc have given out: blocks and bytes."""
+    gc.collect()
+    info = mallinfo2()
+    return sys.getallocatedblocks(), info.uordblks + info.hblkhd
 
 
 def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

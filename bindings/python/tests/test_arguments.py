@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each function takes: its names, what has none, what has nothing else, and how many."""
+"""What each function takes: which arguments, and which of them only by name; what no class allows."""
 
 import copy
 import pickle
@@ -13,15 +13,13 @@ from libctx import _core, background, with_cancel
 
 CTX, CANCEL = with_cancel(background())
 WATCH = CTX.after(print)
+BY_TIME = [partial(make, CTX, 1) for make in (libctx.with_timeout, libctx.with_deadline, libctx.with_idle, libctx.with_grace)]
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        partial(libctx.with_timeout, CTX, 1),
-        partial(libctx.with_deadline, CTX, 1),
-        partial(libctx.with_idle, CTX, 1),
-        partial(libctx.with_grace, CTX, 1),
+        *BY_TIME,
         partial(libctx.with_fd, CTX, 0, 1),
         partial(libctx.wait_any, CTX),
         partial(libctx.shutdown, 0),
@@ -45,10 +43,7 @@ def test_an_unknown_name_is_refused(call: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        partial(libctx.with_timeout, CTX, 1),
-        partial(libctx.with_deadline, CTX, 1),
-        partial(libctx.with_idle, CTX, 1),
-        partial(libctx.with_grace, CTX, 1),
+        *BY_TIME,
         partial(libctx.with_string, CTX, "a", "b"),
         partial(libctx.with_name, CTX, "a"),
         partial(libctx.with_value, CTX, libctx.Key("a"), 1),
@@ -61,13 +56,13 @@ def test_an_unknown_name_is_refused(call: Callable[..., Any]) -> None:
         partial(libctx.deadline, 1),
     ],
 )
-def test_what_has_a_name_is_given_by_it(call: Callable[..., Any]) -> None:
+def test_what_has_to_be_named_is_refused_without_its_name(call: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match="argument"):
         call(True)
     assert not CTX.is_done
 
 
-def test_names() -> None:
+def test_each_argument_has_its_name() -> None:
     assert libctx.with_timeout(background(), seconds=3600, cause="why").ctx.deadline() is not None
     assert libctx.with_deadline(background(), when=1e9, cause="why").ctx.deadline() == 1e9
     assert libctx.with_idle(background(), seconds=0, cause="why").ctx.is_done
@@ -90,7 +85,7 @@ def test_a_stop_that_is_misspelled_stops_nothing() -> None:
     assert ran == [1]
 
 
-def test_a_function_that_cannot_be_armed_is_not() -> None:
+def test_an_after_that_is_misspelled_arms_nothing() -> None:
     ran: list[int] = []
     ctx, cancel = with_cancel(background())
     with pytest.raises(TypeError):
@@ -119,7 +114,7 @@ def test_no_class_may_be_changed_or_derived_from(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [libctx.Context, libctx.Canceler, libctx.Derived, libctx.Watch, libctx.Loop])
-def test_what_only_functions_make(kind: type) -> None:
+def test_what_only_functions_make_has_no_constructor(kind: type) -> None:
     for arguments in ((), ((CTX, CANCEL),), (1,)):
         with pytest.raises(TypeError, match="cannot create"):
             kind(*arguments)
@@ -127,7 +122,7 @@ def test_what_only_functions_make(kind: type) -> None:
         object.__new__(kind)
 
 
-def test_what_a_context_compares_with() -> None:
+def test_contexts_are_equal_if_they_are_the_same_and_have_no_order() -> None:
     same, other = libctx.Context.from_handle(CTX.handle), with_cancel(background()).ctx
     assert (same == CTX, same != CTX, other == CTX, other != CTX) == (True, False, False, True)
     assert (CTX == 1, CTX != 1, CTX == CTX.handle) == (False, True, False)
@@ -138,7 +133,7 @@ def test_what_a_context_compares_with() -> None:
     assert len({hash(with_cancel(background()).ctx) for _ in range(100)} | {hash(CTX), hash(same)}) >= 2
 
 
-def test_the_default_of_a_look_up() -> None:
+def test_a_look_up_that_finds_nothing_returns_its_default() -> None:
     key, default = libctx.Key[object]("key"), object()
     assert CTX.value(key, default) is default and CTX.string("name", default) is default
     call: Any
@@ -149,7 +144,7 @@ def test_the_default_of_a_look_up() -> None:
             call(1)
 
 
-def test_the_members_of_what_is_derived() -> None:
+def test_what_is_derived_is_a_pair_whose_members_have_names() -> None:
     derived = with_cancel(background())
     ctx, cancel = derived
     assert derived.ctx is derived[0] is ctx and derived.cancel is derived[1] is cancel and len(derived) == 2

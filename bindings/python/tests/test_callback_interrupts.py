@@ -71,7 +71,7 @@ def test_a_callback_that_cancels_is_not_ended_by_what_another_one_raised(told: T
     assert ran == [True] and told == []
 
 
-def test_other_exceptions_of_no_class_of_exception_are_reported(default_sigint: None, told: Told) -> None:
+def test_a_base_exception_that_ends_no_program_is_reported(default_sigint: None, told: Told) -> None:
     """A CancelledError is a task's affair, and its callback was no task."""
     ctx, cancel = with_cancel(background())
     for error in (GeneratorExit(), asyncio.CancelledError(), BaseException()):
@@ -82,7 +82,7 @@ def test_other_exceptions_of_no_class_of_exception_are_reported(default_sigint: 
 
 
 def test_of_two_the_first_leaves_and_the_second_is_reported(default_sigint: None, told: Told) -> None:
-    """Once, that is: it does not come down again."""
+    """The first does not come again either."""
     ctx, cancel = with_cancel(background())
     first = KeyboardInterrupt(1)
     ctx.after(throw, first)

@@ -257,7 +257,7 @@ def test_the_cancel_of_a_task_reads_as_one_elsewhere(library: str, reason: str |
     assert type(cause) is kind and (reason or "") in str(cause)
 
 
-def test_the_codes_of_exceptions() -> None:
+def test_each_exception_has_its_code() -> None:
     """The errno if there is one, negative as in C; else what the kind says; else the end's own."""
 
     class Numbered(Exception):
@@ -286,7 +286,7 @@ def test_the_codes_of_exceptions() -> None:
             assert cause_parts(ctx)[0] == code, (error, deadline_exceeded)
 
 
-def test_the_texts_of_exceptions() -> None:
+def test_each_exception_has_its_text() -> None:
     class Silent(Exception):
         """Its text is empty: its kind says more."""
 
@@ -360,7 +360,7 @@ def test_text_of_c_that_is_no_utf8() -> None:
     assert str(ctx.cause()) == "a\N{REPLACEMENT CHARACTER}"
 
 
-def test_the_place_and_the_origin_of_c() -> None:
+def test_a_cause_of_c_has_its_place_and_its_origin() -> None:
     library = ctypes.CDLL(libctx.library_path())
     for file, function, place in (
         (b"file.c", b"main", Place("file.c", 3, "main")),

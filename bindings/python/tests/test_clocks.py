@@ -50,7 +50,7 @@ def clocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "clocks.so"
 
 
-def test_the_clocks_of_loops_and_of_waits(clocks: Path) -> None:
+def test_a_suspend_counts_with_boottime_alone_and_the_date_for_nothing(clocks: Path) -> None:
     """boottime=True counts what a suspend took; a wait keeps its limit whatever the date says."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],

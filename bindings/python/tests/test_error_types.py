@@ -14,14 +14,14 @@ from conftest import cause_parts
 from libctx import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, background, here, with_cancel, with_timeout
 
 
-def test_kinds() -> None:
+def test_each_error_is_of_its_kinds_and_of_no_other() -> None:
     assert issubclass(Canceled, Error) and not issubclass(Canceled, TimeoutError)
     assert issubclass(DeadlineExceeded, Error) and issubclass(DeadlineExceeded, TimeoutError)
     assert not issubclass(DeadlineExceeded, Canceled) and not issubclass(Cause, Error)
     assert issubclass(Error, Exception) and not issubclass(Error, OSError)
 
 
-def test_texts() -> None:
+def test_each_error_has_its_text() -> None:
     assert (str(Canceled()), str(DeadlineExceeded()), str(Error())) == (
         "context canceled", "context deadline exceeded", "context done")  # fmt: skip
     for kind in (Error, Canceled, DeadlineExceeded):
@@ -29,7 +29,7 @@ def test_texts() -> None:
     assert str(Cause("why", 5)) == "why" and repr(Cause("why", 5)) == "Cause('why', 5)"
 
 
-def test_the_limits_of_a_cause() -> None:
+def test_a_cause_takes_what_c_can_hold_and_no_more() -> None:
     for code in (-(1 << 31), -1, 0, (1 << 31) - 1):
         ctx, cancel = with_cancel(background())
         cancel(Cause("why", code))
@@ -69,19 +69,18 @@ def test_each_error_is_a_new_one() -> None:
     assert plain.err() is not plain.err() and plain.cause() is not plain.cause()
 
 
-def test_the_place_of_a_call() -> None:
+def test_here_is_the_place_of_its_call() -> None:
     class Caller:
         def method(self) -> Place:
             return here()
 
     place = Caller().method()
-    assert place.function == "test_the_place_of_a_call.<locals>.Caller.method" and place.file == __file__
+    assert place.function == "test_here_is_the_place_of_its_call.<locals>.Caller.method" and place.file == __file__
     assert place.line == Caller.method.__code__.co_firstlineno + 1
     assert tuple(Place("file")) == ("file", 0, None)
 
 
-def test_the_numbers_of_who_ended_a_context() -> None:
-    """They are those of C."""
+def test_origins_have_the_numbers_of_c() -> None:
     header = Path(os.environ["CTX_PREFIX"], "include/ctx")
     text = "".join(file.read_text() for file in header.rglob("*.h"))
     found = {name: int(number) for name, number in re.findall(r"#define CTX_ORIGIN_(\w+) (\d+)", text)}

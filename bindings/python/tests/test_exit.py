@@ -199,6 +199,6 @@ libctx.shutdown()
 """
 
 
-def test_an_exit_in_a_callback_leaves_the_end() -> None:
+def test_a_callback_s_exit_leaves_the_shutdown_that_ran_all() -> None:
     result = python(SHUT_DOWN_BY_EXIT)
     assert (result.returncode, result.stdout, result.stderr) == (7, "all of them\n", "")

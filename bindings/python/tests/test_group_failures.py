@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Group: what interrupts its wait, work that cannot begin, and failures that come together."""
 
-import contextvars
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import libctx
 import pytest
-from conftest import WATCHDOG, Told, in_thread, python
+from conftest import WATCHDOG, Told
 from libctx import Cause, Group, _core, background, current, with_timeout
 
 
@@ -161,7 +160,7 @@ def test_the_failure_that_is_raised_is_the_one_in_the_tree() -> None:
     assert isinstance(group.ctx.cause(), ValueError)
 
 
-def test_which_failure_was_first_is_told_under_a_lock() -> None:
+def test_which_failure_was_first_is_noted_under_a_lock() -> None:
     """Two threads may fail at once, and one of them must not take the place of the other."""
     locked: list[bool] = []
 
@@ -201,27 +200,7 @@ def test_a_group_whose_time_is_over_begins_nothing() -> None:
     assert group.wait(0) is True
 
 
-def test_the_context_of_the_group_is_that_of_its_work() -> None:
-    """Wherever it is started from, and with every other context variable of there."""
-    group, variable = Group(), contextvars.ContextVar[str]("variable")
-    variable.set("here")
-    start: Callable[..., Future[Any]]
-    with ThreadPoolExecutor(1) as pool, libctx.use(with_timeout(background(), None).ctx) as around:
-        for start in (group.spawn, lambda fn: group.submit(pool, fn)):
-            assert start(current).result(WATCHDOG) == group.ctx != around
-            assert start(variable.get).result(WATCHDOG) == "here"
-        assert current() is around
-    assert group.wait(WATCHDOG) is True
-
-
-def test_an_executor_is_given_all_arguments() -> None:
-    with ThreadPoolExecutor(1, thread_name_prefix="pool") as pool, Group() as group:
-        assert group.submit(pool, int, "11", base=2).result(WATCHDOG) == 3
-        name = group.submit(pool, lambda: threading.current_thread().name).result(WATCHDOG)
-    assert name.startswith("pool")
-
-
-def test_work_ends_its_group_by_a_failure_of_the_body_and_raises_that() -> None:
+def test_a_failure_of_the_body_ends_the_work_and_is_raised() -> None:
     """The body's own exception goes its way, whatever the work does of it."""
 
     def work() -> None:
@@ -272,31 +251,13 @@ def test_a_failure_that_makes_no_cause_ends_the_work_all_the_same(told: Told) ->
     assert group.begin() is False and group.wait(0) is True
 
 
-def test_what_ends_the_program_leaves_the_end_of_work() -> None:
+def test_a_callback_s_exit_leaves_the_end_of_work_that_ran_it() -> None:
     group = _core.Group(background())
     group.ctx().after(sys.exit, 7)
     assert group.begin()
     with pytest.raises(SystemExit) as caught:
         group.end("broken")
     assert caught.value.code == 7 and group.wait(0) is True
-
-
-def test_a_group_below_one_of_before_a_fork() -> None:
-    program = """
-import libctx, os
-outer = libctx.Group()
-pid = os.fork()
-if pid:
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-else:
-    try:
-        libctx.Group(outer)
-    except ChildProcessError as error:
-        os._exit(error.__context__ is not None)
-    os._exit(2)
-"""
-    result = python(program)
-    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_failure_is_raised_when_nothing_is_left() -> None:
@@ -308,13 +269,3 @@ def test_a_failure_is_raised_when_nothing_is_left() -> None:
     for _ in range(2):
         with pytest.raises(LookupError):
             group.wait(0)
-
-
-def test_a_wait_of_a_group_takes_its_limit() -> None:
-    group = Group()
-    assert group.begin()
-    assert group.wait(0.01) is False and group.wait(timeout=0) is False
-    with pytest.raises(ValueError, match="cannot last"):
-        group.wait(-1)
-    in_thread(group.end).join()
-    assert group.wait() is True

@@ -2,6 +2,7 @@
 """Group: work on threads, the first failure, the end of the body, and asyncio's groups beside it."""
 
 import asyncio
+import contextvars
 import ctypes
 import gc
 import os
@@ -10,12 +11,14 @@ import signal
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 
 import libctx
 import pytest
 from conftest import WATCHDOG, Run, Told, in_thread, python, until
-from libctx import Group, _core, background, with_cancel
+from libctx import Group, _core, background, current, with_cancel, with_timeout
 
 
 def readable(group: Group) -> bool:
@@ -343,3 +346,49 @@ def test_many_threads_and_one_failure() -> None:
         assert repr(group.ctx.cause()) == repr(caught.value)
 
 
+def test_the_context_of_the_group_is_that_of_its_work() -> None:
+    """Wherever it is started from, and with every other context variable of there."""
+    group, variable = Group(), contextvars.ContextVar[str]("variable")
+    variable.set("here")
+    start: Callable[..., Future[Any]]
+    with ThreadPoolExecutor(1) as pool, libctx.use(with_timeout(background(), None).ctx) as around:
+        for start in (group.spawn, lambda fn: group.submit(pool, fn)):
+            assert start(current).result(WATCHDOG) == group.ctx != around
+            assert start(variable.get).result(WATCHDOG) == "here"
+        assert current() is around
+    assert group.wait(WATCHDOG) is True
+
+
+def test_an_executor_is_given_all_arguments() -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="pool") as pool, Group() as group:
+        assert group.submit(pool, int, "11", base=2).result(WATCHDOG) == 3
+        name = group.submit(pool, lambda: threading.current_thread().name).result(WATCHDOG)
+    assert name.startswith("pool")
+
+
+def test_no_group_is_made_below_one_of_before_a_fork() -> None:
+    program = """
+import libctx, os
+outer = libctx.Group()
+pid = os.fork()
+if pid:
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+else:
+    try:
+        libctx.Group(outer)
+    except ChildProcessError as error:
+        os._exit(error.__context__ is not None)
+    os._exit(2)
+"""
+    result = python(program)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_wait_of_a_group_takes_its_limit() -> None:
+    group = Group()
+    assert group.begin()
+    assert group.wait(0.01) is False and group.wait(timeout=0) is False
+    with pytest.raises(ValueError, match="cannot last"):
+        group.wait(-1)
+    in_thread(group.end).join()
+    assert group.wait() is True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hub of an event loop: each call runs once, in the order of the ends, and not once it was taken back."""
+"""The hub of an event loop: each call runs once, in the order of the ends, unless it was taken back."""
 
 import functools
 import select
@@ -87,7 +87,7 @@ def test_a_call_may_take_back_another_one_that_waits() -> None:
     assert ran == [2]
 
 
-def test_what_a_queue_refuses() -> None:
+def test_a_queue_refuses_what_is_no_token_or_no_context() -> None:
     queue, ctx = _core.Queue(), with_cancel(background()).ctx
     for wrong in (b"", b"7 bytes", b"9 bytes.."):
         with pytest.raises(ValueError):

@@ -2,15 +2,13 @@
 """Who keeps what alive: contexts, cancelers, watches; and that nothing leaks."""
 
 import contextlib
-import ctypes
 import gc
-import sys
 import weakref
 from collections.abc import Callable
 
 import libctx
 import pytest
-from conftest import collected, throw
+from conftest import collected, in_use, throw
 from libctx import background, with_cancel, with_value
 
 
@@ -19,22 +17,6 @@ class Thing:
 
 
 KEY = libctx.Key[object]("thing")
-
-
-class Mallinfo(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks".split()]
-    _fields_ += [("fordblks", ctypes.c_size_t), ("keepcost", ctypes.c_size_t)]
-
-
-mallinfo2 = ctypes.CDLL(None).mallinfo2
-mallinfo2.restype = Mallinfo
-
-
-def in_use() -> tuple[int, int]:
-    """What Python's allocator and malloc have given out: blocks and bytes."""
-    gc.collect()
-    info = mallinfo2()
-    return sys.getallocatedblocks(), info.uordblks + info.hblkhd
 
 
 def tree_of(n: int) -> None:

@@ -42,7 +42,7 @@ def current_task() -> "asyncio.Task[Any] | None":
 
 
 @pytest.mark.parametrize("first", ["the wait", "the scope"])
-def test_a_wait_and_a_scope_that_end_at_once(run: Run, first: str) -> None:
+def test_a_wait_and_a_scope_may_end_together(run: Run, first: str) -> None:
     """Whichever of the two the event loop hears of first, and nothing goes wrong behind its back."""
     wrong: list[dict[str, Any]] = []
 
@@ -148,8 +148,8 @@ def test_a_scope_that_is_never_entered_ends_nothing() -> None:
     assert not outer.is_done and current() == background()
 
 
-def test_scopes_one_after_the_other_in_one_task(anyrun: AnyRun) -> None:
-    """Each has its own end, and the end of one that was left is nothing to the next one."""
+def test_each_scope_of_a_task_has_its_own_end(anyrun: AnyRun) -> None:
+    """The end of one that was left is nothing to the next one."""
 
     async def main() -> None:
         ctx, cancel = with_cancel(background())

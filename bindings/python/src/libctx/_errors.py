@@ -88,7 +88,7 @@ class Cause(Exception):
     It may state who ended the context (a number from 1 to 255), and where it was made.
     """
 
-    # Of a subclass that has a constructor of its own.
+    # What a subclass has whose constructor does not call this one.
     message: str = ""
     code: int = -ECANCELED
     origin: Origin | int | None = None
