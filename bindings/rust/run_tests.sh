@@ -44,7 +44,7 @@ END
 say "$(cargo --version), $(rustc --version)"
 fetch
 
-# Of a program that must not compile, rustdoc compares the code of the error only where unstable features are allowed.
+# rustdoc compares the error code of an example that must not compile only where unstable features are allowed.
 export RUSTDOC=$build/rustdoc
 printf '#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc "$@"\n' >"$RUSTDOC"
 chmod +x "$RUSTDOC"

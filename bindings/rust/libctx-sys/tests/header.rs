@@ -210,7 +210,7 @@ fn layouts_are_the_headers() {
     same("sizeof(ctx_drop_fn)", size_of::<Option<ctx_drop_fn>>());
     same("sizeof(struct pollfd)", size_of::<pollfd>());
     same("sizeof(nfds_t)", size_of::<nfds_t>());
-    // The Rust type first: this compiles only where it is the one beside it.
+    // Each of these compiles only if both types of Rust are the same; C compares the second with the header's below.
     let _: [unsafe extern "C" fn(*mut ctx_t, *mut c_void); 0] = [] as [ctx_fn; 0];
     let _: [unsafe extern "C" fn(*mut c_void); 0] = [] as [ctx_drop_fn; 0];
     let _: [unsafe extern "C" fn(*const c_char, *const c_char, *mut c_void) -> c_int; 0] =

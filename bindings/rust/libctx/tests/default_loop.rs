@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A program's own loop as the default one. That is set once in a process, before anything else, so this test has
-//! one to itself.
+//! a process to itself.
 #![allow(missing_docs)]
 
 use libctx::{Context, ErrorKind, Loop};

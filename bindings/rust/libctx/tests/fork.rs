@@ -178,8 +178,7 @@ fn loops_queues_and_groups_from_before_do_nothing() {
     canceler.cancel();
     queue.add(&ended, 1).unwrap();
     let group = Group::new(&Context::background()).unwrap();
-    let piece = group.begin().unwrap();
-    let mut piece = Some(piece);
+    let mut piece = Some(group.begin().unwrap());
     in_child(|| {
         for own in [&host, &clock, &threaded] {
             assert!(is_forked(own.close()));
@@ -209,7 +208,7 @@ fn loops_queues_and_groups_from_before_do_nothing() {
     assert_eq!(queue.drain_contexts(2).unwrap().len(), 1);
 }
 
-/// A piece of work of before fails in the child, in each way: nothing comes of it there either.
+/// In whichever way a piece of work from before fails in the child, nothing comes of it, there or in the parent.
 #[test]
 fn work_from_before_ends_in_the_child_without_a_failure() {
     let group = Group::new(&Context::background()).unwrap();

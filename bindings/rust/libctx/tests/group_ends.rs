@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How each piece of work ends, by whichever way, once; and what a group holds.
+//! In whichever way a piece of work ends, it ends once; what a group answers then, and what it holds.
 
 use libctx::{Cause, Context, ErrorKind, Group, Key, Loop, Piece, Task};
 use std::collections::HashSet;
@@ -33,7 +33,7 @@ fn failure(group: &Group) -> String {
     cause.message().into_owned()
 }
 
-/// Each in a group with one more piece, which is left: so whatever ends twice is seen.
+/// Each group has one more piece of work: a way that ended two would end the group.
 #[test]
 fn each_way_to_end_ends_one_piece() {
     fn poll(task: Task<impl Future<Output = Outcome>>) -> Poll<()> {
@@ -241,7 +241,7 @@ fn done_waits_and_returns_the_failure() {
     assert!(smol::block_on(group.done()).is_ok());
 }
 
-/// Of each handle one is made and dropped: what is left of the parent is its value, which goes with the last of them.
+/// The parent's value goes with the last handle of the group and the last piece of work.
 #[test]
 fn nothing_of_a_group_stays_behind() {
     static HELD: Key<Arc<()>> = Key::new(c"held");

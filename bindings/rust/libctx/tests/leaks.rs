@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Nothing stays allocated, in Rust or in C, of what was made and dropped: each operation runs many times over, and the
-//! allocator says what is in use. Alone in its process, and without a test harness, which allocates beside it.
+//! allocator says what is in use. It runs without a test harness, which would allocate beside it.
 #![allow(missing_docs)]
 
 use libctx::*;
@@ -27,8 +27,8 @@ fn main() {
         for _ in 0..ROUNDS {
             operation();
         }
-        // A leak of any object is many times that: the least has a pointer and malloc's own. What a thread of the library
-        // gives back, it gives back soon.
+        // The smallest object takes more than 8 bytes, with malloc's own. What a thread of the library gives back comes
+        // a little later.
         let grown = || in_use().saturating_sub(before);
         let begin = Instant::now();
         while grown() >= 8 * ROUNDS {

@@ -38,8 +38,8 @@ fn a_cause_needs_memory_and_a_cancel_does_not() {
     }
 }
 
-/// A thread has a stack, for which there is no room, once those of threads that have ended are in use again: no work has
-/// begun, and what it would have had is dropped.
+/// Without room for the stack of a thread no work has begun, and what it was given is dropped. The stacks of threads that
+/// have ended are in use again before that.
 #[test]
 fn work_without_a_thread_is_an_error_and_no_work() {
     let _turn = TURN.lock();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A panic in code that C calls stops there, and is told: by default on standard error, else to the reporter. That is
-//! the process's, so the tests take turns.
+//! A panic in code that C calls stops there, and is told: by default on standard error, else to the reporter. A process
+//! has one reporter, so the tests take turns.
 #![allow(missing_docs)]
 
 use libctx::{Context, Key, Loop, set_panic_reporter};
@@ -102,7 +102,7 @@ fn each_place_has_its_name_and_is_told_on_the_thread_of_the_panic() {
     assert!(told.try_recv().is_err(), "each is told once");
 }
 
-/// A payload is dropped, too; what panics without end as it is dropped is let go.
+/// If that panics without end, the last payload is forgotten.
 #[test]
 fn a_payload_is_dropped_however_often_that_panics() {
     let _turn = turn();

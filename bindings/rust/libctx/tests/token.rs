@@ -168,7 +168,7 @@ fn a_token_that_is_canceled_already_ends_its_context_at_once() {
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
-/// What waits for the token goes with the context, and with the context alone.
+/// The child holds its parent, and with that what waits for the token.
 #[test]
 fn a_context_of_a_token_ends_though_only_a_child_of_it_is_held() {
     let token = CancellationToken::new();
@@ -192,7 +192,7 @@ fn a_token_of_what_never_ends_is_never_canceled() {
     assert!(!child.is_cancelled(), "the tie was dropped");
 }
 
-/// Dropping the object does not cancel the token that it was.
+/// Dropping the tie is no cancel.
 #[test]
 fn a_tie_that_is_dropped_leaves_the_token_as_it_is() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();

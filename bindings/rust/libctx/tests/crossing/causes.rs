@@ -247,7 +247,7 @@ fn a_nul_in_a_message_is_shown() {
     assert_eq!(Cause::new(1, "a\0b").unwrap().message(), "a\u{FFFD}b");
 }
 
-/// The two kinds of deadline and both ways to give one, beside a cancel that comes first.
+/// A timeout and an idle time, each with a cause and without.
 #[test]
 fn a_deadline_of_each_kind_has_the_cause_that_it_was_given() {
     let clock = Loop::virtual_time().unwrap();

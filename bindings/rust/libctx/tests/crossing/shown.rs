@@ -225,7 +225,7 @@ fn a_place_that_c_made_has_all_that_c_knows() {
 }
 
 #[test]
-fn a_message_that_is_no_utf_8_is_shown_as_far_as_it_is() {
+fn a_message_that_is_no_utf_8_is_shown_with_a_replacement() {
     let mut cause = ptr::null_mut();
     // SAFETY: the text is static, and the result is written to `cause`, and ours.
     let cause = unsafe {

@@ -46,9 +46,9 @@ fn blocked() -> Vec<i32> {
     }
 }
 
-/// In threads of their own, so that the harness's keep what they have.
+/// On a thread of its own: the harness's keeps its mask.
 #[test]
-fn signals_are_blocked_beside_those_that_are_in_this_thread_and_its_children() {
+fn a_block_adds_to_what_this_thread_and_those_that_it_starts_have_blocked() {
     let inside = || {
         let before = blocked();
         Signal::block(&[Signal::USR2]).unwrap();

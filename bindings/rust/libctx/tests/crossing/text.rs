@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Text to C and back: what ends there at a NUL, and what is no UTF-8.
+//! Text to C and back: what has a NUL in it, and what is no UTF-8.
 
 use libctx::{Cause, Context, ErrorKind, sys};
 use std::ptr;

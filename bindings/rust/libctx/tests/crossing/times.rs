@@ -132,7 +132,7 @@ fn an_instant_goes_there_and_back_to_the_nanosecond() {
     }
 }
 
-/// The instant lies between two readings of the system's clock, and its own is not before the first of them.
+/// What was read of the system's clock before the instant is no later than the instant on that clock.
 #[test]
 fn an_instant_is_not_turned_into_an_earlier_reading() {
     let root = Context::background();

@@ -1,33 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! `Done` and `run` under wakers that count, change, panic, and drop the future they wake.
+//! `Done` under wakers that count, change, panic, and drop the future they wake.
 
+use crate::{counting, woken};
 use libctx::{Canceler, Context, Done, Ended, Key};
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{self, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-
-#[derive(Default)]
-struct Counts(AtomicUsize);
-
-impl Wake for Counts {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn counting() -> (Arc<Counts>, Waker) {
-    let counts = Arc::new(Counts::default());
-    (counts.clone(), Waker::from(counts))
-}
-
-fn woken(counts: &Counts) -> usize {
-    counts.0.load(Ordering::SeqCst)
-}
 
 fn poll(done: &mut Done, waker: &Waker) -> Poll<libctx::Result<Ended>> {
     Pin::new(done).poll(&mut task::Context::from_waker(waker))
@@ -238,50 +220,4 @@ fn no_wake_up_is_lost() {
             }
         });
     }
-}
-
-#[test]
-fn run_gives_the_futures_result_or_the_contexts_error() {
-    let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let (counts, waker) = counting();
-    let cx = &mut task::Context::from_waker(&waker);
-    assert_eq!(pin!(ctx.run(async { 5 })).poll(cx).map(Result::unwrap), Poll::Ready(5));
-
-    let dropped = Arc::new(());
-    let inside = dropped.clone();
-    let polls = &AtomicUsize::new(0);
-    let mut running = Box::pin(ctx.run(std::future::poll_fn(move |_| {
-        let _ = &inside;
-        polls.fetch_add(1, Ordering::SeqCst);
-        Poll::<()>::Pending
-    })));
-    assert!(running.as_mut().poll(cx).is_pending());
-    canceler.cancel();
-    assert_eq!(woken(&counts), 1);
-    let Poll::Ready(Err(error)) = running.as_mut().poll(cx) else { panic!("not ended") };
-    assert!(error.is_canceled());
-    assert_eq!(polls.load(Ordering::SeqCst), 1, "not polled again after the end");
-    assert_eq!(Arc::strong_count(&dropped), 1, "dropped with the end, not with what ran it");
-}
-
-#[test]
-fn a_context_that_ends_with_the_future_wins() {
-    let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let cx = &mut task::Context::from_waker(Waker::noop());
-    let ready = std::future::poll_fn(|_| {
-        canceler.cancel();
-        Poll::Ready(1)
-    });
-    assert_eq!(pin!(ctx.run(ready)).poll(cx).map(Result::unwrap), Poll::Ready(1), "it was first");
-    let Poll::Ready(ended) = pin!(ctx.run(async { 2 })).poll(cx) else { panic!("not ready") };
-    assert!(ended.unwrap_err().is_canceled());
-}
-
-#[test]
-fn run_has_room_for_one_future() {
-    let ctx = Context::background();
-    let large = std::future::ready([0_u8; 10_000]);
-    let size = size_of_val(&large);
-    let nested = ctx.run(ctx.run(ctx.run(large)));
-    assert!(size_of_val(&nested) < size + size / 10, "{} of {size}", size_of_val(&nested));
 }

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! Wakers whose own code does something as they are cloned, let go or called: the library holds no lock then. And
-//! futures that are dropped half way.
+//! Wakers whose own code does something as they are cloned or called: the library holds no lock then.
 
-use crate::WATCHDOG;
-use libctx::{Canceler, Context, Done};
-use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use crate::{WATCHDOG, counting, woken};
+use libctx::{Context, Done};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::task::{self, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::task::{self, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 
 /// A waker that runs a closure each time it is cloned, and does nothing else.
@@ -122,19 +120,10 @@ fn a_waker_may_poll_the_future_that_it_wakes() {
     });
 }
 
-#[derive(Default)]
-struct Counts(AtomicUsize);
-
-impl Wake for Counts {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 #[test]
 fn each_future_of_a_context_wakes_its_own_task_once() {
     let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let counts: Vec<_> = (0..3).map(|_| Arc::<Counts>::default()).collect();
+    let counts: Vec<_> = (0..3).map(|_| counting().0).collect();
     let mut all: Vec<_> = counts.iter().map(|_| ctx.done()).collect();
     for (done, counts) in all.iter_mut().zip(&counts) {
         let waker = Waker::from(counts.clone());
@@ -146,7 +135,7 @@ fn each_future_of_a_context_wakes_its_own_task_once() {
     }
     drop(all.pop());
     canceler.cancel();
-    let woken: Vec<_> = counts.iter().map(|counts| counts.0.load(SeqCst)).collect();
+    let woken: Vec<_> = counts.iter().map(|counts| woken(counts)).collect();
     assert_eq!(woken, [1, 1, 0]);
     assert!(counts.iter().all(|counts| Arc::strong_count(counts) == 1));
 }
@@ -167,53 +156,4 @@ fn a_waker_is_woken_before_the_callbacks_of_its_end() {
     assert!(!poll(&mut done, &Waker::from(Arc::new(Sends(tell)))));
     canceler.cancel();
     assert_eq!(told.try_iter().collect::<Vec<_>>(), ["woken", "called"]);
-}
-
-#[test]
-fn run_that_is_dropped_half_way_drops_its_future_and_wakes_nobody() {
-    let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    let (held, counts) = (Arc::new(()), Arc::<Counts>::default());
-    let holds = held.clone();
-    let waker = Waker::from(counts.clone());
-    let mut running = Box::pin(ctx.run(async move {
-        let _holds = holds;
-        pending::<()>().await;
-    }));
-    assert!(running.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
-    drop(waker);
-    assert_eq!((Arc::strong_count(&held), Arc::strong_count(&counts)), (2, 2));
-    drop(running);
-    assert_eq!((Arc::strong_count(&held), Arc::strong_count(&counts)), (1, 1));
-    canceler.cancel();
-    assert_eq!(counts.0.load(SeqCst), 0);
-}
-
-#[test]
-fn run_polls_nothing_on_a_context_that_is_done() {
-    let (ctx, canceler) = Context::background().with_cancel().unwrap();
-    canceler.cancel_because("before");
-    let ran = ctx.run(poll_fn(|_| -> Poll<()> { panic!("it is polled") }));
-    let mut cx = task::Context::from_waker(Waker::noop());
-    let Poll::Ready(Err(error)) = pin!(ran).poll(&mut cx) else { panic!("it goes on") };
-    assert_eq!(error.ended().unwrap().cause().message(), "before");
-}
-
-#[test]
-fn run_passes_each_wake_of_its_future_on() {
-    let (ctx, _canceler): (_, Canceler) = Context::background().with_cancel().unwrap();
-    let (counts, kept) = (Arc::<Counts>::default(), Arc::new(Mutex::new(None::<Waker>)));
-    let waker = Waker::from(counts.clone());
-    let (keeps, mut polls) = (kept.clone(), 0);
-    let mut running = Box::pin(ctx.run(poll_fn(move |cx| {
-        *keeps.lock().unwrap() = Some(cx.waker().clone());
-        polls += 1;
-        if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
-    })));
-    let mut cx = task::Context::from_waker(&waker);
-    for wakes in 1..3 {
-        assert!(running.as_mut().poll(&mut cx).is_pending());
-        kept.lock().unwrap().take().unwrap().wake();
-        assert_eq!(counts.0.load(SeqCst), wakes);
-    }
-    assert_eq!(running.as_mut().poll(&mut cx).map(Result::unwrap), Poll::Ready(3));
 }
