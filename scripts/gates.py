@@ -62,7 +62,7 @@ def without(tool, command, steps, says=None, name=None, **more):
 
 
 def unconfigured(preset, command):
-    """CMake looks for tools when it first configures a preset; and what came of that is nothing to go on from."""
+    """CMake looks for tools when it first configures a preset; what it leaves without one of them builds nothing."""
     return f"rm -rf build/{preset}; {command}; rm -rf build/{preset}"
 
 

@@ -6,6 +6,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/held.h"
 #include "support/loops.h"
 #include "support/sources.h"
 #include "support/sync.h"
@@ -101,17 +102,14 @@ TEST(CallbackWaker, Rule26_AnotherThreadStopsAWakerWhileTheOneBeforeItRuns) {
   for (const bool by_loop : {false, true}) {
     const Pipe pipe;
     const Scope scope = WithFd(ctx_background(), pipe.read_end, POLLIN);
-    Gate begun, stopped;
-    Callback second, first([&](ctx_t*) {
-      begun.Open();
-      EXPECT_TRUE(stopped.Wait());
-    });
+    Callback second;
+    HeldCallback first;
     EXPECT_EQ(first.Arm(scope, CTX_WAKER), 0);
     EXPECT_EQ(second.Arm(scope, CTX_WAKER), 0);
     std::thread stopper([&] {
-      EXPECT_TRUE(begun.Wait());
+      EXPECT_TRUE(first.begun.Wait());
       EXPECT_EQ(second.StopWait(), 1);
-      stopped.Open();
+      first.go_on.Open();
     });
     if (by_loop) {
       pipe.Write();
