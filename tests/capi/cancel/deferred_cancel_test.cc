@@ -92,6 +92,49 @@ TEST(DeferredCancel, Rule24_OnALoopWithoutThreadsTheHostRunsIt) {
   EXPECT_EQ(on_virtual.drop.count(), 1);
 }
 
+// One kind alone, since any other would wake the host for it.
+TEST(DeferredCancel, Rule38_ACallbackOfAnyKindAloneWakesTheHost) {
+  for (const uint32_t flags :
+       {uint32_t{0}, CTX_DEFER, CTX_BLOCKING, CTX_DEFER | CTX_BLOCKING, CTX_WAKER}) {
+    const ManualLoop manual;
+    const Scope scope = WithCancel(manual.root);
+    Callback callback;
+    callback.Arm(scope, flags);
+    ASSERT_TRUE(manual.Settles());
+    EXPECT_EQ(CancelDeferred(scope), 1);
+    EXPECT_TRUE(Readable(manual.Fd())) << flags;
+    EXPECT_TRUE(manual.WorkWaits()) << flags;
+    EXPECT_EQ(callback.runs(), 0) << flags;
+    EXPECT_EQ(manual.Dispatch(), 0);
+    EXPECT_EQ(callback.runs(), 1) << flags;
+    EXPECT_TRUE(manual.Settles()) << flags;
+
+    const VirtualLoop time;
+    const Scope timed = WithCancel(time.root);
+    Callback other;
+    other.Arm(timed, flags);
+    EXPECT_EQ(CancelDeferred(timed), 1);
+    EXPECT_EQ(time.Next(), time.Now()) << flags;
+    EXPECT_EQ(time.Advance(0), 0);
+    EXPECT_EQ(other.runs(), 1) << flags;
+    EXPECT_EQ(time.Next(), INT64_MAX) << flags;
+  }
+}
+
+TEST(DeferredCancel, Rule38_ADropAloneWakesTheHost) {
+  const ManualLoop manual;
+  Drop drop;
+  const Scope scope = WithCancel(manual.root);
+  Callback last;
+  last.Arm(WithCancel(Watched(scope, &drop)), CTX_WAKER);  // it alone keeps its context
+  ASSERT_TRUE(manual.Settles());
+  EXPECT_EQ(CancelDeferred(scope), 1);
+  EXPECT_EQ(drop.count(), 0);
+  EXPECT_TRUE(Readable(manual.Fd()));
+  EXPECT_EQ(manual.Dispatch(), 0);
+  EXPECT_EQ(drop.count(), 1);
+}
+
 TEST(DeferredCancel, Rule23_AGraceBeginsWithIt) {
   const VirtualLoop time;
   const Scope parent = WithCancel(time.root), grace = WithGrace(parent, kSecond);
