@@ -65,8 +65,7 @@ TEST(Origin, Rule56_ACauseOfACallersIsACancel) {
 }
 
 TEST(Origin, Rule56_OneThatIsGivenToADeadlineIsADeadlines) {
-  const Cause early = NewCause(-5, "past"), later = NewCause(-5, "slow"), unused = NewCause(5, ""),
-              elsewhere = NewCause(5, "elsewhere");
+  const Cause early = NewCause(-5, "past"), later = NewCause(-5, "slow"), unused = NewCause(5, "");
   EXPECT_EQ(OriginOf(WithTimeout(ctx_background(), 0, early)), CTX_ORIGIN_DEADLINE);
   const Scope timed = WithTimeout(ctx_background(), kMillisecond, later);
   EXPECT_TRUE(Done(timed));
@@ -74,9 +73,12 @@ TEST(Origin, Rule56_OneThatIsGivenToADeadlineIsADeadlines) {
   EXPECT_EQ(OriginOf(timed), CTX_ORIGIN_DEADLINE);
   EXPECT_EQ(OriginOf(WithCancel(timed)), CTX_ORIGIN_DEADLINE);
 
-  const Scope scope = WithCancel(ctx_background());
-  EXPECT_EQ(ctx_cancel_with(scope.canceler, CTX_DEADLINE_EXCEEDED, elsewhere), 1);
-  EXPECT_EQ(OriginOf(scope), CTX_ORIGIN_DEADLINE);
+  for (const auto cancel : {ctx_cancel_with, ctx_cancel_deferred}) {
+    const Scope scope = WithCancel(ctx_background());
+    const Cause elsewhere = NewCause(5, "elsewhere");
+    EXPECT_EQ(cancel(scope.canceler, CTX_DEADLINE_EXCEEDED, elsewhere), 1);
+    EXPECT_EQ(OriginOf(scope), CTX_ORIGIN_DEADLINE);
+  }
 
   // The parent's deadline counts: nothing keeps the cause.
   const Scope below = WithTimeout(WithTimeout(ctx_background(), kHour), 2 * kHour, unused);
@@ -88,9 +90,11 @@ TEST(Origin, Rule56_AStatedOneStays) {
     const Cause cause = CauseAt(CTX_DEADLINE_EXCEEDED, "told", origin, nullptr, 0, nullptr);
     EXPECT_EQ(ctx_cause_origin(cause), origin);
     EXPECT_EQ(OriginOf(WithTimeout(ctx_background(), 0, cause)), origin);
-    const Scope scope = WithCancel(ctx_background());
-    EXPECT_EQ(ctx_cancel_with(scope.canceler, CTX_DEADLINE_EXCEEDED, cause), 1);
-    EXPECT_EQ(OriginOf(scope), origin);
+    for (const auto cancel : {ctx_cancel_with, ctx_cancel_deferred}) {
+      const Scope scope = WithCancel(ctx_background());
+      EXPECT_EQ(cancel(scope.canceler, CTX_DEADLINE_EXCEEDED, cause), 1);
+      EXPECT_EQ(OriginOf(scope), origin);
+    }
     ExpectNoPlace(cause);
   }
 }
