@@ -6,6 +6,7 @@
 
 #include "support/callback.h"
 #include "support/handles.h"
+#include "support/loops.h"
 
 namespace ctxtest {
 namespace {
@@ -200,6 +201,39 @@ TEST(Cause, ALosingCancelKeepsNothingOfItsCause) {
   EXPECT_EQ(ctx_cancel_with(scope.canceler, CTX_CANCELED, cause), 0);
   cause.reset();
   EXPECT_EQ(drop.count(), 1);
+}
+
+// Of each kind that is made with a cause: freed live, canceled, ended by that cause, and born done.
+TEST(Cause, WhatAContextWasMadeWithGoesWithTheContext) {
+  const auto with_deadline = [](ctx_t* parent, int64_t limit_ns, const ctx_cause_t* cause) {
+    return WithDeadline(parent, ctx_now(parent) + limit_ns, cause);
+  };
+  Scope (*const kinds[])(ctx_t*, int64_t, const ctx_cause_t*) = {WithIdle, WithTimeout,
+                                                                 with_deadline};
+  const VirtualLoop time;
+  const Scope done = WithCancel(time.root);
+  done.Cancel();
+  enum { live, canceled, ended, born_done, below_done };
+  for (const auto make : kinds) {
+    for (const int fate : {live, canceled, ended, born_done, below_done}) {
+      Drop drop;
+      Cause cause = DataCause(1, "given", &drop);
+      Scope scope =
+          make(fate == below_done ? done : time.root, fate == born_done ? 0 : kHour, cause);
+      cause.reset();
+      if (fate == ended) {
+        EXPECT_EQ(time.Advance(kHour), 1);
+      } else if (fate == canceled) {
+        EXPECT_EQ(scope.Cancel(), 1);
+      }
+      if (fate == live || fate == ended || fate == born_done) {
+        EXPECT_EQ(drop.count(), 0) << fate;
+      }
+      scope.reset();
+      EXPECT_EQ(time.Advance(0), 0);
+      EXPECT_EQ(drop.count(), 1) << fate;
+    }
+  }
 }
 
 TEST(Cause, OneCauseMayEndManyContexts) {
