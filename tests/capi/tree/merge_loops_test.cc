@@ -104,6 +104,25 @@ TEST_P(MergeLoops, Rule08_OfADoneParentItIsDoneOnReturn) {
   EXPECT_EQ(ctx_cause(merged), cause.get());
 }
 
+// What is done ends at no deadline any more: not the deadline of the context, nor one that was its parent's.
+TEST_P(MergeLoops, Rule22_TheDeadlineOfADoneParentIsNotItsOwn) {
+  const Cause late = NewCause(5, "late"), cause = NewCause(7, "over");
+  const Scope top = WithTimeout(there.root, kHour, late), below = WithCancel(top),
+              soon = WithTimeout(there.root, kMillisecond, late),
+              both = Merge({WithCancel(there.root), top});
+  for (const Scope* far : {&below, &both, &soon, &top}) {
+    const int canceled = ctx_cancel_with(far->canceler, CTX_CANCELED, cause);
+    if (far == &soon && canceled == 0) continue;  // its time had come
+    EXPECT_EQ(canceled, 1);
+    const Scope near = WithCancel(here.root);
+    const Scope merged = Merge({near, *far});
+    EXPECT_EQ(ctx_err(merged), CTX_CANCELED);
+    EXPECT_EQ(ctx_cause(merged), cause.get());
+    EXPECT_EQ(ctx_ended_by(merged, *far), 1);
+    EXPECT_EQ(Deadline(merged), CTX_FOREVER);
+  }
+}
+
 TEST_P(MergeLoops, Rule22_ValuesAreThoseOfTheFirstParent) {
   const Ctx near = WithString(here.root, "name", "near"),
             far = WithString(there.root, "name", "far");
