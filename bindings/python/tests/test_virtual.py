@@ -143,6 +143,39 @@ def test_it_stands_until_the_last_of_several_threads_is_done(virtual: asyncio.Ru
     virtual.run(main())
 
 
+def test_work_that_no_thread_takes_does_not_stop_it(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
+    """Refused by a pool that is shut down, or by the event loop's own; and taken back while it waits for a thread."""
+    hold = threading.Event()
+
+    async def sleep() -> None:
+        loop, before = asyncio.get_running_loop(), clock.now()
+        sleeping = asyncio.create_task(asyncio.sleep(1))
+        stuck = threading.Timer(WATCHDOG, lambda: loop.call_soon_threadsafe(sleeping.cancel))
+        stuck.start()
+        await sleeping
+        stuck.cancel()
+        assert clock.now() == pytest.approx(before + 1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as pool:
+            held = loop.run_in_executor(pool, hold.wait, WATCHDOG)
+            waits = loop.run_in_executor(pool, int)
+            assert waits.cancel()
+            hold.set()
+            assert await held
+            await sleep()
+        with pytest.raises(RuntimeError, match="shutdown"):
+            loop.run_in_executor(pool, int)
+        await sleep()
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError, match="shutdown"):
+            loop.run_in_executor(None, int)
+        await sleep()
+
+    virtual.run(main())
+
+
 def test_what_is_ready_comes_before_time_moves(virtual: asyncio.Runner, clock: VirtualLoop) -> None:
     async def main() -> None:
         sleeping = asyncio.create_task(asyncio.sleep(1))
