@@ -166,6 +166,39 @@ def test_signals_make_a_wait_neither_shorter_nor_longer() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "False True\n", "")
 
 
+# A handler that takes half of the limit. A wait that then had all of it again could not end before one and a half. One
+# that has what is left does, but where the machine stops the process meanwhile: so there are several attempts.
+LONG_HANDLER = """
+import libctx, signal, time
+LIMIT = 0.2
+handled = 0.0
+
+def handler(*_):
+    global handled
+    time.sleep(LIMIT / 2)
+    handled = time.monotonic()
+
+def attempt(wait):
+    begin = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    assert not wait(timeout=LIMIT)
+    end = time.monotonic()
+    return begin + LIMIT / 2 < handled < begin + LIMIT <= end < begin + 1.5 * LIMIT
+
+signal.signal(signal.SIGALRM, handler)
+ctx = libctx.with_cancel(libctx.background()).ctx
+group = libctx.Group(ctx)
+group.begin()
+for wait in (ctx.wait, lambda timeout: libctx.wait_any(ctx, ctx, timeout=timeout), group.wait):
+    print(any(attempt(wait) for _ in range(20)))
+"""
+
+
+def test_after_a_signal_a_wait_has_what_is_left_of_its_limit() -> None:
+    result = python(LONG_HANDLER)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True\n" * 3, "")
+
+
 LONG = """
 import libctx, signal
 ctx, cancel = libctx.with_cancel(libctx.background())
