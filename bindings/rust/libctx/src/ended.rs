@@ -57,6 +57,12 @@ impl Ended {
         }
     }
 
+    /// The end of work that has failed with this cause: of the kind of the end that its error is, or else a cancel.
+    pub(crate) fn of_work(cause: Cause) -> Ended {
+        let end = cause.get_ref().and_then(|error| inside(error));
+        Ended::new(end.map_or(sys::CTX_CANCELED, Ended::code), cause)
+    }
+
     /// Why the context ended.
     pub fn cause(&self) -> &Cause {
         match self {

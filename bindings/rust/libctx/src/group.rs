@@ -141,7 +141,9 @@ impl Group {
         unsafe { Cause::clone_from_raw(sys::ctx_group_cause(self.as_raw())) }.ok()
     }
 
-    /// Blocks until nothing is left. The first failure is an error: [`Ended::Canceled`] with its cause.
+    /// Blocks until nothing is left. The first failure is an error: [`Ended::DeadlineExceeded`] if the work
+    /// returned that of a context, and else [`Ended::Canceled`]. In its cause is the error that the work returned:
+    /// [`Cause::get_ref`].
     ///
     /// If the group's context was done before the call, no work begins after it.
     pub fn wait(&self) -> Result<()> {
@@ -162,7 +164,7 @@ impl Group {
 
     fn failure(&self) -> Result<()> {
         match self.cause() {
-            Some(cause) => Err(Ended::Canceled(cause).into()),
+            Some(cause) => Err(Ended::of_work(cause).into()),
             None => Ok(()),
         }
     }

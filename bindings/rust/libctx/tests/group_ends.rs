@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! In whichever way a piece of work ends, it ends once; what a group answers then, and what it holds.
 
-use libctx::{Cause, Context, ErrorKind, Group, Key, Loop, Piece, Task};
+use libctx::{Cause, Context, Ended, ErrorKind, Group, Key, Loop, Piece, Task};
 use std::collections::HashSet;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -174,6 +174,33 @@ fn the_first_failure_counts_whatever_canceled_before() {
     let failed = group.wait().unwrap_err();
     let cause = failed.ended().unwrap().cause().clone();
     assert_eq!(group.cause(), Some(cause));
+}
+
+/// Else a handler that tells a timeout from a cancel could not use a group.
+#[test]
+fn work_that_passes_a_deadline_on_fails_with_one() {
+    let spent = Cause::new(1, "the budget is spent").unwrap();
+    let (late, _canceler) =
+        Context::background().with_timeout_cause(Duration::ZERO, &spent).unwrap();
+    type Work = fn(&Context) -> Outcome;
+    let forms: [Work; 3] = [
+        |late| Ok(late.check()?),
+        |late| Ok(late.check().map_err(libctx::Error::from)?),
+        |late| Ok(late.check().map_err(io::Error::from)?),
+    ];
+    for work in forms {
+        let group = new();
+        group.begin().unwrap().run(|_| work(&late));
+        let ways =
+            [group.wait(), group.wait_timeout(WATCHDOG).map(drop), smol::block_on(group.done())];
+        for error in ways.map(Result::unwrap_err) {
+            assert!(error.is_deadline_exceeded());
+            assert_eq!(error.ended().map(Ended::cause), group.cause().as_ref());
+            let shown = format!("{error:#}");
+            assert_eq!(shown, "context deadline exceeded: the budget is spent");
+        }
+        assert!(group.context().ended().unwrap().is_canceled());
+    }
 }
 
 #[test]
