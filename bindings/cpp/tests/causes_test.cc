@@ -22,6 +22,13 @@ TEST(Causes, NoneWhileLive) {
   EXPECT_EQ(ctx.cause(), ctx::cause());
 }
 
+// Programs hand message().data() to printf, of a context that may be live.
+TEST(Causes, TheMessageOfNoneIsATextOfCToo) {
+  const std::string_view none = ctx::cause().message();
+  ASSERT_NE(none.data(), nullptr);
+  EXPECT_EQ(*none.data(), '\0');
+}
+
 TEST(Causes, ThePlainOneIsThatOfTheError) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   cancel();

@@ -123,10 +123,10 @@ class cause {
   explicit operator bool() const noexcept { return handle_.get() != nullptr; }
   /// The code that it was made with; -EINVAL for none.
   int code() const noexcept { return ctx_cause_code(handle_.get()); }
-  /// Valid as long as this cause or a copy of it exists; empty for none.
+  /// Valid as long as this cause or a copy of it exists; empty for none. A NUL follows it: data() is a text of C.
   std::string_view message() const noexcept {
     const char* text = ctx_cause_message(handle_.get());
-    return text != nullptr ? std::string_view(text) : std::string_view();
+    return text != nullptr ? text : "";
   }
   /// Whether it says more than the error of its context: false for none, for the plain cause of an error,
   /// and for one made of nothing but such an error's number.
