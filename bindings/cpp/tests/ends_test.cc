@@ -212,6 +212,9 @@ TEST(Ends, AllSignalsOfAListAndAllEventsReachC) {
   constexpr std::errc kNone = std::errc::too_many_files_open;
   ExpectThrows(kNone, [] { (void)ctx::with_signal(ctx::background(), {SIGUSR1, SIGUSR2, 1}); });
   EXPECT_EQ(signals, (std::vector<int>{SIGUSR1, SIGUSR2, 1}));
+  const std::vector<int> configured{SIGHUP, SIGTERM};
+  ExpectThrows(kNone, [&] { (void)ctx::with_signal(ctx::background(), configured); });
+  EXPECT_EQ(signals, configured);
   ExpectThrows(kNone, [] { (void)ctx::with_fd(ctx::background(), 77, POLLIN | POLLRDHUP); });
   EXPECT_EQ(fd, 77);
   EXPECT_EQ(events, static_cast<std::uint32_t>(POLLIN | POLLRDHUP));

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <ctx/context.hpp>
 #include <initializer_list>
+#include <iterator>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -228,15 +229,22 @@ template <class Range>
   });
 }
 
-/// Also ends when the process is sent one of the signals, which must be blocked in all its threads.
-[[nodiscard]] inline derived with_signal(const context& parent,
-                                         std::initializer_list<int> signals) {
+/// Also ends when the process is sent one of the signals, which must be blocked in all its threads: block them
+/// by pthread_sigmask() before any thread starts. Any array, std::array, std::vector or std::span of numbers.
+template <class Signals, class = decltype(std::size(std::declval<const Signals&>()))>
+[[nodiscard]] derived with_signal(const context& parent, const Signals& signals) {
   return detail::derive("ctx::with_signal", [&](ctx_t** made, ctx_canceler_t** right) {
-    const int result = ctx_with_signal(parent.get(), signals.begin(), signals.size(), made, right);
+    const int result =
+        ctx_with_signal(parent.get(), std::data(signals), std::size(signals), made, right);
     if (result == -EINVAL)
       detail::fail(result, "ctx::with_signal wants a context and signals that this thread blocks");
     return result;
   });
+}
+/// The same of signals that are listed here.
+[[nodiscard]] inline derived with_signal(const context& parent,
+                                         std::initializer_list<int> signals) {
+  return with_signal<std::initializer_list<int>>(parent, signals);
 }
 
 /// Carries a value, which is moved in, and destroyed with the last context that may see it. To share
