@@ -7,7 +7,7 @@ use libctx::{Context, ErrorKind, Event, Group, Queue, Signal};
 use std::ffi::c_int;
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// Every wait ends by its condition; this one ends a test that would hang.
@@ -16,6 +16,25 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 fn main() {
     a_signal_ends_a_context(); // first: no other thread of ours is there yet
     a_handled_signal_ends_no_wait();
+    after_a_signal_a_wait_has_what_is_left_of_its_limit();
+}
+
+/// Has `handle` run for the timer's signal.
+fn on_alarm(handle: extern "C" fn(c_int)) {
+    // SAFETY: an action that is all zero but for its handler, which touches atomics alone, and may sleep.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as usize;
+        assert_eq!(libc::sigaction(libc::SIGALRM, &action, ptr::null_mut()), 0);
+    }
+}
+
+/// Sets the timer, for the first signal and for those after it; 0 for none.
+fn alarm(first_usec: i64, every_usec: i64) {
+    let time = |tv_usec| libc::timeval { tv_sec: 0, tv_usec };
+    let timer = libc::itimerval { it_interval: time(every_usec), it_value: time(first_usec) };
+    // SAFETY: the timer is read.
+    assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) }, 0);
 }
 
 /// Waits under a handler that runs once a millisecond: each lasts as long as it was told to, and no longer. The kernel's
@@ -28,25 +47,14 @@ fn a_handled_signal_ends_no_wait() {
             unsafe { libc::abort() }; // a wait does not end
         }
     }
-    let every = |usec| {
-        let time = libc::timeval { tv_sec: 0, tv_usec: usec };
-        let timer = libc::itimerval { it_interval: time, it_value: time };
-        // SAFETY: the timer is read.
-        assert_eq!(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) }, 0);
-    };
-    // SAFETY: an action that is all zero but for its handler, which touches an atomic alone.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handle as extern "C" fn(c_int) as usize;
-        assert_eq!(libc::sigaction(libc::SIGALRM, &action, ptr::null_mut()), 0);
-    }
+    on_alarm(handle);
     let (ctx, _canceler) = Context::background().with_cancel().unwrap();
     let limit = Duration::from_millis(50);
     let lasts = |wait: &dyn Fn()| {
         let (begin, handled) = (Instant::now(), HANDLED.load(SeqCst));
-        every(1000);
+        alarm(1000, 1000);
         wait();
-        every(0);
+        alarm(0, 0);
         assert!(begin.elapsed() >= limit);
         assert!(HANDLED.load(SeqCst) > handled, "no signal has come");
     };
@@ -61,6 +69,50 @@ fn a_handled_signal_ends_no_wait() {
     drop(piece);
     lasts(&|| assert!(ctx.with_timeout(limit).unwrap().0.wait().unwrap().is_deadline_exceeded()));
     println!("test signal::a_handled_signal_ends_no_wait ... ok");
+}
+
+/// Under a handler that takes half of the limit. A wait that then had all of it again could not end before one and a
+/// half. One that has what is left does, but where the machine stops the process meanwhile: so there are several attempts.
+fn after_a_signal_a_wait_has_what_is_left_of_its_limit() {
+    const LIMIT: Duration = Duration::from_millis(200);
+    static HANDLED: AtomicI64 = AtomicI64::new(0);
+    fn now() -> i64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the time is written; a signal handler may call it, too.
+        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) }, 0);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    }
+    extern "C" fn handle(_: c_int) {
+        let half = libc::timespec { tv_sec: 0, tv_nsec: LIMIT.as_nanos() as i64 / 2 };
+        // SAFETY: the time is read.
+        unsafe { libc::nanosleep(&half, ptr::null_mut()) };
+        HANDLED.store(now(), SeqCst);
+    }
+    on_alarm(handle);
+    let (ctx, _canceler) = Context::background().with_cancel().unwrap();
+    let (queue, group) = (Queue::new().unwrap(), Group::new(&ctx).unwrap());
+    let piece = group.begin().unwrap();
+    let limit = LIMIT.as_nanos() as i64;
+    let waits: [&dyn Fn(); 5] = [
+        &|| assert!(ctx.wait_timeout(LIMIT).unwrap().is_none()),
+        &|| assert_eq!(Context::wait_any([&ctx], Some(LIMIT)).unwrap(), None),
+        &|| assert_eq!(ctx.poll(&mut [], Some(LIMIT)).unwrap(), 0),
+        &|| assert!(queue.wait(&mut [Event::default()], Some(LIMIT)).unwrap().is_empty()),
+        &|| assert!(!group.wait_timeout(LIMIT).unwrap()),
+    ];
+    for (which, wait) in waits.iter().enumerate() {
+        let attempt = || {
+            let begin = now();
+            alarm(10_000, 0);
+            wait();
+            let (end, handled) = (now(), HANDLED.load(SeqCst));
+            assert!(end >= begin + limit, "it is too short");
+            begin + limit / 2 < handled && handled < begin + limit && end < begin + limit / 2 * 3
+        };
+        assert!((0..20).any(|_| attempt()), "wait {which} has its whole limit again");
+    }
+    drop(piece);
+    println!("test signal::after_a_signal_a_wait_has_what_is_left_of_its_limit ... ok");
 }
 
 fn a_signal_ends_a_context() {
