@@ -166,8 +166,8 @@ def test_signals_make_a_wait_neither_shorter_nor_longer() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "False True\n", "")
 
 
-# A handler that takes half of the limit. A wait that then had all of it again could not end before one and a half. One
-# that has what is left does, but where the machine stops the process meanwhile: so there are several attempts.
+# The handler takes half of the limit. A wait that had the whole limit again after it could not end before one and a half
+# of it. On a slow machine a right wait can be as late, so there are several attempts.
 LONG_HANDLER = """
 import libctx, signal, time
 LIMIT = 0.2

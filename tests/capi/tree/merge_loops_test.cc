@@ -104,7 +104,7 @@ TEST_P(MergeLoops, Rule08_OfADoneParentItIsDoneOnReturn) {
   EXPECT_EQ(ctx_cause(merged), cause.get());
 }
 
-// What is done ends at no deadline any more: not the deadline of the context, nor one that was its parent's.
+// A context that is done has no deadline any more, neither its own nor its parent's.
 TEST_P(MergeLoops, Rule22_TheDeadlineOfADoneParentIsNotItsOwn) {
   const Cause late = NewCause(5, "late"), cause = NewCause(7, "over");
   const Scope top = WithTimeout(there.root, kHour, late), below = WithCancel(top),

@@ -57,7 +57,7 @@ impl Ended {
         }
     }
 
-    /// The end of work that has failed with this cause: of the kind of the end that its error is, or else a cancel.
+    /// The end of work that failed with this cause: a deadline if its error is one, else a cancel.
     pub(crate) fn of_work(cause: Cause) -> Ended {
         let end = cause.get_ref().and_then(|error| inside(error));
         Ended::new(end.map_or(sys::CTX_CANCELED, Ended::code), cause)

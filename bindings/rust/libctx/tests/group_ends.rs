@@ -176,7 +176,7 @@ fn the_first_failure_counts_whatever_canceled_before() {
     assert_eq!(group.cause(), Some(cause));
 }
 
-/// Else a handler that tells a timeout from a cancel could not use a group.
+/// So whoever waits for a group can tell a timeout from a cancel.
 #[test]
 fn work_that_passes_a_deadline_on_fails_with_one() {
     let spent = Cause::new(1, "the budget is spent").unwrap();

@@ -71,8 +71,8 @@ fn a_handled_signal_ends_no_wait() {
     println!("test signal::a_handled_signal_ends_no_wait ... ok");
 }
 
-/// Under a handler that takes half of the limit. A wait that then had all of it again could not end before one and a
-/// half. One that has what is left does, but where the machine stops the process meanwhile: so there are several attempts.
+/// The handler takes half of the limit. A wait that had the whole limit again after it could not end before one and a
+/// half of it. On a slow machine a right wait can be as late, so there are several attempts.
 fn after_a_signal_a_wait_has_what_is_left_of_its_limit() {
     const LIMIT: Duration = Duration::from_millis(200);
     static HANDLED: AtomicI64 = AtomicI64::new(0);
