@@ -7,6 +7,8 @@
 #include <pthread.h>
 
 #include <functional>
+#include <string>
+#include <utility>
 
 #include "trees.h"
 
@@ -30,32 +32,32 @@ void OnSmallStack(std::function<void()> work) {
   pthread_join(thread, nullptr);
 }
 
-enum class Timed { kCancel, kRelease };
+enum class Timed { kCancel, kLeafFirst, kRootFirst };
 
-double Seconds(int64_t n, Timed timed) {
-  Ours root(ctx_background());
-  ctx_t* last = ctx_ref(root.ctx);
-  for (int64_t i = 1; i < n; ++i) {  // the chain is held by its last link alone
-    ctx_t* next;
-    ctx_canceler_t* canceler;
-    Check(ctx_with_cancel(last, &next, &canceler));
-    ctx_canceler_unref(canceler);
-    ctx_unref(last);
-    last = next;
-  }
+template <class Child>
+double Seconds(size_t n, Timed timed) {
+  typename Child::Parent parent;
+  std::vector<std::optional<Child>> links(n);
+  links[0].emplace(parent);
+  for (size_t i = 1; i < n; ++i) links[i].emplace(*links[i - 1]);
   const double begin = ThreadSeconds();
-  root.Cancel();
+  parent.Cancel();
   const double canceled = ThreadSeconds();
-  if (ctx_err(last) != CTX_CANCELED) std::abort();
-  ctx_unref(last);
+  if (!links[n - 1]->Done()) std::abort();
+  if (timed == Timed::kLeafFirst) {
+    for (size_t i = n; i-- > 0;) links[i].reset();
+  } else {
+    for (auto& link : links) link.reset();
+  }
   const double released = ThreadSeconds();
   return timed == Timed::kCancel ? canceled - begin : released - canceled;
 }
 
+template <class Child>
 void Chain(benchmark::State& state, Timed timed) {
   for (auto _ : state) {
     double seconds = 0;
-    OnSmallStack([&] { seconds = Seconds(state.range(0), timed); });
+    OnSmallStack([&] { seconds = Seconds<Child>(static_cast<size_t>(state.range(0)), timed); });
     state.SetIterationTime(seconds);
   }
   state.counters["per_node"] = benchmark::Counter(
@@ -63,20 +65,26 @@ void Chain(benchmark::State& state, Timed timed) {
       benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-BENCHMARK_CAPTURE(Chain, cancel, Timed::kCancel)
-    ->Name("P6/cancel/ours")
-    ->UseManualTime()
-    ->Unit(benchmark::kMicrosecond)
-    ->Arg(1'000'000)
-    ->Iterations(2);
-BENCHMARK_CAPTURE(Chain, release, Timed::kRelease)
-    ->Name("P6/release/ours")
-    ->UseManualTime()
-    ->Unit(benchmark::kMicrosecond)
-    ->Arg(1'000'000)
-    ->Iterations(2);
+template <class Child>
+void Register() {
+  const std::pair<const char*, Timed> timed[] = {{"P6/cancel/", Timed::kCancel},
+                                                 {"P6/leaf_first/", Timed::kLeafFirst},
+                                                 {"P6/root_first/", Timed::kRootFirst}};
+  for (const auto& [name, what] : timed) {
+    benchmark::RegisterBenchmark((std::string(name) + Child::kName).c_str(), Chain<Child>, what)
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->Arg(1'000'000)
+        ->Iterations(2);
+  }
+}
 
 }  // namespace
 }  // namespace ctxbench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  using namespace ctxbench;
+  DeepTrees::Each([]<class Child>() { Register<Child>(); });
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -21,8 +21,7 @@ void CancelFan(benchmark::State& state, bool shuffled) {
     const double begin = ThreadSeconds();
     const bool won = parent.Cancel();
     const double end = ThreadSeconds();
-    // The first or the last child would have won its own cancel if this had not reached it.
-    if (!won || family[0]->Cancel() || family[n - 1]->Cancel()) std::abort();
+    if (!won || !family[0]->Done() || !family[n - 1]->Done()) std::abort();
     state.SetIterationTime(end - begin);
   }
   state.counters["per_child"] =
@@ -42,26 +41,22 @@ void CancelFanTwoThreads(benchmark::State& state) {
 }
 
 template <class Child>
-void RegisterFans(const std::string& tree) {
-  for (const bool shuffled : {false, true}) {
-    for (const int64_t n : {10'000, 1'000'000}) {
-      const std::string name = std::string("P5/") + (shuffled ? "shuffled/" : "ordered/") + tree;
-      benchmark::RegisterBenchmark(name.c_str(), CancelFan<Child>, shuffled)
-          ->Arg(n)
-          ->Iterations(n < 100'000 ? 20 : 1)
-          ->UseManualTime()
-          ->Unit(benchmark::kMicrosecond);
-    }
+void Register() {
+  const std::string name = Child::kName;
+  const auto fans = [](const std::string& as, auto run, int64_t n) {
+    benchmark::RegisterBenchmark(as.c_str(), run)
+        ->Arg(n)
+        ->Iterations(n < 100'000 ? 20 : 1)
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond);
+  };
+  for (const int64_t n : {10'000, 1'000'000}) {
+    fans(
+        "P5/ordered/" + name, [](auto& state) { CancelFan<Child>(state, false); }, n);
+    fans(
+        "P5/shuffled/" + name, [](auto& state) { CancelFan<Child>(state, true); }, n);
   }
-}
-
-template <class Child>
-void RegisterTwoThreads(const std::string& tree) {
-  benchmark::RegisterBenchmark(("P5/two_threads/" + tree).c_str(), CancelFanTwoThreads<Child>)
-      ->Arg(10'000)
-      ->Iterations(20)
-      ->UseManualTime()
-      ->Unit(benchmark::kMicrosecond);
+  fans("P5/two_threads/" + name, CancelFanTwoThreads<Child>, 10'000);
 }
 
 }  // namespace
@@ -69,10 +64,7 @@ void RegisterTwoThreads(const std::string& tree) {
 
 int main(int argc, char** argv) {
   using namespace ctxbench;
-  RegisterFans<Std>("std");
-  RegisterFans<OursCancel>("ours");
-  RegisterTwoThreads<Std>("std");  // last: from here on the process is one with threads
-  RegisterTwoThreads<OursCancel>("ours");
+  Trees::Each([]<class Child>() { Register<Child>(); });
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// P9: a million contexts on one queue: what an entry takes, what it costs to cancel their parent and to
-// drain every event, by how many descriptors and wake-ups. Prints `name value` lines: nanoseconds of
-// processor time a context, bytes an entry.
+// P9 and P20: a million contexts on one queue: what an entry takes, what it costs to cancel their parent and to
+// drain every event, by how many descriptors and wake-ups. Bare is an array of children and a list of events.
+// Prints `name value` lines: nanoseconds of processor time a context, bytes an entry.
 #include <sys/epoll.h>
 
 #include <cstdint>
 #include <memory>
 
+#include "plain.h"
 #include "trees.h"
 #include "usage.h"
 
@@ -60,8 +61,27 @@ void CancelAndDrain(const char* name, bool shuffled, Handles handles) {
   const double end = ThreadSeconds();
   ExpectAll(drained, seen);
   const double each = 1e9 / kContexts;
-  std::printf("P9/%s/cancel %.1f\nP9/%s/drain %.1f\nP9/%s %.1f\n", name, (canceled - begin) * each,
-              name, (end - canceled) * each, name, (end - begin) * each);
+  std::printf("P9/%s/cancel %.1f\nP9/%s/drain %.1f\nP9/%s/ours %.1f\n", name,
+              (canceled - begin) * each, name, (end - canceled) * each, name, (end - begin) * each);
+}
+
+void CancelAndDrainBare(const char* name, bool shuffled) {
+  Bare::Parent parent;
+  Family<Bare> family(parent, kContexts, shuffled);
+  bare_queue* const queue = bare_queue_new();
+  for (size_t i = 0; i < kContexts; ++i) bare_queue_add(queue, family[i]->node, i);
+  std::vector<bool> seen(kContexts);
+  uint64_t tokens[kBatch];
+  size_t drained = 0;
+  const double begin = ThreadSeconds();
+  parent.Cancel();
+  for (uint64_t n; (n = bare_queue_drain(queue, tokens, kBatch)) > 0; drained += n) {
+    for (uint64_t i = 0; i < n; ++i) seen[tokens[i]] = true;
+  }
+  const double end = ThreadSeconds();
+  ExpectAll(drained, seen);
+  bare_queue_free(queue);
+  std::printf("P9/%s/bare %.1f\n", name, (end - begin) * 1e9 / kContexts);
 }
 
 void Add() {
@@ -115,11 +135,14 @@ void WakeUps() {
 }  // namespace
 }  // namespace ctxbench
 
-int main() {
+int main(int argc, char** argv) {
   using namespace ctxbench;
-  Add();  // first, while no one has left room behind
-  CancelAndDrain("ordered", false, Handles::kHeld);
-  CancelAndDrain("shuffled", true, Handles::kHeld);
-  CancelAndDrain("left", false, Handles::kLeft);
-  WakeUps();
+  return RunPlain(argc, argv,
+                  {{"P9/add", Add},
+                   {"P9/ordered/ours", [] { CancelAndDrain("ordered", false, Handles::kHeld); }},
+                   {"P9/ordered/bare", [] { CancelAndDrainBare("ordered", false); }},
+                   {"P9/shuffled/ours", [] { CancelAndDrain("shuffled", true, Handles::kHeld); }},
+                   {"P9/shuffled/bare", [] { CancelAndDrainBare("shuffled", true); }},
+                   {"P9/left/ours", [] { CancelAndDrain("left", false, Handles::kLeft); }},
+                   {"P9/wakeups", WakeUps}});
 }

@@ -33,9 +33,18 @@ void ErrWord(benchmark::State& state) {
   ManyTimes(state, [word] { return __atomic_load_n(word, __ATOMIC_ACQUIRE); });
 }
 
-// A function of the library that does nothing: the cost of any call through the linkage table.
+// What it costs to ask through a call: a function of another library that loads the error.
 void BareCall(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(ctx_version());
+  Bare::Parent parent;
+  const bare_node* node = parent.node;
+  benchmark::DoNotOptimize(node);
+  for (auto _ : state) benchmark::DoNotOptimize(bare_error(node));
+}
+
+template <class Tree>
+void DoneCall(benchmark::State& state) {
+  typename Tree::Parent parent;
+  for (auto _ : state) benchmark::DoNotOptimize(parent.Done());
 }
 
 void StopRequested(benchmark::State& state) {
@@ -53,6 +62,28 @@ void CallbackOurs(benchmark::State& state) {
         parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
     Check(ctx_watch_stop(watch));
     ctx_watch_unref(watch);
+  }
+}
+
+#if CTX_BENCH_GLIB
+void CallbackGlib(benchmark::State& state) {
+  Glib::Parent parent;
+  for (auto _ : state) {
+    const gulong handler = g_cancellable_connect(
+        parent.object, reinterpret_cast<GCallback>(+[](GCancellable*, gpointer) {}), nullptr,
+        nullptr);
+    g_cancellable_disconnect(parent.object, handler);
+  }
+}
+#endif
+
+// Into a list behind a lock, and out of it: two calls, and memory that is at hand.
+void CallbackBare(benchmark::State& state) {
+  Bare::Parent parent;
+  for (auto _ : state) {
+    bare_watch* const watch = bare_register(
+        parent.node, [](void*) {}, nullptr);
+    bare_stop(watch);
   }
 }
 
@@ -88,11 +119,22 @@ void MissingValue(benchmark::State& state) {
 }
 
 BENCHMARK(StopRequested)->Name("P3/std");
-BENCHMARK(BareCall)->Name("P3/bare_call");
-BENCHMARK(ErrCall)->Name("P3/ours_call");
-BENCHMARK(ErrWord)->Name("P3/ours_word");
+BENCHMARK(BareCall)->Name("P3/bare");
+BENCHMARK(ErrCall)->Name("P3/ours");
+BENCHMARK(ErrWord)->Name("P3/word/ours");
 BENCHMARK(CallbackStd)->Name("P4/std");
+BENCHMARK(CallbackBare)->Name("P4/bare");
 BENCHMARK(CallbackOurs)->Name("P4/ours");
+#if CTX_BENCH_TOKIO
+BENCHMARK(DoneCall<Tokio>)->Name("P3/tokio");
+#endif
+#if CTX_BENCH_NSYNC
+BENCHMARK(DoneCall<Nsync>)->Name("P3/nsync");
+#endif
+#if CTX_BENCH_GLIB
+BENCHMARK(DoneCall<Glib>)->Name("P3/glib");
+BENCHMARK(CallbackGlib)->Name("P4/glib");
+#endif
 BENCHMARK(MissingValue)->Name("P7/ours");
 
 }  // namespace

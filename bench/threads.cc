@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// P11: one thread, then two, that derive, cancel and release as fast as they can: below one parent
-// that they share, and below parents of their own. items_per_second is the throughput of all threads
-// together, and the target is its ratio. Meaningless on a machine with one processor.
-#include <benchmark/benchmark.h>
+// P11: one thread and more that derive, cancel and release as fast as they can: below one parent that they share,
+// and below parents of their own. items_per_second is the throughput of all threads together, and the target is
+// its ratio. Meaningless on a machine with one processor.
+#include <string>
 
 #include "trees.h"
 
@@ -31,14 +31,23 @@ void Own(benchmark::State& state) {
   Churn<Child>(state, parent);
 }
 
-BENCHMARK(Shared<Std>)->Name("P11/shared/std")->ThreadRange(1, 2)->UseRealTime();
-BENCHMARK(Shared<OursCancel>)->Name("P11/shared/cancel")->ThreadRange(1, 2)->UseRealTime();
-BENCHMARK(Shared<OursTimeout>)->Name("P11/shared/timeout")->ThreadRange(1, 2)->UseRealTime();
-BENCHMARK(Own<Std>)->Name("P11/own/std")->ThreadRange(1, 2)->UseRealTime();
-BENCHMARK(Own<OursCancel>)->Name("P11/own/cancel")->ThreadRange(1, 2)->UseRealTime();
-BENCHMARK(Own<OursTimeout>)->Name("P11/own/timeout")->ThreadRange(1, 2)->UseRealTime();
+template <class Child>
+void Register(const std::string& who) {
+  benchmark::RegisterBenchmark(("P11/shared/" + who).c_str(), Shared<Child>)
+      ->ThreadRange(1, 8)
+      ->UseRealTime();
+  benchmark::RegisterBenchmark(("P11/own/" + who).c_str(), Own<Child>)
+      ->ThreadRange(1, 8)
+      ->UseRealTime();
+}
 
 }  // namespace
 }  // namespace ctxbench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  using namespace ctxbench;
+  Trees::Each([]<class Child>() { Register<Child>(Child::kName); });
+  Register<OursTimeout>("timeout");
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

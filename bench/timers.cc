@@ -17,6 +17,7 @@
 #include <string>
 #include <thread>
 
+#include "plain.h"
 #include "trees.h"
 #include "usage.h"
 
@@ -90,7 +91,7 @@ void ReportLateness(const char* name, const std::vector<Timer>& timers) {
     late.push_back(static_cast<double>(timer.fired_ns - timer.deadline_ns) / 1'000.0);
   }
   std::sort(late.begin(), late.end());
-  std::printf("P12/%s/min %.1f\nP12/%s/p50 %.1f\nP12/%s/p99 %.1f\nP12/%s/max %.1f\n", name, late[0],
+  std::printf("P12/min/%s %.1f\nP12/p50/%s %.1f\nP12/p99/%s %.1f\nP12/max/%s %.1f\n", name, late[0],
               name, late[kTimers / 2], name, late[kTimers * 99 / 100], name, late[kTimers - 1]);
 }
 
@@ -106,7 +107,7 @@ void BareTimerfd() {
     timer.fired_ns = Now();
   }
   close(fd);
-  ReportLateness("timerfd", timers);
+  ReportLateness("bare", timers);
 }
 
 void OurTimers(const char* name, ctx_t* root) {
@@ -151,7 +152,7 @@ void Churn(const char* name, ctx_t* root, const std::function<int64_t()>& wake_u
     SleepUntil(tick_ns += kMillisecond);
   }
   const double seconds = static_cast<double>(Now() - begin_ns) / kSecond;
-  std::printf("%s/wakeups %.2f\n%s/missed %d\n", name,
+  std::printf("%s %.2f\n%s/missed %d\n", name,
               static_cast<double>(wake_ups() - wake_ups_before) / seconds, name, missed);
 }
 
@@ -192,7 +193,7 @@ void Burst(const char* name, bool callbacks) {
   }
   const double last_late = static_cast<double>(last_ns - due_ns) / kMillisecond;
   const double lone_late = static_cast<double>(await(lone_ns) - lone_due_ns) / kMillisecond;
-  std::printf("%s/last %.2f\n%s/lone %.2f\n", name, last_late, name, lone_late);
+  std::printf("%s/last/ours %.2f\n%s/lone/ours %.2f\n", name, last_late, name, lone_late);
   for (ctx_t* ctx : contexts) ctx_unref(ctx);
   ctx_unref(lone);
 }
@@ -200,14 +201,19 @@ void Burst(const char* name, bool callbacks) {
 }  // namespace
 }  // namespace ctxbench
 
-int main() {
+int main(int argc, char** argv) {
   using namespace ctxbench;
-  BareTimerfd();
-  OurTimers("ours", ctx_background());
-  Churn("P14", ctx_background(), [] { return Sleeps("ctx-loop"); });
-  Burst("P19/ends", false);
-  Burst("P19/callbacks", true);
-  const ManualHost host;
-  OurTimers("manual", host.root());
-  Churn("P14/manual", host.root(), [&host] { return host.wake_ups(); });
+  return RunPlain(
+      argc, argv,
+      {{"P12/bare", BareTimerfd},
+       {"P12/ours", [] { OurTimers("ours", ctx_background()); }},
+       {"P12/manual", [] { OurTimers("manual", ManualHost().root()); }},
+       {"P14/ours", [] { Churn("P14/ours", ctx_background(), [] { return Sleeps("ctx-loop"); }); }},
+       {"P14/manual",
+        [] {
+          const ManualHost host;
+          Churn("P14/manual", host.root(), [&host] { return host.wake_ups(); });
+        }},
+       {"P19/ends", [] { Burst("P19/ends", false); }},
+       {"P19/callbacks", [] { Burst("P19/callbacks", true); }}});
 }

@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// The same small tree twice, with one shape, so that a benchmark is written once and run on both:
-// ours, through the C API, and as it has to be built with std::stop_source, where a child is a
-// source of its own and a callback on the parent's token that stops it. The std child lives in
-// place, where the caller has room for it, which is the best case it can have.
+// Many children of one parent, of any peer; and the clock that they are timed with.
 #ifndef CTX_BENCH_TREES_H_
 #define CTX_BENCH_TREES_H_
 
-#include <ctx/ctx.h>
 #include <time.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <numeric>
 #include <optional>
 #include <random>
-#include <stop_token>
 #include <vector>
 
-namespace ctxbench {
+#include "peers/peers.h"
 
-inline constexpr int64_t kMillisecond = 1'000'000;
-inline constexpr int64_t kSecond = 1'000'000'000;
-inline constexpr int64_t kHour = 3'600 * kSecond;
+namespace ctxbench {
 
 // Seconds of processor time of this thread, which others on the machine disturb less than real time.
 inline double ThreadSeconds() {
@@ -31,63 +22,6 @@ inline double ThreadSeconds() {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
-
-// The figure of a call that failed is worse than none.
-inline int Check(int result) {
-  if (result < 0) {
-    std::fprintf(stderr, "bench: %s\n", ctx_strerror(result));
-    std::abort();
-  }
-  return result;
-}
-
-struct Ours {
-  explicit Ours(ctx_t* parent) { Check(ctx_with_cancel(parent, &ctx, &canceler)); }
-  Ours(ctx_t* parent, int64_t timeout_ns) {
-    Check(ctx_with_timeout(parent, timeout_ns, &ctx, &canceler));
-  }
-  Ours(const Ours&) = delete;
-  Ours& operator=(const Ours&) = delete;
-  ~Ours() {
-    ctx_canceler_unref(canceler);
-    ctx_unref(ctx);
-  }
-
-  bool Cancel() { return ctx_cancel(canceler) == 1; }
-
-  ctx_t* ctx = nullptr;
-  ctx_canceler_t* canceler = nullptr;
-};
-
-struct OursCancel : Ours {
-  struct Parent : Ours {
-    Parent() : Ours(ctx_background()) {}
-  };
-  explicit OursCancel(Parent& parent) : Ours(parent.ctx) {}
-};
-
-struct OursTimeout : Ours {
-  using Parent = OursCancel::Parent;
-  explicit OursTimeout(Parent& parent) : Ours(parent.ctx, kHour) {}
-};
-
-struct Std {
-  struct Parent {
-    bool Cancel() { return source.request_stop(); }
-    std::stop_source source;
-  };
-  struct Stop {
-    std::stop_source* source;
-    void operator()() const noexcept { source->request_stop(); }
-  };
-
-  explicit Std(Parent& parent) : callback(parent.source.get_token(), Stop{&source}) {}
-
-  bool Cancel() { return source.request_stop(); }
-
-  std::stop_source source;
-  std::stop_callback<Stop> callback;
-};
 
 inline std::vector<size_t> Order(size_t n, bool shuffled) {
   std::vector<size_t> order(n);

@@ -1,3 +1,3 @@
 module libctx/bench
 
-go 1.19
+go 1.21

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 
-// The same as our benchmarks do, with Go's context package and Go's timers, in one program of the same
-// round. Prints `name value` lines, in nanoseconds of real time and, for lateness, microseconds.
+// The same as our benchmarks do, with Go's context package and Go's timers. `list` prints its benchmarks, the name of
+// one runs that one, which prints `name value` lines, in nanoseconds of real time and, for lateness, microseconds.
 package main
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"time"
 )
 
@@ -16,12 +18,38 @@ func perStep(begin time.Time, n int) float64 {
 
 func report(name string, value float64) { fmt.Printf("%s %.1f\n", name, value) }
 
+var benchmarks = []struct {
+	name string
+	run  func()
+}{
+	{"P1/one/go", deriveOne},
+	{"P1/random/go", deriveRandom},
+	{"P2/one/go", timeoutOne},
+	{"P3/go", readError},
+	{"P5/ordered/go/10000", func() { fan(10_000, 20) }},
+	{"P5/ordered/go/1000000", func() { fan(1_000_000, 1) }},
+	{"P6/cancel/go", func() { chain(1_000_000) }},
+	{"P7/go", readValue},
+	{"P10/wait/go", wakeUp},
+	{"P12/go", timers},
+	{"P17/go", handlers},
+	{"P25/go", group},
+}
+
 func main() {
-	timers() // first, while there is little for the collector to do
-	derive()
-	read()
-	group()
-	fan(10_000, 20)
-	fan(1_000_000, 1)
-	chain(1_000_000)
+	found := false
+	for _, benchmark := range benchmarks {
+		if len(os.Args) == 2 && os.Args[1] == "list" {
+			fmt.Println(benchmark.name)
+			found = true
+		} else if len(os.Args) == 2 && os.Args[1] == benchmark.name {
+			runtime.GC()
+			benchmark.run()
+			found = true
+		}
+	}
+	if !found {
+		fmt.Fprintf(os.Stderr, "usage: %s list | NAME\n", os.Args[0])
+		os.Exit(2)
+	}
 }

@@ -29,8 +29,8 @@ func timers() {
 	}
 	fired.Wait()
 	sort.Float64s(late)
-	report("P12/go/min", late[0])
-	report("P12/go/p50", late[n/2])
-	report("P12/go/p99", late[n*99/100])
-	report("P12/go/max", late[n-1])
+	report("P12/min/go", late[0])
+	report("P12/p50/go", late[n/2])
+	report("P12/p99/go", late[n*99/100])
+	report("P12/max/go", late[n-1])
 }

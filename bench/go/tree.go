@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"math/rand"
 	"time"
 )
 
@@ -11,28 +12,57 @@ type key int
 
 var sink any
 
-// P1 and P2: derive, cancel, release.
-func derive() {
-	const n = 200_000
+const derivations = 1_000_000
+
+// P1: derive, cancel, release.
+func deriveOne() {
 	parent, cancelParent := context.WithCancel(context.Background())
 	defer cancelParent()
 	begin := time.Now()
-	for i := 0; i < n; i++ {
+	for i := 0; i < derivations; i++ {
 		_, cancel := context.WithCancel(parent)
 		cancel()
 	}
-	report("P1/one/go", perStep(begin, n))
-	begin = time.Now()
-	for i := 0; i < n; i++ {
+	report("P1/one/go", perStep(begin, derivations))
+}
+
+// P1: of 10,000 that are alive a random one is canceled and replaced.
+func deriveRandom() {
+	const alive = 10_000
+	parent, cancelParent := context.WithCancel(context.Background())
+	defer cancelParent()
+	picks := make([]int, 1<<16)
+	for i := range picks {
+		picks[i] = rand.Intn(alive)
+	}
+	cancels := make([]context.CancelFunc, alive)
+	for i := range cancels {
+		_, cancels[i] = context.WithCancel(parent)
+	}
+	begin := time.Now()
+	for i := 0; i < derivations; i++ {
+		pick := picks[i%len(picks)]
+		cancels[pick]()
+		_, cancels[pick] = context.WithCancel(parent)
+	}
+	report("P1/random/go/10000", perStep(begin, derivations))
+}
+
+// P2: the same as P1 with a timeout.
+func timeoutOne() {
+	parent, cancelParent := context.WithCancel(context.Background())
+	defer cancelParent()
+	begin := time.Now()
+	for i := 0; i < derivations; i++ {
 		_, cancel := context.WithTimeout(parent, time.Hour)
 		cancel()
 	}
-	report("P2/one/go", perStep(begin, n))
+	report("P2/one/go", perStep(begin, derivations))
 }
 
-// P3: the error of a live context. P7: a value that is missing, below 100 cancel contexts and 4 values.
-func read() {
-	const n = 1_000_000
+// P3: the error of a live context.
+func readError() {
+	const n = 10_000_000
 	parent, cancelParent := context.WithCancel(context.Background())
 	defer cancelParent()
 	var err error
@@ -42,8 +72,13 @@ func read() {
 	}
 	sink = err
 	report("P3/go", perStep(begin, n))
+}
 
-	ctx := parent
+// P7: a value that is missing, below 100 cancel contexts and 4 values.
+func readValue() {
+	const n = 100_000
+	ctx, cancelParent := context.WithCancel(context.Background())
+	defer cancelParent()
 	for i := 0; i < 100; i++ {
 		child, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -52,11 +87,11 @@ func read() {
 			ctx = context.WithValue(ctx, key(i), i)
 		}
 	}
-	begin = time.Now()
-	for i := 0; i < n/10; i++ {
+	begin := time.Now()
+	for i := 0; i < n; i++ {
 		sink = ctx.Value(key(-1))
 	}
-	report("P7/go", perStep(begin, n/10))
+	report("P7/go", perStep(begin, n))
 }
 
 // P5: cancel a parent of many children.

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The rows of the table: what is measured, and what it is held against.
+
+The figure of `who` in a row is named `row.figure` with {} replaced by who: ours, bare, or a peer.
+"""
+
+import dataclasses
+
+PEERS = ["std", "tokio", "nsync", "glib", "go"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A target: ours is at most `factor` times the figure of `who`, or of another figure that is named."""
+    factor: float
+    who: str
+    figure: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A target that is a figure itself."""
+    value: float
+    least: bool = False  # at least so much
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    target: str  # of docs/targets.md
+    what: str
+    figure: str
+    unit: str
+    held: tuple = ()
+    ours: str = "ours"  # what takes the place of {} for ours
+
+
+ROWS = [
+    Row("P1", "derive, cancel, release", "P1/one/{}", "ns", (Held(0.8, "std"), Held(0.125, "go"))),
+    Row("P1", "… 10,000 alive, random order", "P1/random/{}/10000", "ns", (Held(0.8, "std"),)),
+    Row("P2", "the same with a timeout of 1 h", "P2/one/{}", "ns", (Held(0.3, "nsync"), Held(0.167, "go"))),
+    Row("P2", "… 10,000 alive, random order", "P2/random/{}/10000", "ns", (Held(0.3, "nsync"),)),
+    Row("P3", "ctx_err, called", "P3/{}", "ns", (Held(0.95, "glib"),)),
+    Row("P3", "its word, loaded", "P3/word/{}", "ns", (Limit(0.5),)),
+    Row("P4", "register and stop a callback", "P4/{}", "ns", (Held(2.0, "std"),)),
+    *(Row("P5", f"cancel {n:,} children, {how}, each", f"P5/{key}/{{}}/{n}", "ns", (Held(0.6, "tokio"),))
+      for n in (10_000, 1_000_000) for key, how in (("ordered", "in order"), ("shuffled", "shuffled"))),
+    Row("P5", "… 10,000, with a second thread", "P5/two_threads/{}/10000", "ns", (Held(0.6, "tokio"),)),
+    Row("P6", "cancel a chain of 1,000,000, each", "P6/cancel/{}/1000000", "ns", (Held(0.6, "tokio"),)),
+    Row("P6", "release it, leaf first, each", "P6/leaf_first/{}/1000000", "ns", (Held(1.0, "tokio"),)),
+    Row("P6", "release it, root first, each", "P6/root_first/{}/1000000", "ns", (Held(1.0, "tokio"),)),
+    Row("P7", "a missing value, 104 contexts up", "P7/{}", "ns", (Held(0.05, "go"),)),
+    Row("P8", "make a done descriptor and release it", "P8/{}", "ns", (Held(1.15, "bare"),)),
+    Row("P9", "cancel and drain 1,000,000 on a queue, each", "P9/ordered/{}", "ns", (Limit(50),)),
+    Row("P9", "… contexts that only the queue holds", "P9/left/{}", "ns"),
+    Row("P20", "… shuffled in memory", "P9/shuffled/{}", "ns", (Limit(150),)),
+    Row("P9", "memory of an entry", "P9/entry", "B", (Limit(64),)),
+    Row("P9", "descriptors", "P9/descriptors", "", (Limit(1),)),
+    Row("P9", "wake-ups before a drain", "P9/wakeups", "", (Limit(1),)),
+    *(Row("P10", f"wake-up in {call}, {where.replace('_', ' ')}", f"P10/{where}/{way}/{{}}", "ns", (Held(1.1, "bare"),))
+      for way, call in (("epoll", "epoll_wait"), ("wait", "ctx_wait")) for where in ("one_processor", "two_processors")),
+    Row("P11", "two threads, one parent, against one", "P11/shared/{}/gain", "x", (Limit(1.6, least=True),)),
+    Row("P11", "… with a timeout", "P11/shared/{}/gain", "x", (Limit(1.6, least=True),), ours="timeout"),
+    Row("P11", "two threads, own parents, against one", "P11/own/{}/gain", "x", (Limit(1.9, least=True),)),
+    Row("P11", "… with a timeout", "P11/own/{}/gain", "x", (Limit(1.9, least=True),), ours="timeout"),
+    *(Row("P12", f"lateness of 10,000 timers, {part}", f"P12/{part}/{{}}", "µs", (Held(0.5, "go"), Held(4, "bare")))
+      for part in ("p50", "p99")),
+    *(Row("P12", f"… manual loop, {part}", f"P12/{part}/{{}}", "µs", (Held(0.5, "go"),), ours="manual")
+      for part in ("p50", "p99")),
+    *(Row("P13", f"memory of a {kind} context", f"P13/{kind}/{{}}", "B", (Limit(limit),))
+      for kind, limit in (("cancel", 144), ("timeout", 160), ("value", 80))),
+    Row("P14", "wake-ups, 100,000 timeouts a second", "P14/{}", "/s", (Limit(10),)),
+    Row("P14", "… of a manual loop's host", "P14/{}", "/s", (Limit(10),), ours="manual"),
+    Row("P15", "load the library", "P15/load/{}", "µs", (Held(2, "bare"),)),
+    Row("P17", "a handler's life, two threads", "P17/{}", "ns", (Held(0.2, "go"),)),
+    Row("P18", "cancel above a merge that is gone", "P18/with", "ns", (Held(1.05, "without"),)),
+    Row("P19", "100,000 equal deadlines, the last", "P19/ends/last/{}", "ms", (Limit(15),)),
+    Row("P19", "… a lone one 1 ms later", "P19/ends/lone/{}", "ms", (Limit(5),)),
+    Row("P19", "… with callbacks, the last", "P19/callbacks/last/{}", "ms", (Limit(15),)),
+    Row("P19", "… with callbacks, the lone one", "P19/callbacks/lone/{}", "ms", (Limit(5),)),
+    Row("P25", "begin and end a piece of work", "P25/{}", "ns", (Held(1.5, "bare"),)),
+    Row("P25", "… of a group with a descriptor", "P25/{}", "ns", ours="descriptor"),
+    *(Row(row, f"growth: {n:,} {what} more", f"{row}/growth/{{}}/{key}/{n}", "ns", (Held(1.3, "ours", f"{row}/growth/ours/{key}/{few}"),))
+      for row in ("P1", "P2", "P4") for key, what, few, n in (("siblings", "siblings", 1, 1_000_000), ("timers", "timers", 0, 100_000))),
+]
