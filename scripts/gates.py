@@ -27,7 +27,7 @@ ALLOCATE = "{ return std::malloc(size); }"
 ONE_CASE = r"^value\.Value\.Rule29_TheNearestWins$"
 DOCS = "manual in build/docs/html/index.html\nnames and links of the manual"
 SCALE = "build what is run at scale"
-LOST_SPARE = [("core/life/release.cc", "memory_ = home.spare.load(std::memory_order_relaxed);", "memory_ = nullptr;")]
+LOST_SPARE = [("core/life/release.cc", "Node* const older = home.spare.load(std::memory_order_relaxed);", "Node* const older = nullptr;")]
 RULES = len(re.findall("^### Rule ", (ROOT / "docs/rules.md").read_text(encoding="utf-8"), flags=re.M))
 
 

@@ -35,7 +35,8 @@ class MergesHeld {
 enum class Outcome { lost, alone, with_family, needs_merges };
 
 // Ends the node itself, if it is live. If there may be a proxy below it, that needs the lock of the merges.
-Outcome end_node(Node* node, int error, uintptr_t own, bool merges_held) {
+[[gnu::always_inline]] inline Outcome end_node(Node* node, int error, uintptr_t own,
+                                               bool merges_held) {
   Guard guard(home(node).lock);
   if (node->error.load(std::memory_order_relaxed) != 0) return Outcome::lost;
   const uint8_t flags = node->flags.load(std::memory_order_relaxed);
@@ -67,14 +68,11 @@ Outcome end_node(Node* node, int error, uintptr_t own, bool merges_held) {
   }
 }
 
-}  // namespace
-
-bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed) {
-  const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
-  const uintptr_t word = reinterpret_cast<uintptr_t>(own) | followed;
+// What is left of a cancel that did not find the node live and without family.
+[[gnu::noinline]] bool cancel_rest(Node* node, int error, const Cause* own, uintptr_t word,
+                                   Callbacks callbacks, Outcome outcome) {
   MergesHeld merges;
-  Outcome outcome = end_node(node, error, word, false);
-  if (outcome == Outcome::needs_merges) [[unlikely]] {
+  if (outcome == Outcome::needs_merges) {
     merges.take(node->loop);
     outcome = end_node(node, error, word, true);
   }
@@ -91,6 +89,17 @@ bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uint
       await(node, Phase::kWoken);
       return false;
   }
+}
+
+}  // namespace
+
+bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uintptr_t followed) {
+  const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
+  const uintptr_t word = reinterpret_cast<uintptr_t>(own) | followed;
+  const Outcome outcome = end_node(node, error, word, false);
+  if (outcome != Outcome::alone || is_armed(node)) [[unlikely]]
+    return cancel_rest(node, error, own, word, callbacks, outcome);
+  return true;
 }
 
 int cancel_deferred(Node* node, int error, const Cause* cause) {

@@ -39,6 +39,14 @@ const Cause* reason_of(const Node* node) {
   }
 }
 
+// The memory of a leaf takes the place of what the shard has kept so far, which is returned to be freed.
+inline Node* keep_spare(Node* node, Shard& home) {
+  if (!kKeepSpares) return node;
+  Node* const older = home.spare.load(std::memory_order_relaxed);
+  home.spare.store(node, std::memory_order_relaxed);
+  return older;
+}
+
 // The remains of a node that was taken out of the tree, to be disposed of with no lock held.
 class Remains {
  public:
@@ -48,10 +56,7 @@ class Remains {
   Remains(Node* node, Shard& home)
       : memory_(node), own_(own_cause(node)), reason_(reason_of(node)), family_(has_family(node)) {
     if (kKeepSpares) node->stamp = 0;  // so that a stale handle is refused while the memory lasts
-    if (kKeepSpares && !family_) {
-      memory_ = home.spare.load(std::memory_order_relaxed);
-      home.spare.store(node, std::memory_order_relaxed);
-    }
+    if (!family_) memory_ = keep_spare(node, home);
   }
 
   void dispose() {
@@ -108,7 +113,7 @@ enum class Fate { free, kept, pinned };
   shard.remove(node);
   if (is_carrier(parent)) return parent;  // this node held a reference to it
   // A parent that has no reference left goes with its last child.
-  if (shard.count != 0 || above->refs.load(std::memory_order_relaxed) != 0) return nullptr;
+  if (shard.count() != 0 || above->refs.load(std::memory_order_relaxed) != 0) return nullptr;
   add_ref(above);
   return above;
 }
@@ -191,9 +196,31 @@ Context* release_last_of(Carrier* carrier) {
   return next;
 }
 
-}  // namespace
+void release_upwards(Context* context);
 
-void release_last(Context* context) {
+// The straight way for a plain leaf, as most contexts are: false if this turns out to be none.
+[[gnu::always_inline]] inline bool release_leaf(Node* node) {
+  if (node->kind != Kind::cancel || has_family(node)) return false;
+  Shard& shard = home(node);
+  Context* next;
+  const Cause* own;
+  Node* memory;
+  {
+    const Guard guard(shard.lock);
+    if (!is_last(node) || has_family(node)) return false;
+    next = take_out(node, shard);
+    own = own_cause(node);
+    if (kKeepSpares) node->stamp = 0;
+    memory = keep_spare(node, shard);
+  }
+  unref(own);
+  if (memory != nullptr) free_object(memory, &memory->phase);
+  if (next != nullptr && !release_shared(next)) release_upwards(next);
+  return true;
+}
+
+// The last reference of a context, and what that keeps above it.
+[[gnu::noinline]] void release_upwards(Context* context) {
   const Process process;
   Proxy* owed = nullptr;  // of merged nodes that are freed: each parent is still to be released
   for (;;) {
@@ -214,6 +241,13 @@ void release_last(Context* context) {
       context = pop_parent(&owed);
     } while (release_shared(context));
   }
+}
+
+}  // namespace
+
+void release_last(Context* context) {
+  if (!is_carrier(context) && release_leaf(static_cast<Node*>(context))) return;
+  release_upwards(context);
 }
 
 }  // namespace ctxcore

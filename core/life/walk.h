@@ -143,7 +143,7 @@ class Walk {
     if (release_shared(node)) return true;
     Guard guard(node->children.first.lock);
     uint32_t one = 1;
-    return node->children.first.count > 0 &&
+    return node->children.first.count() > 0 &&
            node->refs.compare_exchange_strong(one, 0, std::memory_order_acq_rel);
   }
 
@@ -193,7 +193,7 @@ class Walk {
   // Marks the last kChunk children before the cursor; returns how many are left before those.
   uint32_t mark_chunk(Shard& shard, uint32_t cursor) CTX_REQUIRES(shard.lock) {
     Node** const slots = shard.slots();
-    cursor = std::min<uint32_t>(cursor, shard.count);
+    cursor = std::min(cursor, shard.count());
     const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
     while (cursor > stop) {
       --cursor;

@@ -23,27 +23,28 @@ Children::PaddedShard* make_shards() {
 }  // namespace
 
 bool Shard::grow() {
-  if (size_class == kLargest) return false;
-  const uint32_t larger = size_class == 0 ? kFirstArray : size_class + 1;
-  void* const old = size_class == 0 ? nullptr : place.many;
+  const uint32_t old_class = size_class();
+  if (old_class == kLargest) return false;
+  const uint32_t larger = old_class == 0 ? kFirstArray : old_class + 1;
+  void* const old = old_class == 0 ? nullptr : place.many;
   auto** const array = static_cast<Node**>(reallocate(old, sizeof(Node*) << larger));
   if (array == nullptr) return false;
-  if (size_class == 0) array[0] = place.one;
+  if (old_class == 0) array[0] = place.one;
   place.many = array;
-  size_class = larger & 31;
+  fill += larger - old_class;
   return true;
 }
 
 void Shard::shrink() {
   // An array that cannot be shrunk stays as it is.
-  void* const smaller = reallocate(place.many, sizeof(Node*) << (size_class - 1));
+  void* const smaller = reallocate(place.many, sizeof(Node*) << (size_class() - 1));
   if (smaller == nullptr) return;
   place.many = static_cast<Node**>(smaller);
-  --size_class;
+  --fill;
 }
 
 void Shard::free_all() CTX_UNCHECKED_LOCKING {
-  if (size_class != 0) deallocate(place.many);
+  if (size_class() != 0) deallocate(place.many);
   deallocate(spare.load(std::memory_order_relaxed));
 }
 
@@ -82,7 +83,7 @@ bool AllShards::empty() const {
   for (uint32_t i = 0; i < children_.shards(); ++i) {
     Shard& shard = children_.at(static_cast<uint8_t>(i));
     shard.lock.assert_held();
-    left += shard.count;
+    left += shard.count();
   }
   return left == 0;
 }

@@ -30,7 +30,11 @@ namespace ctxcore {
 struct Node;
 
 struct Shard {
-  Node** slots() CTX_REQUIRES(lock) { return size_class == 0 ? &place.one : place.many; }
+  static constexpr uint32_t kOneChild = 32;  // in `fill`, above the five bits of the size class
+
+  Node** slots() CTX_REQUIRES(lock) { return size_class() == 0 ? &place.one : place.many; }
+  uint32_t count() const CTX_REQUIRES(lock) { return fill / kOneChild; }
+  uint32_t size_class() const CTX_REQUIRES(lock) { return fill % kOneChild; }
 
   // Keeps a capacity of 64: growing again would cost more.
   static constexpr uint32_t kSmallestArray = 6;
@@ -43,8 +47,8 @@ struct Shard {
   void free_all();  // once no other thread can reach it
 
   Lock lock;
-  uint32_t count : 27 CTX_GUARDED_BY(lock) = 0;
-  uint32_t size_class : 5 CTX_GUARDED_BY(lock) = 0;  // room for 2^size_class children
+  uint32_t fill CTX_GUARDED_BY(lock) =
+      0;  // how many children; and the size class: there is room for 2^class
   union {
     Node* one;
     Node** many;
@@ -97,7 +101,7 @@ class AddingPlace {
     }
   }
 
-  void release() CTX_UNCHECKED_LOCKING {
+  [[gnu::always_inline]] void release() CTX_UNCHECKED_LOCKING {
     if (taken_.shard != nullptr) taken_.shard->lock.unlock();
     taken_.shard = nullptr;
   }

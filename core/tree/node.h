@@ -57,10 +57,10 @@ struct Node : Context {
 
   // A Cause, perhaps with kFollowed; or the address of the ending node plus 1.
   Atomic<uintptr_t> cause{0};
-  const int64_t deadline;  // the effective one; kForever for none
-  Loop* const loop;        // one for the whole family; ask loop_of()
   Phase phase;             // its address is the canceler's handle
   uint32_t slot = 0;       // place in the home shard; guarded by its lock
+  const int64_t deadline;  // the effective one; kForever for none
+  Loop* const loop;        // one for the whole family; ask loop_of()
   Children children;
   Ring<Observer> observers CTX_GUARDED_BY(children.first.lock);  // observer.h
   Node* next = nullptr;
@@ -178,18 +178,23 @@ inline void set_family(Node* node) {
 inline void await(const Node* node, Phase::Step step) { ender_of(node)->phase.await(step); }
 
 inline int Shard::add(Node* child) {
-  if (count == 1u << size_class && !grow()) return -ENOMEM;
-  slots()[count] = child;
-  child->slot = count++;
+  if (count() >> size_class() != 0 && !grow()) [[unlikely]]
+    return -ENOMEM;
+  const uint32_t n = count();
+  slots()[n] = child;
+  child->slot = n;
+  fill += kOneChild;
   return 0;
 }
 
 inline void Shard::remove(Node* child) {
   Node** const array = slots();
-  Node* const last = array[--count];
+  fill -= kOneChild;
+  Node* const last = array[count()];
   array[child->slot] = last;
   last->slot = child->slot;
-  if (size_class > kSmallestArray && count < 1u << size_class >> 2) shrink();
+  if (size_class() > kSmallestArray && count() < 1u << size_class() >> 2) [[unlikely]]
+    shrink();
 }
 
 }  // namespace ctxcore
