@@ -121,6 +121,10 @@ class Ring {
 
   bool empty() const { return first_ == nullptr; }
   T* front() const { return static_cast<T*>(first_); }  // nullptr of an empty one
+  // The first, or one that was the first a moment ago; without the list's lock, so to prefetch and for nothing else.
+  [[gnu::no_sanitize_thread]] const void* hint() const {
+    return __atomic_load_n(&first_, __ATOMIC_RELAXED);
+  }
   T* back() const { return empty() ? nullptr : static_cast<T*>(first_->prev); }
   T* after(T* item) const {  // nullptr after the last
     Link* const link = item;

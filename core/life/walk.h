@@ -13,10 +13,13 @@
 //  4. Nodes that the walk must visit again are pinned and joined by `next`, ancestors first; a node that has only
 //     children just until these are marked. The root is in no chain of its own walk: a walk from above may use
 //     its `next` (node.h, 6).
-//  5. Locks are held for at most kChunk children at a time. Children are visited from the last to the first: a
+//  5. A child that needs no further visit has it all when it is marked, and is not pinned: it has no children, is not
+//     armed, and nothing observes it but entries of queues. These leave with the walk (entry.h), each with the
+//     reference that keeps its context.
+//  6. Locks are held for at most kChunk children at a time. Children are visited from the last to the first: a
 //     removal moves only visited ones into the gap, and a child that is added meanwhile is born done.
 //
-// Lock order: one shard of one node at a time. A proxy's target is visited under its home shard, with no other lock of
+// Lock order: one shard of one node at a time, and below a child's home shard the first one of its own. A proxy's target is visited under its home shard, with no other lock of
 // the tree held; merge_lock() is held around all marking if there may be proxies (merge.h).
 #ifndef CTX_CORE_LIFE_WALK_H
 #define CTX_CORE_LIFE_WALK_H
@@ -31,6 +34,7 @@
 #include "core/loop/loop.h"
 #include "core/loop/roots.h"
 #include "core/loop/turn.h"
+#include "core/tree/entry.h"
 #include "core/tree/observer.h"
 
 namespace ctxcore {
@@ -69,7 +73,12 @@ class Walk {
 
  private:
   static constexpr uint32_t kChunk = 256;
-  static constexpr uint32_t kAhead = 12;  // how many children the prefetch runs ahead
+
+  // How many children the prefetch runs ahead: of a child's first line, then of the one that has its observers, then of
+  // the first observer. Each is found in the line before.
+  static constexpr uint32_t kAhead = 24;
+  static constexpr uint32_t kAheadOfObservers = 16;
+  static constexpr uint32_t kAheadOfFirst = 8;
 
   struct Chain {
     void append(Node* node) {
@@ -197,17 +206,41 @@ class Walk {
     const uint32_t stop = cursor > kChunk ? cursor - kChunk : 0;
     while (cursor > stop) {
       --cursor;
-      if (cursor >= kAhead) __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
+      fetch(slots, cursor);
       visit(slots[cursor]);
     }
     return cursor;
+  }
+
+  static void fetch(Node** slots, uint32_t cursor) {
+    if (cursor < kAhead) return;
+    __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
+    Node* const near = slots[cursor - kAheadOfObservers];
+    if (has_family(near)) __builtin_prefetch(&near->observers, 1);
+    Node* const nearer = slots[cursor - kAheadOfFirst];
+    if (has_family(nearer)) __builtin_prefetch(nearer->observers.hint(), 1);
+  }
+
+  // Under the lock of the child's home shard, once the child is marked. True if it needs no other visit.
+  bool settle(Node* child) {
+    if (is_armed(child)) return false;
+    if (!has_family(child)) return true;
+    if (child->kind == Kind::merged) return false;
+    Guard guard(observers_lock(child));
+    if (child->children.first.count() > 0 || child->children.shards() > 1) return false;
+    while (Observer* const observer = child->observers.front()) {
+      if (observer->type != Observer::Type::entry) return false;
+      child->observers.remove(observer);
+      leaving_.take(static_cast<Entry*>(observer));
+    }
+    return true;
   }
 
   // Under the lock of the child's home shard.
   void visit(Node* child) {
     if (child->error.load(std::memory_order_relaxed) == 0) {
       mark(child, error_, root_);
-      if (!has_family(child) && !is_armed(child)) return;
+      if (settle(child)) return;
       add_ref(child);
       (child->kind == Kind::merged ? merged_ : pending_).append(child);
     } else if (child->kind == Kind::proxy) {
@@ -250,7 +283,8 @@ class Walk {
     for (Node* met = met_; met != nullptr; met = met->next) await(target_of(met), step);
   }
 
-  // Keeps the nodes to visit once more: those with callbacks, and those whose last reference this is.
+  // Ancestors first: what was found on leaves comes last. Keeps the nodes to visit once more: those with callbacks, and
+  // those whose last reference this is.
   void wake_all() {
     wake(root_);
     Chain awake = later_;
@@ -259,6 +293,7 @@ class Walk {
       __builtin_prefetch(awake.first);
       if (wake(node) || !release_shared(node)) later_.append(node);
     }
+    leaving_.post();
   }
 
   // Callbacks wait until everything is woken.
@@ -270,8 +305,9 @@ class Walk {
   // Orders a node's observers for calling back: wakers first, and each kind by rank. Standing ones stay in front.
   static uint64_t place_of(const Observer& observer) {
     if (observer.type != Observer::Type::callback) return 0;
-    const bool waker = static_cast<const Callback&>(observer).is(Callback::kWaker);
-    return (waker ? uint64_t{1} : uint64_t{2}) << 32 | observer.rank;
+    const auto& callback = static_cast<const Callback&>(observer);
+    const bool waker = callback.is(Callback::kWaker);
+    return (waker ? uint64_t{1} : uint64_t{2}) << 32 | callback.rank;
   }
 
   // Tells the node's observers that it is done; true if callbacks are left for later.
@@ -308,9 +344,10 @@ class Walk {
   const int error_;
   const Callbacks callbacks_;
   const Process process_;
-  Chain pending_;        // marked, with children that may not be
-  Chain later_;          // to be visited again, ancestors first
-  Chain proxies_;        // found, with targets that may be live
+  Chain pending_;  // marked, with children that may not be
+  Chain later_;    // to be visited again, ancestors first
+  Chain proxies_;  // found, with targets that may be live
+  Leaving leaving_;
   Chain merged_;         // marked, with children that may not be
   bool wakers_ = false;  // there are wakers
   bool pushes_ = false;  // and deferred callbacks

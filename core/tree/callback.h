@@ -11,6 +11,9 @@
 //     an executor, by `loop`. Both changes are made under the lock of the list.
 //  3. While armed, queued or busy it holds a reference to its context and one to itself.
 //  4. A callback on a context that can never be done is idle: in no list, holding nothing.
+//  5. A node's callbacks run in the order of their ranks, and those of one rank in the order they came. The rank is
+//     the number of carriers between the node and the watched context: a context that carries a value is its parent's
+//     descendant, though both end as one node.
 #ifndef CTX_CORE_TREE_CALLBACK_H
 #define CTX_CORE_TREE_CALLBACK_H
 
@@ -41,7 +44,12 @@ struct Callback : Watch {
   static constexpr uint8_t kWaker = 4;     // short, and runs before all others
 
   Callback(Function function, void* argument, Drop dropper, uint8_t how, uint32_t carriers)
-      : Watch(Type::callback, carriers), flags(how), fn(function), arg(argument), drop(dropper) {}
+      : Watch(Type::callback),
+        rank(carriers),
+        flags(how),
+        fn(function),
+        arg(argument),
+        drop(dropper) {}
 
   bool change(uint32_t from, State to) {
     return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);
@@ -50,6 +58,7 @@ struct Callback : Watch {
 
   bool is(uint8_t flag) const { return (flags & flag) != 0; }
 
+  const uint32_t rank;
   Atomic<uint32_t> refs{1};
   Atomic<uint32_t> state{idle};
   const uint8_t flags;

@@ -7,9 +7,6 @@
 //  2. Standing observers, at most a descriptor and a cancel descriptor, are at the head of the list and stay
 //     until the node is freed. Every other observer leaves the list when it is told or stopped.
 //  3. Only standing observers are added to a node that is done.
-//  4. Callbacks run in the order of their ranks, and those of one rank in the order they came. The rank is the
-//     number of carriers between the node and the watched context: a context that carries a value is its
-//     parent's descendant, though both end as one node.
 #ifndef CTX_CORE_TREE_OBSERVER_H
 #define CTX_CORE_TREE_OBSERVER_H
 
@@ -29,12 +26,11 @@ struct Observer : Link {
     grace,       // grace.h
   };
 
-  constexpr explicit Observer(Type which, uint32_t carriers = 0) : type(which), rank(carriers) {}
+  constexpr explicit Observer(Type which) : type(which) {}
 
   bool stands() const { return type <= Type::cancel_fd; }
 
   const Type type;
-  const uint32_t rank;
 };
 
 // A ctx_watch_t points to one: a callback, or a queue's entry.

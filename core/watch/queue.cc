@@ -41,6 +41,12 @@ void Entry::post() {
   queue->push(this);
 }
 
+// A queue lasts as long as it has entries that are not over. Once it is posted, an entry may be gone at any moment.
+void Leaving::post() {
+  if (queue_ != nullptr) queue_->push_all(of_queue_);
+  while (Entry* const entry = others_.pop_front()) entry->post();
+}
+
 Queue* Queue::create() {
   auto* queue = make<Queue>(0);
   if (queue != nullptr) queue->stamp = stamp::make(stamp::kQueue);
@@ -58,6 +64,7 @@ Entry* Queue::take_entry() {
   auto* const entry = static_cast<Entry*>(slab->free);
   slab->free = entry->next;
   entry->next = nullptr;
+  entry->ahead = 0;
   ++slab->used;
   ++used_;
   if (slab->free == nullptr) slabs_.turn();  // the full one is last now
@@ -88,22 +95,37 @@ void Queue::give_entry(Entry* entry) {
   }
 }
 
-void Queue::push(Entry* entry) {
-  const bool first = posted_.empty();
-  entry->state = Entry::posted;
-  posted_.push_back(entry);
-  if (!first) return;
+// The first event after none.
+void Queue::announce_first() {
   if (event_.read_end >= 0) event_.set();
   bell_.fetch_add(1, std::memory_order_relaxed);  // the lock orders this
   if (sleepers_ > 0) futex_wake(&bell_, INT_MAX);
 }
 
+void Queue::push(Entry* entry) {
+  const bool first = posted_.empty();
+  entry->state = Entry::posted;
+  posted_.push_back(entry);
+  if (first) announce_first();
+}
+
+// Their states stay as they are: see invariant 2.
+void Queue::push_all(Ring<Entry>& entries) {
+  Guard guard(lock_);
+  const bool first = posted_.empty();
+  posted_.take_all(entries);
+  if (first) announce_first();
+}
+
+// Ends an entry that is among the posted ones.
+void Queue::take_back(Entry* entry) {
+  posted_.remove(entry);
+  if (posted_.empty() && event_.read_end >= 0) event_.clear();
+  end_entry(entry);
+}
+
 // The entry no longer fires. The caller gives its context back afterwards, if it held one.
 void Queue::end_entry(Entry* entry) {
-  if (entry->state == Entry::posted) {
-    posted_.remove(entry);
-    if (posted_.empty() && event_.read_end >= 0) event_.clear();
-  }
   entry->state = Entry::over;
   if (!entry->has_handle) give_entry(entry);
 }
@@ -151,17 +173,29 @@ int Queue::add(Context* context, uint64_t token, Watch** ret) {
   return 0;
 }
 
+// Prefetches what an entry's drain and that of a later one will need; the next entry, or nullptr.
+Entry* Queue::fetch(Entry* entry) {
+  if (entry == nullptr) return nullptr;
+  entry->prefetch_ahead();
+  __builtin_prefetch(entry->context, 1);
+  return posted_.after(entry);
+}
+
 // At most kBatch of them.
 size_t Queue::take_some(Posted* events, size_t room, Context** contexts) {
   room = std::min(room, kBatch);
   Guard guard(lock_);
   size_t count = 0;
+  Entry* ahead = posted_.front();  // runs kAhead before the others, and fetches what they will need
+  for (size_t i = 0; i < kAhead; ++i) ahead = fetch(ahead);
   for (; count < room && !posted_.empty(); ++count) {
-    Entry* const entry = posted_.front();
+    ahead = fetch(ahead);
+    Entry* const entry = posted_.pop_front();
     contexts[count] = entry->context;
     events[count] = {entry->token, error_of(node_of(entry->context)), 0};
     end_entry(entry);
   }
+  if (posted_.empty() && event_.read_end >= 0) event_.clear();
   return count;
 }
 
@@ -216,40 +250,48 @@ int64_t Queue::wait(Posted* events, size_t room, int64_t until_ns) {
   }
 }
 
-// For an armed entry whose context the caller has pinned; false if it was posted or stopped meanwhile.
+// For an entry whose state said armed, and whose context the caller has pinned; false if it is over by now.
 bool Queue::disarm(Entry* entry, Node* node) {
-  Guard observers(observers_lock(node));
+  {
+    Guard observers(observers_lock(node));
+    if (error_of(node) == 0) {
+      Guard guard(lock_);
+      if (entry->state != Entry::armed) return false;
+      node->observers.remove(entry);
+      end_entry(entry);
+      return true;
+    }
+  }
+  // The entry may be leaving with the walk that ended the node; then it is posted.
+  await(node, Phase::kWoken);
   Guard guard(lock_);
-  if (entry->state != Entry::armed) return false;
-  node->observers.remove(entry);
-  end_entry(entry);
+  if (entry->state != Entry::armed && entry->state != Entry::posted) return false;
+  take_back(entry);
   return true;
 }
 
 bool Queue::stop(Entry* entry) {
-  for (;;) {
-    Context* context = nullptr;
-    bool posted = false;
-    {
-      Guard guard(lock_);
-      if (entry->state == Entry::idle) {
-        end_entry(entry);
-        return true;
-      }
-      posted = entry->state == Entry::posted;
-      if (!posted && entry->state != Entry::armed) return false;
-      context = entry->context;
-      if (posted) {
-        end_entry(entry);
-      } else {
-        add_ref(context);  // to lock its node's observers, whose lock comes before this one
-      }
+  Context* context = nullptr;
+  bool posted = false;
+  {
+    Guard guard(lock_);
+    if (entry->state == Entry::idle) {
+      end_entry(entry);
+      return true;
     }
-    const bool stopped = posted || disarm(entry, node_of(context));
-    if (stopped) release(context);  // the entry's
-    if (!posted) release(context);  // the one above
-    if (stopped) return true;
+    posted = entry->state == Entry::posted;
+    if (!posted && entry->state != Entry::armed) return false;
+    context = entry->context;
+    if (posted) {
+      take_back(entry);
+    } else {
+      add_ref(context);  // to lock its node's observers, whose lock comes before this one
+    }
   }
+  const bool stopped = posted || disarm(entry, node_of(context));
+  if (stopped) release(context);  // the entry's
+  if (!posted) release(context);  // the one above
+  return stopped;
 }
 
 void Queue::drop_handle(Entry* entry) {

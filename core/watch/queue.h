@@ -6,8 +6,9 @@
 // Invariants
 //  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock; a
 //     change from armed also under the lock of the node's observers.
-//  2. Armed: linked among the node's observers, or not handed out yet. Posted: linked among the queue's
-//     posted entries.
+//  2. Armed: linked among the node's observers, or not handed out yet; or, on a node that is done, leaving with the
+//     walk that ended it. Once that walk has woken all, such an entry is among the posted ones, though its state still
+//     says armed: nobody touches a million entries to say so. Posted: linked among the posted ones.
 //  3. Armed or posted, it holds a reference to its context; the thread that makes it `over` gives that back, with
 //     no lock held. An entry for a context that can never be done is idle and holds nothing.
 //  4. An entry that is over, with no handle left, is unused.
@@ -29,28 +30,9 @@
 #include "core/system/atomic.h"
 #include "core/system/event.h"
 #include "core/tree/context.h"
-#include "core/tree/observer.h"
+#include "core/tree/entry.h"
 
 namespace ctxcore {
-
-class Queue;
-
-// An entry: armed on a context for a queue. The queue's lock guards all of it except the Link and what never
-// changes.
-struct Entry : Watch {
-  enum State : uint8_t { unused, idle, armed, posted, over };
-
-  Entry() : Watch(Type::entry) {}
-
-  void post();  // by the walk that ended the node, off the node's list and under its lock
-
-  State state = unused;
-  bool has_handle = false;
-  uint16_t index = 0;  // in its slab
-  Queue* queue = nullptr;
-  uint64_t token = 0;
-  Context* context = nullptr;
-};
 
 // A ctx_event_t.
 struct Posted {
@@ -82,14 +64,20 @@ class Queue {
 
  private:
   static constexpr size_t kBatch = 64;  // entries taken under the lock at a time
+  static constexpr size_t kAhead = 6;   // entries that the prefetch runs ahead
 
   friend struct Entry;
+  friend class Leaving;
   struct Slab;
 
   Entry* take_entry() CTX_REQUIRES(lock_);  // nullptr without memory
   void give_entry(Entry* entry) CTX_REQUIRES(lock_);
   void push(Entry* entry) CTX_REQUIRES(lock_);
+  void push_all(Ring<Entry>& entries);
+  void announce_first() CTX_REQUIRES(lock_);
+  void take_back(Entry* entry) CTX_REQUIRES(lock_);
   void end_entry(Entry* entry) CTX_REQUIRES(lock_);
+  Entry* fetch(Entry* entry) CTX_REQUIRES(lock_);
   bool disarm(Entry* entry, Node* node);
   size_t take_some(Posted* events, size_t room, Context** contexts);
   int sleep(int64_t until_ns);

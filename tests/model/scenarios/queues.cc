@@ -64,6 +64,58 @@ SCENARIO(queue_stop_against_cancel_and_drain) {
   ctx_watch_unref(watch);
 }
 
+// As above, but the entry is a leaf's, which leaves with the walk of the cancel above it.
+SCENARIO(queue_stop_of_a_leaf_against_cancel_and_drain) {
+  Family family;
+  Cancelable parent(family.root), leaf(parent.ctx);
+  Queue queue;
+  ctx_watch_t* watch = nullptr;
+  queue.add(leaf.ctx, 1, &watch);
+  const int fd = ctx_queue_fd(queue.queue);
+  int stopped = 0, events = 0;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"stop", [&] { stopped = ctx_watch_stop(watch); }},
+            {"drain", [&] { events = queue.drain(); }}});
+  events += queue.drain();
+  EXPECT(stopped + events == 1 && !is_readable(fd));
+  ctx_watch_unref(watch);
+}
+
+SCENARIO(queue_stop_of_a_leaf_against_cancel) {
+  Family family;
+  Cancelable parent(family.root), leaf(parent.ctx);
+  Queue queue;
+  ctx_watch_t *first = nullptr, *second = nullptr;
+  queue.add(leaf.ctx, 1, &first);
+  queue.add(leaf.ctx, 2, &second);
+  const int fd = ctx_queue_fd(queue.queue);
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"stop",
+             [&] {
+               EXPECT(ctx_watch_stop(first) == 1);
+               EXPECT(ctx_watch_stop(first) == 0);
+             }},
+            {"stop the other", [&] { EXPECT(ctx_watch_stop(second) == 1); }}});
+  EXPECT(!is_readable(fd) && queue.drain() == 0);
+  ctx_watch_unref(first);
+  ctx_watch_unref(second);
+}
+
+// One cancel posts to two queues; each is drained, and one goes.
+SCENARIO(queues_of_leaves_against_cancel_and_drains, .preemptions = 1) {
+  Family family;
+  Cancelable parent(family.root), one(parent.ctx), two(parent.ctx), three(parent.ctx);
+  Queue queue, other;
+  queue.add(one.ctx, 1);
+  other.add(two.ctx, 2);
+  queue.add(three.ctx, 3);
+  int events = 0;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"drain", [&] { events = queue.drain(); }},
+            {"release", [&] { other.release(); }}});
+  EXPECT(events + queue.drain() == 2);
+}
+
 SCENARIO(queue_stop_against_release_of_the_watch) {
   Family family;
   Cancelable parent(family.root);
