@@ -76,19 +76,15 @@ enum class Outcome { lost, alone, with_family, needs_merges };
     merges.take(node->loop);
     outcome = end_node(node, error, word, true);
   }
-  switch (outcome) {
-    case Outcome::alone:
-      if (is_armed(node)) node->loop->disarm(node);
-      return true;
-    case Outcome::with_family:
-      carry_out(node, error, callbacks, &merges);
-      return true;
-    default:
-      merges.release();
-      unref(own);
-      await(node, Phase::kWoken);
-      return false;
+  CTX_ASSERT(outcome != Outcome::alone);  // a merge is below a child
+  if (outcome == Outcome::with_family) {
+    carry_out(node, error, callbacks, &merges);
+    return true;
   }
+  merges.release();
+  unref(own);
+  await(node, Phase::kWoken);
+  return false;
 }
 
 }  // namespace
@@ -97,8 +93,9 @@ bool cancel(Node* node, int error, const Cause* cause, Callbacks callbacks, uint
   const Cause* const own = cause != nullptr ? ref(cause) : plain_cause(error);
   const uintptr_t word = reinterpret_cast<uintptr_t>(own) | followed;
   const Outcome outcome = end_node(node, error, word, false);
-  if (outcome != Outcome::alone || is_armed(node)) [[unlikely]]
+  if (outcome != Outcome::alone) [[unlikely]]
     return cancel_rest(node, error, own, word, callbacks, outcome);
+  if (is_armed(node)) node->loop->disarm(node);
   return true;
 }
 

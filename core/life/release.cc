@@ -198,22 +198,27 @@ Context* release_last_of(Carrier* carrier) {
 
 void release_upwards(Context* context);
 
-// The straight way for a plain leaf, as most contexts are: false if this turns out to be none.
+// The straight way for a plain leaf, as most contexts are: false if this turns out to be none. One with a deadline
+// was canceled, or taken out to fire; then the pin that came with it shows in the count.
 [[gnu::always_inline]] inline bool release_leaf(Node* node) {
-  if (node->kind != Kind::cancel || has_family(node)) return false;
+  if (node->kind != Kind::cancel && node->kind != Kind::deadline) return false;
+  if (has_family(node) || is_armed(node)) return false;
   Shard& shard = home(node);
   Context* next;
   const Cause* own;
+  const Cause* reason;
   Node* memory;
   {
     const Guard guard(shard.lock);
     if (!is_last(node) || has_family(node)) return false;
     next = take_out(node, shard);
     own = own_cause(node);
+    reason = reason_of(node);
     if (kKeepSpares) node->stamp = 0;
     memory = keep_spare(node, shard);
   }
   unref(own);
+  unref(reason);
   if (memory != nullptr) free_object(memory, &memory->phase);
   if (next != nullptr && !release_shared(next)) release_upwards(next);
   return true;

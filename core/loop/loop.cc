@@ -92,6 +92,7 @@ uint8_t Loop::pick_wheel() const {
 
 void Loop::arm(TimerNode* node, int64_t now) {
   const uint8_t wheel = node->armed.load(std::memory_order_relaxed);
+  if (wheel == kUnarmed) return;  // it ended meanwhile
   const int64_t when = wheels_[wheel].insert(node, now);
   if (when < alarm_.load(std::memory_order_relaxed)) set_alarm_by(when);
 }
@@ -113,7 +114,7 @@ bool Loop::disarm_last(Node* node) {
   const uint8_t armed = node->armed.load(std::memory_order_acquire);
   switch (armed) {
     case kUnarmed:
-      // If it was taken out to fire, the pin that came with it shows in the count.
+      // If it was taken out to fire, the pin that came with it shows in the count; if not, nobody has it.
       return is_last(node);
     case kByDescriptor:
       return sources_.remove_last(static_cast<FdNode*>(node));

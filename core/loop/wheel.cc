@@ -56,7 +56,9 @@ void Wheel::place(TimerNode* node) {
 }
 
 void Wheel::take_out(TimerNode* node) {
-  if (!is_armed(node) || !node->Link::linked()) return;
+  if (!is_armed(node)) return;
+  node->armed.store(kUnarmed, std::memory_order_release);
+  if (!node->Link::linked()) return;
   if (tick_of(time_of(node)) <= elapsed_ && soon_.remove(node)) return;
   Link* const link = node;
   Link* const after = link->next;

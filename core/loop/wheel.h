@@ -17,8 +17,9 @@
 //  4. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at a time.
 //     Until that is empty, nothing fires and nobody learns the next time.
 //  5. `elapsed_` may be ahead of the clock, by as much as next() looks ahead.
-//  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under
-//     this lock, when the timer is taken out to fire. From then on its Link is the loop's.
+//  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under this lock, when
+//     the timer is taken out to fire, and from then on its Link is the loop's; or when the node has ended otherwise,
+//     and then it is never inserted again.
 //  7. An ended node leaves the wheel before the call that ended it returns.
 //  8. The timer of an idle node that was touched never fires: it is put back at a later time, within the section that
 //     took it out.

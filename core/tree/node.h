@@ -112,7 +112,7 @@ inline Loop* loop_of(const Node* node) {
   return node->loop != nullptr ? node->loop : default_loop();
 }
 
-// False for ever once a timer has been taken out to fire.
+// False for ever once a timer has been taken out, to fire or because its node has ended.
 inline bool is_armed(const Node* node) {
   return node->armed.load(std::memory_order_acquire) != kUnarmed;
 }
