@@ -57,9 +57,9 @@ impl Ended {
         }
     }
 
-    /// The end of work that failed with this cause: a deadline if its error is one, else a cancel.
+    /// The end of work that failed with this cause: a deadline if one is found in its error, else a cancel.
     pub(crate) fn of_work(cause: Cause) -> Ended {
-        let end = cause.get_ref().and_then(|error| inside(error));
+        let end = cause.get_ref().and_then(|error| Ended::find(error));
         Ended::new(end.map_or(sys::CTX_CANCELED, Ended::code), cause)
     }
 
@@ -90,6 +90,9 @@ impl Ended {
     }
 
     /// The end of a context inside an error that it became by `?`, or inside one of that error's sources.
+    ///
+    /// An `anyhow::Error` hides what it was made of when `?` makes it a `Box<dyn Error>`, as at the end of a group's
+    /// work. Its `reallocate_into_boxed_dyn_error_without_backtrace()` does not.
     pub fn find<'a>(error: &'a (dyn error::Error + 'static)) -> Option<&'a Ended> {
         let mut next = Some(error);
         while let Some(error) = next {

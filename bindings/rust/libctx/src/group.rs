@@ -141,8 +141,8 @@ impl Group {
         unsafe { Cause::clone_from_raw(sys::ctx_group_cause(self.as_raw())) }.ok()
     }
 
-    /// Blocks until nothing is left. The first failure is an error: [`Ended::DeadlineExceeded`] if the work
-    /// returned that of a context, and else [`Ended::Canceled`]. In its cause is the error that the work returned:
+    /// Blocks until nothing is left. The first failure is an error: [`Ended::DeadlineExceeded`] if [`Ended::find`] finds
+    /// that in what the work returned, and else [`Ended::Canceled`]. Its cause has what the work returned:
     /// [`Cause::get_ref`].
     ///
     /// If the group's context was done before the call, no work begins after it.

@@ -3,6 +3,7 @@
 
 use libctx::{Cause, Context, Ended, ErrorKind, Group, Key, Loop, Piece, Task};
 use std::collections::HashSet;
+use std::error::Error;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::task::{Context as Cx, Poll, Wake, Waker};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fmt, io, thread};
 
 const WATCHDOG: Duration = Duration::from_secs(60);
 type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -176,6 +177,22 @@ fn the_first_failure_counts_whatever_canceled_before() {
     assert_eq!(group.cause(), Some(cause));
 }
 
+/// An error of a program's own, as thiserror would make it.
+#[derive(Debug)]
+struct Stopped(Ended);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the copy stopped")
+    }
+}
+
+impl Error for Stopped {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 /// So whoever waits for a group can tell a timeout from a cancel.
 #[test]
 fn work_that_passes_a_deadline_on_fails_with_one() {
@@ -183,10 +200,11 @@ fn work_that_passes_a_deadline_on_fails_with_one() {
     let (late, _canceler) =
         Context::background().with_timeout_cause(Duration::ZERO, &spent).unwrap();
     type Work = fn(&Context) -> Outcome;
-    let forms: [Work; 3] = [
+    let forms: [Work; 4] = [
         |late| Ok(late.check()?),
         |late| Ok(late.check().map_err(libctx::Error::from)?),
         |late| Ok(late.check().map_err(io::Error::from)?),
+        |late| Ok(late.check().map_err(Stopped)?),
     ];
     for work in forms {
         let group = new();
@@ -197,7 +215,10 @@ fn work_that_passes_a_deadline_on_fails_with_one() {
             assert!(error.is_deadline_exceeded());
             assert_eq!(error.ended().map(Ended::cause), group.cause().as_ref());
             let shown = format!("{error:#}");
-            assert_eq!(shown, "context deadline exceeded: the budget is spent");
+            let (first, last) = ("context deadline exceeded: ", "the budget is spent");
+            assert!(shown.starts_with(first) && shown.ends_with(last), "{shown}");
+            let stopped = error.ended().unwrap().cause().get_ref().unwrap().is::<Stopped>();
+            assert_eq!(shown.matches("deadline").count(), if stopped { 2 } else { 1 });
         }
         assert!(group.context().ended().unwrap().is_canceled());
     }
