@@ -140,6 +140,12 @@ auto hand(Executor& executor, Work&& work)
     -> decltype(post(executor, std::forward<Work>(work)), void()) {
   post(executor, std::forward<Work>(work));
 }
+
+template <class Executor, class Work, class = void>
+inline constexpr bool can = false;
+template <class Executor, class Work>
+inline constexpr bool
+    can<Executor, Work, decltype(hand(std::declval<Executor&>(), std::declval<Work>()))> = true;
 }  // namespace posting
 
 // Has an executor run work(), a callable that can be copied: calls the executor with it if that can be called, or
@@ -149,6 +155,8 @@ void post_to(Executor& executor, Work&& work) {
   if constexpr (std::is_invocable_v<Executor&, Work>) {
     static_cast<void>(std::invoke(executor, std::forward<Work>(work)));
   } else {
+    static_assert(posting::can<Executor, Work>,
+                  "an executor is one of Boost.Asio's, or a callable that takes any work");
     posting::hand(executor, std::forward<Work>(work));
   }
 }
