@@ -220,7 +220,8 @@ void release_upwards(Context* context);
   unref(own);
   unref(reason);
   if (memory != nullptr) free_object(memory, &memory->phase);
-  if (next != nullptr && !release_shared(next)) release_upwards(next);
+  // In a child that the drop of a cause has forked, and returned in, the rest is the parent's.
+  if (check(next) == 0 && !release_shared(next)) release_upwards(next);
   return true;
 }
 

@@ -175,6 +175,27 @@ TEST(ForkCallback, Rule47_InADropTheChildGoesOn) {
   });
 }
 
+// The last of a cause goes with its context, and the value above that after it: in the parent alone.
+TEST(ForkCallback, Rule47_InADropOfACausesTheChildGoesOn) {
+  for (const bool of_deadline : {false, true}) {
+    ExpectTheChildGoesOn([of_deadline](Forks& forks) {
+      const pid_t self = getpid();
+      const auto drop = [](void* arg) { (*static_cast<Forks*>(arg))(); };
+      ctx_cause_t* made = nullptr;
+      ASSERT_EQ(ctx_cause_new_data(7, nullptr, &kKey, &forks, drop, &made), 0);
+      Cause cause(made);
+      Drop value;
+      Ctx above = Watched(ctx_background(), &value);
+      Scope scope = of_deadline ? WithTimeout(above, kHour, cause) : WithCancel(above);
+      EXPECT_EQ(ctx_cancel_with(scope.canceler, CTX_CANCELED, of_deadline ? nullptr : made), 1);
+      above.reset();
+      cause.reset();
+      scope.reset();
+      EXPECT_EQ(value.count(), getpid() == self ? 1 : 0);
+    });
+  }
+}
+
 TEST(ForkCallback, Rule47_InADropOfAQueuesTheChildGoesOn) {
   static const ctx_key_t key = {"key"};
   for (const bool drains : {false, true}) {
