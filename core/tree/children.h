@@ -47,8 +47,8 @@ struct Shard {
   void free_all();  // once no other thread can reach it
 
   Lock lock;
-  uint32_t fill CTX_GUARDED_BY(lock) =
-      0;  // how many children; and the size class: there is room for 2^class
+  // How many children there are, and the size class: there is room for 2^class.
+  uint32_t fill CTX_GUARDED_BY(lock) = 0;
   union {
     Node* one;
     Node** many;
