@@ -13,6 +13,7 @@
 #include "support/descriptor.h"
 #include "support/handles.h"
 #include "support/process.h"
+#include "support/sources.h"
 #include "support/sync.h"
 
 namespace ctxtest {
@@ -110,6 +111,51 @@ TEST(Races, Rule06_DescriptorsMadeDuringACancelBecomeReadable) {
       [&] {
         wrong += made[0] != made[1];  // one descriptor a context
         for (const int fd : made[0]) wrong += !Readable(fd);
+      });
+  EXPECT_EQ(wrong, 0);
+}
+
+// Entries of many leaves come and go, and are drained, while a cancel above takes them along: each is stopped or gives
+// its event.
+TEST(Races, Rule26_EntriesOfLeavesAgainstACancelAbove) {
+  constexpr size_t kLeaves = 40;  // a walk looks ahead at some of them
+  Scope root;
+  std::deque<Bush> bush;
+  Queue queue;
+  size_t stopped = 0, drained = 0;
+  int wrong = 0;
+  Stagger first(12), second(13), third(14);
+  Race(
+      kRounds,
+      [&] {
+        stopped = drained = 0;
+        bush.clear();
+        root = WithCancel(ctx_background());
+        bush.emplace_back(root, 1, static_cast<int>(kLeaves));
+        queue = NewQueue();
+        for (size_t i = 0; i < kLeaves; i += 2) {
+          wrong += ctx_queue_add(queue, bush[0].all[i], 1, nullptr) != 0;
+        }
+      },
+      {[&] {
+         first.Pass(2'000);
+         root.Cancel();
+       },
+       [&] {
+         second.Pass(1'000);
+         for (const Scope& leaf : bush[0].all) {
+           Watch watch;
+           wrong += ctx_queue_add(queue, leaf, 2, watch.out()) != 0;
+           stopped += ctx_watch_stop(watch) == 1;
+         }
+       },
+       [&] {
+         third.Pass(2'000);
+         for (int i = 0; i < 4; ++i) drained += Drain(queue, 8).size();
+       }},
+      [&] {
+        drained += Drain(queue, 4 * kLeaves).size();
+        wrong += stopped + drained != kLeaves / 2 + kLeaves;
       });
   EXPECT_EQ(wrong, 0);
 }
