@@ -19,8 +19,9 @@
 //  6. Locks are held for at most kChunk children at a time. Children are visited from the last to the first: a
 //     removal moves only visited ones into the gap, and a child that is added meanwhile is born done.
 //
-// Lock order: one shard of one node at a time, and below a child's home shard the first one of its own. A proxy's target is visited under its home shard, with no other lock of
-// the tree held; merge_lock() is held around all marking if there may be proxies (merge.h).
+// Lock order: one shard of one node at a time, and below a child's home shard the first one of its own. A proxy's
+// target is visited under its home shard, with no other lock of the tree held; merge_lock() is held around all
+// marking if there may be proxies (merge.h).
 #ifndef CTX_CORE_LIFE_WALK_H
 #define CTX_CORE_LIFE_WALK_H
 

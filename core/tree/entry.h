@@ -19,13 +19,13 @@ namespace ctxcore {
 struct Context;
 class Queue;
 
-// The queue's lock guards all of it except the Link and what never changes.
+// The queue's lock guards all of it except the Link, what never changes, and `ahead` while the entry is leaving.
 struct Entry : Watch {
   enum State : uint8_t { unused, idle, armed, posted, over };
 
   Entry() : Watch(Type::entry) {}
 
-  void post();  // by the walk that ended the node, off the node's list and under its lock
+  void post();  // by the walk that ended the node, once the entry is off the node's list
 
   // Far away by more than this can say: nothing is prefetched.
   void lead_to(const Entry* other) {

@@ -4,8 +4,8 @@
 // Entries lie in slabs that the queue owns: so they take little memory, and a queue that goes finds them all.
 //
 // Invariants
-//  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock; a
-//     change from armed also under the lock of the node's observers.
+//  1. An entry's state goes idle or armed -> (posted ->) over. Every change is made under the queue's lock; one from
+//     armed while the entry is linked among the node's observers also under their lock.
 //  2. Armed: linked among the node's observers, or not handed out yet; or, on a node that is done, leaving with the
 //     walk that ended it. Once that walk has woken all, such an entry is among the posted ones, though its state still
 //     says armed: nobody touches a million entries to say so. Posted: linked among the posted ones.
