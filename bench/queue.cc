@@ -61,8 +61,8 @@ void CancelAndDrain(const char* name, bool shuffled, Handles handles) {
   const double end = ThreadSeconds();
   ExpectAll(drained, seen);
   const double each = 1e9 / kContexts;
-  std::printf("P9/%s/cancel %.1f\nP9/%s/drain %.1f\nP9/%s/ours %.1f\n", name,
-              (canceled - begin) * each, name, (end - canceled) * each, name, (end - begin) * each);
+  std::printf("%s/cancel %.1f\n%s/drain %.1f\n%s/ours %.1f\n", name, (canceled - begin) * each,
+              name, (end - canceled) * each, name, (end - begin) * each);
 }
 
 void CancelAndDrainBare(const char* name, bool shuffled) {
@@ -81,7 +81,7 @@ void CancelAndDrainBare(const char* name, bool shuffled) {
   const double end = ThreadSeconds();
   ExpectAll(drained, seen);
   bare_queue_free(queue);
-  std::printf("P9/%s/bare %.1f\n", name, (end - begin) * 1e9 / kContexts);
+  std::printf("%s/bare %.1f\n", name, (end - begin) * 1e9 / kContexts);
 }
 
 void Add() {
@@ -139,10 +139,10 @@ int main(int argc, char** argv) {
   using namespace ctxbench;
   return RunPlain(argc, argv,
                   {{"P9/add", Add},
-                   {"P9/ordered/ours", [] { CancelAndDrain("ordered", false, Handles::kHeld); }},
-                   {"P9/ordered/bare", [] { CancelAndDrainBare("ordered", false); }},
-                   {"P9/shuffled/ours", [] { CancelAndDrain("shuffled", true, Handles::kHeld); }},
-                   {"P9/shuffled/bare", [] { CancelAndDrainBare("shuffled", true); }},
-                   {"P9/left/ours", [] { CancelAndDrain("left", false, Handles::kLeft); }},
+                   {"P9/ordered/ours", [] { CancelAndDrain("P9/ordered", false, Handles::kHeld); }},
+                   {"P9/ordered/bare", [] { CancelAndDrainBare("P9/ordered", false); }},
+                   {"P20/ours", [] { CancelAndDrain("P20", true, Handles::kHeld); }},
+                   {"P20/bare", [] { CancelAndDrainBare("P20", true); }},
+                   {"P9/left/ours", [] { CancelAndDrain("P9/left", false, Handles::kLeft); }},
                    {"P9/wakeups", WakeUps}});
 }

@@ -52,7 +52,7 @@ ROWS = [
     Row("P8", "make a done descriptor and release it", "P8/{}", "ns", (Held(1.15, "bare"),)),
     Row("P9", "cancel and drain 1,000,000 on a queue, each", "P9/ordered/{}", "ns", (Limit(50),)),
     Row("P9", "… contexts that only the queue holds", "P9/left/{}", "ns"),
-    Row("P20", "… shuffled in memory", "P9/shuffled/{}", "ns", (Limit(150),)),
+    Row("P20", "… shuffled in memory", "P20/{}", "ns", (Limit(150),)),
     Row("P9", "memory of an entry", "P9/entry", "B", (Limit(64),)),
     Row("P9", "descriptors", "P9/descriptors", "", (Limit(1),)),
     Row("P9", "wake-ups before a drain", "P9/wakeups", "", (Limit(1),)),

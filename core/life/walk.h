@@ -213,7 +213,8 @@ class Walk {
     return cursor;
   }
 
-  static void fetch(Node** slots, uint32_t cursor) {
+  // It takes no lock of a child's: a first observer that is not there any more costs a useless fetch.
+  static void fetch(Node** slots, uint32_t cursor) CTX_UNCHECKED_LOCKING {
     if (cursor < kAhead) return;
     __builtin_prefetch(&slots[cursor - kAhead]->error, 1);
     Node* const near = slots[cursor - kAheadOfObservers];
