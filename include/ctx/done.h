@@ -117,7 +117,7 @@ CTX_API int ctx_after_func(ctx_t *ctx, ctx_fn fn, void *arg, ctx_drop_fn drop, u
 
 /**
  * Prevents a callback that has not begun, and runs its drop on this thread. Does not wait for a callback
- * that runs.
+ * that runs. If a cancel is about to post the event of a queue's watch, waits until that has woken.
  * @return 1: this call prevented it; 0: it ran, runs or was stopped before.
  */
 CTX_API int ctx_watch_stop(ctx_watch_t *watch);
