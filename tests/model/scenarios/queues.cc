@@ -171,6 +171,44 @@ SCENARIO(queue_wait_against_cancel) {
              }}});
 }
 
+// As above, for a leaf's entry: the walk of the cancel above posts it, and tells who waits or polls.
+SCENARIO(queue_wait_for_a_leaf_against_cancel) {
+  Family family;
+  Cancelable parent(family.root), leaf(parent.ctx);
+  Queue queue, polled;
+  queue.add(leaf.ctx, 1);
+  polled.add(leaf.ctx, 2);
+  const int fd = ctx_queue_fd(polled.queue);
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }},
+            {"wait", [&] {
+               ctx_event_t event;
+               EXPECT(ctx_queue_wait(queue.queue, &event, 1, CTX_FOREVER) == 1 && event.token == 1);
+             }}});
+  EXPECT(is_readable(fd) && polled.drain() == 1);
+}
+
+// Entries before and behind a callback of a leaf.
+SCENARIO(queue_stop_around_a_callback_of_a_leaf) {
+  Family family;
+  Cancelable parent(family.root), leaf(parent.ctx);
+  Queue queue;
+  ctx_watch_t *before = nullptr, *behind = nullptr;
+  Armed armed;
+  queue.add(leaf.ctx, 1, &before);
+  armed.arm(leaf.ctx);
+  queue.add(leaf.ctx, 2, &behind);
+  int stopped = 0;
+  together({{"cancel", [&] { EXPECT(parent.cancel() == 1); }}, {"stop", [&] {
+                                                                  stopped += ctx_watch_stop(before);
+                                                                  armed.stop();
+                                                                  stopped += ctx_watch_stop(behind);
+                                                                }}});
+  EXPECT(stopped == 2 && queue.drain() == 0);
+  armed.expect_over();
+  ctx_watch_unref(before);
+  ctx_watch_unref(behind);
+}
+
 SCENARIO(two_queue_waits_against_two_cancels, .preemptions = 1) {
   Family family;
   Cancelable one(family.root), other(family.root);

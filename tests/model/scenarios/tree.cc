@@ -251,3 +251,13 @@ SCENARIO(derive_in_the_last_shard) {
   EXPECT(parent.cancel() == 1);
   for (const Cancelable& child : children) EXPECT(child.error() != 0);
 }
+
+// A child whose only children are in other shards than the first is no leaf.
+SCENARIO(cancel_above_children_in_shards) {
+  Family family;
+  Cancelable parent(family.root), node(parent.ctx), child;
+  together(
+      {{"one", [&] { Cancelable gone(node.ctx); }}, {"two", [&] { Cancelable gone(node.ctx); }}});
+  child.derive(node.ctx);
+  EXPECT(parent.cancel() == 1 && child.error() == CTX_CANCELED);
+}
