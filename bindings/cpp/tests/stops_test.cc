@@ -103,8 +103,8 @@ TEST(Stops, ADoneCallbackWaitsForOneThatRuns) {
 TEST(Stops, AGuardThatWasMovedFromStopsNothing) {
   const auto [ctx, cancel] = ctx::with_cancel(ctx::background());
   int runs = 0;
-  const ctx::watch_guard second = [&] {
-    ctx::watch_guard first(ctx::after_func(ctx, [&] { ++runs; }));
+  const ctx::watch_guard second = [&runs, &watched = ctx] {
+    ctx::watch_guard first(ctx::after_func(watched, [&runs] { ++runs; }));
     return ctx::watch_guard(std::move(first));
   }();
   cancel();
