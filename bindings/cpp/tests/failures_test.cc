@@ -47,10 +47,10 @@ TEST(Failures, NameTheFunction) {
   expect("ctx::with_string", [&] { (void)ctx::with_string(empty, "name", "text"); });
   expect("ctx::after_func", [&] { ctx::after_func(empty, [] {}); });
   expect("ctx::after_func", [&] { ctx::after_func(empty, [s = std::string()] { (void)s; }); });
-  expect("ctx::done_callback", [&] { ctx::done_callback(ctx::done_token(empty), [] {}); });
+  expect("ctx::done_callback", [&] { (void)ctx::done_callback(ctx::done_token(empty), [] {}); });
   expect("ctx::wait_any", [&] { ctx::wait_any({empty}); });
   expect("ctx::group", [&] { ctx::group g(empty); });
-  expect("ctx::cause", [&] { ctx::cause(std::exception_ptr()); });
+  expect("ctx::cause", [&] { (void)ctx::cause(std::exception_ptr{}); });
   expect("ctx_queue_add", [&] { ctx::queue().add(empty, 1); });
   expect("ctx_queue_add", [&] { (void)ctx::queue().add_watch(empty, 1); });
   expect("ctx_watch_stop", [] { ctx::watch().stop(); });
