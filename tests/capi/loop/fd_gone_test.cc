@@ -4,6 +4,7 @@
 // stand for another file by then, and sources that end, are made and are released on many threads at
 // once. No context is ended by what is not its own, and no loop runs in circles.
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -117,6 +118,9 @@ TEST_P(FdGone, Rule34_AFileThatIsStillOpenByAnotherNumber) {
 TEST_P(FdGone, Rule34_AFileThatLivesOnAfterOtherSourcesOfItsNumber) {
   enum class Before { kMade, kReleased, kEnded };
   for (const Before before : {Before::kMade, Before::kReleased, Before::kEnded}) {
+    // Their numbers are lower, so what is opened later gets these, and not the one that the loop's thread looks at.
+    std::optional<Pipe> lower[2];
+    for (auto& pipe : lower) pipe.emplace();
     SocketPair sockets;
     const Scope scope = WithFd(host.root(), sockets.server, POLLIN);
     Scope other =
@@ -127,6 +131,7 @@ TEST_P(FdGone, Rule34_AFileThatLivesOnAfterOtherSourcesOfItsNumber) {
     if (before == Before::kReleased) other.reset();
     const Fd lives_on(fcntl(sockets.server, F_DUPFD_CLOEXEC, 0));
     sockets.server.Close();
+    for (auto& pipe : lower) pipe.reset();
     ASSERT_EQ(write(sockets.client, "x", 1), 1);
     host.Settle();
     host.ExpectIdle();
