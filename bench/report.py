@@ -81,7 +81,8 @@ def lines(rows, peers, figures):
         of = {who: figures.median(row.figure.format(who)) for who in [*peers, "bare"]} if "{}" in row.figure else {}
         ours, bare = figures.median(name), of.get("bare")
         verdicts = judge(row, figures)
-        at_limit = bare is not None and ours <= AT_LIMIT * bare
+        least = any(getattr(held, "least", False) for held in row.held)
+        at_limit = bare is not None and not least and ours <= AT_LIMIT * bare
         for words, verdict in verdicts:
             if verdict is not None and not verdict[0] and not at_limit:
                 missed.append(f"{row.target} {row.what}: {words}")
