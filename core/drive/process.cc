@@ -30,7 +30,8 @@ struct alignas(64) StaticRoot : Node {
 
 constinit StaticRoot background_root{Kind::background};
 constinit StaticRoot todo_root{Kind::todo};
-constinit Wheel built_in_wheels[Loop::kWheels];
+// The first one's lock must not lie in a cache line with what every call reads, such as the current stamp.
+alignas(64) constinit Wheel built_in_wheels[Loop::kWheels];
 constinit Loop built_in_loop{Drive::thread, &background_root, built_in_wheels, Loop::kWheels};
 
 void stamp_statics() {

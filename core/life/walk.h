@@ -346,11 +346,11 @@ class Walk {
   const int error_;
   const Callbacks callbacks_;
   const Process process_;
-  Chain pending_;  // marked, with children that may not be
-  Chain later_;    // to be visited again, ancestors first
-  Chain proxies_;  // found, with targets that may be live
-  Leaving leaving_;
+  Chain pending_;        // marked, with children that may not be
+  Chain later_;          // to be visited again, ancestors first
+  Chain proxies_;        // found, with targets that may be live
   Chain merged_;         // marked, with children that may not be
+  Leaving leaving_;      // entries of settled leaves
   bool wakers_ = false;  // there are wakers
   bool pushes_ = false;  // and deferred callbacks
   bool calls_ = false;   // and others
