@@ -205,21 +205,14 @@ void release_upwards(Context* context);
   if (has_family(node) || is_armed(node)) return false;
   Shard& shard = home(node);
   Context* next;
-  const Cause* own;
-  const Cause* reason;
-  Node* memory;
+  Remains remains;
   {
     const Guard guard(shard.lock);
     if (!is_last(node) || has_family(node)) return false;
     next = take_out(node, shard);
-    own = own_cause(node);
-    reason = reason_of(node);
-    if (kKeepSpares) node->stamp = 0;
-    memory = keep_spare(node, shard);
+    remains = Remains(node, shard);
   }
-  unref(own);
-  unref(reason);
-  if (memory != nullptr) free_object(memory, &memory->phase);
+  remains.dispose();
   // In a child that the drop of a cause has forked, and returned in, the rest is the parent's.
   if (check(next) == 0 && !release_shared(next)) release_upwards(next);
   return true;
