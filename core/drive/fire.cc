@@ -78,16 +78,17 @@ int Loop::fire_posted(Loop& releaser) {
 // more, all of these are due no earlier than the last one it gave. So up to the earliest such time, which this returns,
 // the timers of all wheels are there.
 int64_t Loop::take_due(int64_t until, bool* more) {
-  const bool in_order = due_.empty() && wheel_count_ == 1;
+  unsigned runs = due_.empty() ? 0 : 1;  // each in its order
   for (unsigned i = 0; i < wheel_count_; ++i) {
     Ring<TimerNode> taken;
     if (wheels_[i].expire(until, taken, kBatch)) {
       until = time_of(taken.back());
       *more = true;
     }
+    runs += taken.empty() ? 0 : 1;
     due_.take_all(taken);
   }
-  if (!in_order) {
+  if (runs > 1) {
     due_.sort([](const TimerNode& a, const TimerNode& b) { return time_of(&a) < time_of(&b); });
   }
   return until;

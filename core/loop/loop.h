@@ -181,7 +181,7 @@ class Loop {
 
  private:
   static constexpr int64_t kAtOnce = 1;  // an alarm in the past
-  static constexpr size_t kBatch = 512;  // timers of a wheel that are ended under firing_lock_
+  static constexpr size_t kBatch = 128;  // timers of a wheel that are ended under firing_lock_
   // The signalfd's id in the poller. No source has this number: its upper half counts, and begins with 1.
   static constexpr uint64_t kSignalsId = UINT64_MAX;
 

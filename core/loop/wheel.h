@@ -4,6 +4,10 @@
 // Hierarchical Timing Wheels", 1987.) Those of a tick that has come are in their order (timer_order.h), by
 // the nanosecond: none fires early, and a thread that looks at its deadline finds it due.
 //
+// To move a timer costs cache misses, and that is most of what a burst of them costs. So the wheel goes on to the
+// tick that it is asked for in one step, however many slots begin on the way: each of their timers moves once, to
+// where it belongs at that tick.
+//
 // A tick is 2^14 nanoseconds. On a virtual loop there is one tick, without an end: all timers are in order, so that
 // the next one is known however far it is.
 //
@@ -14,7 +18,7 @@
 //     at that level its digit, which is the slot's number, is greater. So the first timers to come
 //     are in the first occupied slot of the lowest occupied level.
 //  3. A slot's ring is meaningful only while its bit in `occupied_` is set, and then not empty.
-//  4. A slot that has come up is emptied through `moving_`, so that the lock is held for a few timers at a time.
+//  4. Slots that have begun are emptied through `moving_`, so that the lock is held for a few timers at a time.
 //     Until that is empty, nothing fires and nobody learns the next time.
 //  5. `elapsed_` may be ahead of the clock, by as much as next() looks ahead.
 //  6. A node's `armed` names this wheel from before the node is in the tree; it becomes kUnarmed, under this lock, when
@@ -74,6 +78,8 @@ class Wheel {
   unsigned lowest_level() const CTX_REQUIRES(lock_);
   uint64_t next_tick() const CTX_REQUIRES(lock_);  // UINT64_MAX: all slots are empty
   bool moving() const CTX_REQUIRES(lock_) { return moving_.linked() && moving_.next != &moving_; }
+  void move_all(const Link& head) CTX_REQUIRES(lock_);
+  void go_on_to(uint64_t tick) CTX_REQUIRES(lock_);
   bool move_some(uint64_t until) CTX_REQUIRES(lock_);
   bool goes_on(TimerNode* node) CTX_REQUIRES(lock_);
   static void append(Link& head, Link* link);
