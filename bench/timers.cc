@@ -160,9 +160,10 @@ void RecordNow(ctx_t*, void* fired_ns) {
   static_cast<std::atomic<int64_t>*>(fired_ns)->store(Now(), std::memory_order_release);
 }
 
+constexpr size_t kMany = 100'000;
+
 // Of the many only the ends are told, or each has a callback, too. The lone one always has one.
 void Burst(const char* name, bool callbacks) {
-  constexpr size_t kMany = 100'000;
   const int64_t due_ns = Now() + kSecond / 2;  // arming them all takes less
   const int64_t lone_due_ns = due_ns + kMillisecond;
   std::vector<std::atomic<int64_t>> fired_ns(kMany);
@@ -198,6 +199,34 @@ void Burst(const char* name, bool callbacks) {
   ctx_unref(lone);
 }
 
+// A thread that sleeps until they are due ends them all, and then the lone one.
+void BareBurst() {
+  bare_node* const root = bare_root();
+  const int64_t due_ns = Now() + kSecond / 2;
+  const int64_t lone_due_ns = due_ns + kMillisecond;
+  std::vector<bare_node*> nodes;
+  while (nodes.size() < kMany) nodes.push_back(bare_derive_timed(root, due_ns - Now()));
+  nodes.push_back(bare_derive_timed(root, lone_due_ns - Now()));
+  int64_t last_ns = 0, lone_ns = 0;
+  std::thread thread([&] {
+    SleepUntil(due_ns + kSecond / 1'000'000);  // each has read the clock anew
+    bare_expire(Now());
+    last_ns = Now();
+    SleepUntil(lone_due_ns);
+    bare_expire(Now());
+    lone_ns = Now();
+  });
+  thread.join();
+  if (bare_error(nodes.back()) == 0) std::abort();
+  for (bare_node* node : nodes) {
+    for (int handles = 2; handles > 0; --handles) bare_release(node);
+  }
+  bare_free_root(root);
+  std::printf("P19/ends/last/bare %.2f\nP19/ends/lone/bare %.2f\n",
+              static_cast<double>(last_ns - due_ns) / kMillisecond,
+              static_cast<double>(lone_ns - lone_due_ns) / kMillisecond);
+}
+
 }  // namespace
 }  // namespace ctxbench
 
@@ -214,6 +243,7 @@ int main(int argc, char** argv) {
           const ManualHost host;
           Churn("P14/manual", host.root(), [&host] { return host.wake_ups(); });
         }},
+       {"P19/bare", BareBurst},
        {"P19/ends", [] { Burst("P19/ends", false); }},
        {"P19/callbacks", [] { Burst("P19/callbacks", true); }}});
 }

@@ -62,7 +62,8 @@ struct bare_node {
 namespace {
 
 Lock timers_lock;
-bare_node* timers = nullptr;
+bare_node* timers = nullptr;  // the newest first
+bare_node* oldest_timer = nullptr;
 
 void list_below(bare_node* parent, bare_node* node) {
   if (parent->count == parent->room) {
@@ -85,17 +86,30 @@ void arm(bare_node* node, int64_t after_ns) {
   node->timed = true;
   timers_lock.lock();
   node->after = timers;
-  if (timers != nullptr) timers->before = node;
+  (timers == nullptr ? oldest_timer : timers->before) = node;
   timers = node;
   timers_lock.unlock();
 }
 
+void unlink_timer(bare_node* node) {
+  (node->before == nullptr ? timers : node->before->after) = node->after;
+  (node->after == nullptr ? oldest_timer : node->after->before) = node->before;
+  node->timed = false;
+}
+
 void disarm(bare_node* node) {
   timers_lock.lock();
-  (node->before == nullptr ? timers : node->before->after) = node->after;
-  if (node->after != nullptr) node->after->before = node->before;
+  unlink_timer(node);
   timers_lock.unlock();
-  node->timed = false;
+}
+
+bool end(bare_node* node) {
+  Lock& lock = node->parent->lock;
+  lock.lock();
+  const bool first = node->error.load(std::memory_order_relaxed) == 0;
+  if (first) node->error.store(-1, std::memory_order_release);
+  lock.unlock();
+  return first;
 }
 
 void free_lists(bare_node* node) {
@@ -133,13 +147,32 @@ bare_node* bare_derive_timed(bare_node* parent, int64_t after_ns) {
 }
 
 int bare_cancel(bare_node* node) {
-  Lock& lock = node->parent->lock;
-  lock.lock();
-  const bool first = node->error.load(std::memory_order_relaxed) == 0;
-  if (first) node->error.store(-1, std::memory_order_release);
-  lock.unlock();
+  const bool first = end(node);
   if (first && node->timed) disarm(node);
   return first;
+}
+
+// In the order in which they came: pins each while the list is locked, and then ends it.
+void bare_expire(int64_t now) {
+  constexpr int kBatch = 128;
+  bare_node* due[kBatch];
+  int n = kBatch;
+  while (n == kBatch) {
+    n = 0;
+    timers_lock.lock();
+    for (bare_node *node = oldest_timer, *later; n < kBatch && node != nullptr; node = later) {
+      later = node->before;
+      if (node->deadline > now) continue;
+      unlink_timer(node);
+      node->refs.fetch_add(1, std::memory_order_relaxed);
+      due[n++] = node;
+    }
+    timers_lock.unlock();
+    for (int i = 0; i < n; ++i) {
+      end(due[i]);
+      due[i]->refs.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
 }
 
 // A level after the other, without recursion; events go to their queue as they are met.
