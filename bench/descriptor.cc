@@ -41,5 +41,3 @@ BENCHMARK(Eventfd)->Name("P8/bare");
 
 }  // namespace
 }  // namespace ctxbench
-
-BENCHMARK_MAIN();

@@ -34,13 +34,7 @@ void Callback(benchmark::State& state, size_t siblings, size_t timers) {
   OursCancel::Parent parent;
   const Timers pending(timers);
   Family<OursCancel> others(parent, siblings);
-  for (auto _ : state) {
-    ctx_watch_t* watch;
-    Check(ctx_after_func(
-        parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
-    Check(ctx_watch_stop(watch));
-    ctx_watch_unref(watch);
-  }
+  for (auto _ : state) parent.RegisterAndStop();
 }
 
 constexpr int64_t kSteps = 500'000;  // fixed: the others are made anew for each trial run

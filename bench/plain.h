@@ -8,18 +8,19 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace ctxbench {
 
 inline int RunPlain(int argc, char** argv,
-                    const std::vector<std::pair<const char*, std::function<void()>>>& all) {
+                    const std::vector<std::pair<std::string, std::function<void()>>>& all) {
   int found = 0;
   for (const auto& [name, run] : all) {
     if (argc == 2 && std::strcmp(argv[1], "list") == 0) {
-      std::puts(name);
-    } else if (argc == 2 && std::strcmp(argv[1], name) == 0) {
+      std::puts(name.c_str());
+    } else if (argc == 2 && argv[1] == name) {
       run();
     } else {
       continue;

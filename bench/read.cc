@@ -56,13 +56,7 @@ void StopRequested(benchmark::State& state) {
 
 void CallbackOurs(benchmark::State& state) {
   OursCancel::Parent parent;
-  for (auto _ : state) {
-    ctx_watch_t* watch;
-    Check(ctx_after_func(
-        parent.ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
-    Check(ctx_watch_stop(watch));
-    ctx_watch_unref(watch);
-  }
+  for (auto _ : state) parent.RegisterAndStop();
 }
 
 #if CTX_BENCH_GLIB
@@ -139,5 +133,3 @@ BENCHMARK(MissingValue)->Name("P7/ours");
 
 }  // namespace
 }  // namespace ctxbench
-
-BENCHMARK_MAIN();

@@ -120,7 +120,7 @@ struct GlibEpoll {
 
 // The waiter says that it is about to wait, and some time later it does.
 template <class Signal>
-void WakeUp(const char* name, bool one_processor) {
+void WakeUp(const std::string& name, bool one_processor) {
   std::vector<double> took(kRounds);
   std::unique_ptr<Signal> signal, previous;  // whose End() may not have returned yet
   Turnstile begun, ended;
@@ -147,7 +147,7 @@ void WakeUp(const char* name, bool one_processor) {
   }
   waiter.join();
   std::nth_element(took.begin(), took.begin() + kRounds / 2, took.end());
-  std::printf("%s %.0f\n", name, took[kRounds / 2]);
+  std::printf("%s %.0f\n", name.c_str(), took[kRounds / 2]);
 }
 
 }  // namespace
@@ -155,16 +155,13 @@ void WakeUp(const char* name, bool one_processor) {
 
 int main(int argc, char** argv) {
   using namespace ctxbench;
-  std::vector<std::string> names;
-  std::vector<std::pair<const char*, std::function<void()>>> all;
-  names.reserve(32);
+  std::vector<std::pair<std::string, std::function<void()>>> all;
   const bool two = std::thread::hardware_concurrency() > 1;
   const auto add = [&]<class Signal>(const char* way, const char* who) {
     for (const bool one : {true, false}) {
       if (!one && !two) continue;
-      names.push_back(std::string("P10/") + (one ? "one_processor/" : "two_processors/") + way +
-                      "/" + who);
-      const char* const name = names.back().c_str();
+      const std::string name =
+          std::string("P10/") + (one ? "one_processor/" : "two_processors/") + way + "/" + who;
       all.emplace_back(name, [name, one] { WakeUp<Signal>(name, one); });
     }
   };

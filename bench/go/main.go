@@ -30,7 +30,7 @@ var benchmarks = []struct {
 	{"P5/ordered/go/1000000", func() { fan(1_000_000, 1) }},
 	{"P6/cancel/go", func() { chain(1_000_000) }},
 	{"P7/go", readValue},
-	{"P10/wait/go", wakeUp},
+	{"P10/one_processor/wait/go", wakeUp},
 	{"P12/go", timers},
 	{"P17/go", handlers},
 	{"P25/go", group},

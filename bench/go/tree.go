@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand"
 	"time"
 )
@@ -112,11 +113,7 @@ func fan(children, rounds int) {
 		}
 		sink = cancels
 	}
-	name := "P5/ordered/go/10000"
-	if children > 10_000 {
-		name = "P5/ordered/go/1000000"
-	}
-	report(name, all/float64(rounds))
+	report(fmt.Sprintf("P5/ordered/go/%d", children), all/float64(rounds))
 }
 
 // P6: cancel the first of a chain.

@@ -21,7 +21,7 @@ void bare_free_root(bare_node* root);
 bare_node* bare_derive(bare_node* parent);  // two handles
 bare_node* bare_derive_timed(bare_node* parent,
                              int64_t after);  // reads the clock, and is in one more list
-void bare_expire(int64_t now);  // ends the timed ones whose time has come
+void bare_expire(int64_t now);                // ends the timed ones whose time has come
 int bare_cancel(bare_node* node);
 void bare_cancel_all(bare_node* root);  // and all below
 int bare_error(const bare_node* node);

@@ -14,6 +14,7 @@
 #include <ctx/ctx.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <stop_token>
 #include <string>
@@ -56,6 +57,13 @@ struct Ours {
 
   bool Cancel() { return ctx_cancel(canceler) == 1; }
   bool Done() const { return ctx_err(ctx) != 0; }
+  void RegisterAndStop() const {
+    ctx_watch_t* watch;
+    Check(ctx_after_func(
+        ctx, [](ctx_t*, void*) {}, nullptr, nullptr, 0, &watch));
+    Check(ctx_watch_stop(watch));
+    ctx_watch_unref(watch);
+  }
 
   ctx_t* ctx = nullptr;
   ctx_canceler_t* canceler = nullptr;
