@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs every benchmark in rounds, ours and every peer's, and sets the medians beside the targets of docs/targets.md.
 
-    run.py [--rounds N] [--publish] [WORD...]     only rows whose names contain a WORD, such as P1 or P5/shuffled
+    run.py [--rounds N] [--publish] [NAME...]     only the benchmarks below a NAME, such as P1 or P5/shuffled
 
 A round runs each benchmark once, in random order, each in a process of its own: another one's heap or threads would
 change its figure. What one thread does is measured in its processor time, but Go's in real time, since its collector
@@ -77,16 +77,16 @@ def benchmarks(folder):
     return found
 
 
-def wanted(name, words):
-    return not words or any(word in name for word in words)
+def wanted(name, asked):
+    return not asked or any(f"{name}/".startswith(f"{one}/") for one in asked)
 
 
-def measure(folder, rounds, words):
+def measure(folder, rounds, asked):
     """{name of a figure: its values, one a round}"""
     figures = {}
-    chosen = [b for b in benchmarks(folder) if wanted(b[2], words)]
+    chosen = [b for b in benchmarks(folder) if wanted(b[2], asked)]
     if not chosen:
-        sys.exit(f"run.py: no benchmark's name has one of: {' '.join(words)}")
+        sys.exit(f"run.py: no benchmark is below: {' '.join(asked)}")
     for number in range(rounds):
         random.Random(number).shuffle(chosen)
         for done, (run, program, name) in enumerate(chosen, 1):
@@ -105,13 +105,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--publish", action="store_true")
-    parser.add_argument("words", nargs="*")
+    parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
     folder = pathlib.Path(os.environ.get("CTX_BUILD", ".")) / "bench"
     if not folder.is_dir():
         sys.exit(f"run.py: {folder} is missing; set CTX_BUILD to a build folder")
     load = os.getloadavg()[0]
-    figures = measure(folder, arguments.rounds, arguments.words)
+    figures = measure(folder, arguments.rounds, arguments.names)
     return report.write(ROWS, PEERS, figures, arguments.rounds, load, folder / "report", arguments.publish)
 
 
