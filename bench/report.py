@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The table of a run, its JSON and its pictures."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -8,10 +9,42 @@ import platform
 import statistics
 import sys
 
-from rows import Held
+from rows import Held, full_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 AT_LIMIT = 1.15  # times bare
+
+ALL_MET = "Every target measured is met, or its row is at its limit."
+ABOUT = [
+    "`./dev bench --publish` makes this page: it builds libctx and every peer, runs each benchmark in a process of its "
+    "own, in rounds and in random order, and sets the medians side by side. [Targets](targets.md) says what each row is "
+    "for. P16 and P24, of the bindings, are not in it: `./dev bench` prints them.", "",
+    "- All figures of a row have the unit of ours. Less is better, except in P11: there two threads do so many times "
+    "the work of one.",
+    "- *Bare* does the same without a library: a list behind a lock and a count (`bench/peers/bare.cc`), or what the "
+    "kernel has for it: an eventfd, a futex, a timerfd, an empty library to load. A row within 1.15 × of bare is at its "
+    "limit, and does not count as missed.",
+    "- In P11 bare is no limit: two threads below one parent wait for its one lock.",
+    "- *Within the noise*: the range of our rounds overlaps that of the target, so another run may decide otherwise.", "",
+]
+CAPTIONS = {
+    "ratios": "How long each peer takes, ours being 1:",
+    "growth": "What an operation takes beside ever more contexts of the same parent, and beside pending timers:",
+    "threads": "How many contexts 1, 2, 4 and 8 threads derive, cancel and release:",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    words: str  # the target
+    limit: float | None = None  # None: its peer was not measured
+    met: bool = False
+    noise: bool = False  # decides
+
+    def __str__(self):
+        if self.limit is None:
+            return f"{self.words}: not measured"
+        return f"{self.words}: " + ("yes" if self.met else "**no**") + (", within the noise" if self.noise else "")
 
 
 class Figures:
@@ -20,11 +53,6 @@ class Figures:
 
     def median(self, name):
         return statistics.median(self.values[name]) if name in self.values else None
-
-    def spread(self, name):
-        """Half of the distance between the lowest and the highest, in parts of the median."""
-        values = self.values[name]
-        return (max(values) - min(values)) / 2 / statistics.median(values) if statistics.median(values) else 0
 
 
 def show(value, digits=3):
@@ -39,40 +67,40 @@ def with_range(figures, name):
 
 
 def judge(row, figures):
-    """[(the target in words, whether it is met: True, False, or None for what cannot be said)]"""
+    """The verdict on each of the row's targets."""
     name = row.figure.format(row.ours)
     ours, verdicts = figures.median(name), []
     for held in row.held:
         if isinstance(held, Held):
             other = held.figure or (row.figure.format(held.who) if "{}" in row.figure else f"{row.target}/{held.who}")
             peer = figures.median(other)
-            words = f"≤ {held.factor:g} × {'fewer' if held.figure else held.who}"
+            words = f"≤ {held.factor:g} × {held.who}"
             if peer is None:
-                verdicts.append((words, None))
+                verdicts.append(Verdict(words))
                 continue
             limit, values = held.factor * peer, figures.values[other]
             # Noise decides if the target lies within what the rounds of both spread over.
             low, high = held.factor * min(values), held.factor * max(values)
         else:
-            words = f"{'≥' if held.least else '≤'} {held.value:g} {row.unit}"
+            words = f"{'≥' if held.least else '≤'} {held.value:g} {row.unit}".strip()
             limit = low = high = held.value
         own = figures.values[name]
         least = getattr(held, "least", False)
         met = ours >= limit if least else ours <= limit
         decided_by_noise = min(own) < high and max(own) > low and not (min(own) == max(own) == limit)
-        verdicts.append((words, (met, decided_by_noise)))
+        verdicts.append(Verdict(words, limit, met, decided_by_noise))
     return verdicts
 
 
-def in_words(verdict):
-    if verdict is None:
-        return "not measured"
-    met, noise = verdict
-    return ("yes" if met else "**no**") + (", within the noise" if noise else "")
+def miss(row, verdicts, ours, bare):
+    """The targets that a row misses, beside what it is and how far from bare; None if it misses none."""
+    aims = [v.words + (f" ({show(v.limit)})" if "×" in v.words else "") for v in verdicts if v.limit is not None and not v.met]
+    far = f", {ours / bare:.2f} × bare" if bare else ""
+    return f"- {full_name(row)}: {show(ours)} {row.unit}{far}; aimed at {' and '.join(aims)}" if aims else None
 
 
 def lines(rows, peers, figures):
-    """(the cells of each row that was measured, the targets that were missed in words)"""
+    """(the cells of each row that was measured, a line for each that misses a target)"""
     found, missed = [], []
     for row in rows:
         name = row.figure.format(row.ours)
@@ -83,14 +111,13 @@ def lines(rows, peers, figures):
         verdicts = judge(row, figures)
         least = any(getattr(held, "least", False) for held in row.held)
         at_limit = bare is not None and not least and ours <= AT_LIMIT * bare
-        for words, verdict in verdicts:
-            if verdict is not None and not verdict[0] and not at_limit:
-                missed.append(f"{row.target} {row.what}: {words}")
+        if not at_limit and (line := miss(row, verdicts, ours, None if least else bare)):
+            missed.append(line)
         found.append([
             row.target, row.what, f"{with_range(figures, name)} {row.unit}".strip(),
             *(show(of.get(peer)) for peer in peers),
-            show(bare), "–" if not bare else f"{ours / bare:.2f}" + (" (limit)" if at_limit else ""),
-            "; ".join(f"{words}: {in_words(verdict)}" for words, verdict in verdicts) or "–",
+            show(bare), "–" if least or not bare else f"{ours / bare:.2f}" + (" (limit)" if at_limit else ""),
+            "; ".join(map(str, verdicts)).replace("**no**", "no, at its limit" if at_limit else "**no**") or "–",
         ])
     return found, missed
 
@@ -120,14 +147,14 @@ def write(rows, peers, values, rounds, load, folder, publish):
     folder.mkdir(parents=True, exist_ok=True)
     text, missed = table(rows, peers, figures)
     absent = [peer for peer in peers if not any(f"/{peer}" in name for name in values)]
-    notes = [f"Medians of {rounds} rounds on {machine()}; load average before: {load:.2f}."]
+    notes = [f"Rounds: {rounds}, on {machine()}; load average before: {load:.2f}."]
     if load > 0.5:
         notes.append("The machine was busy, or had been a moment before: only ratios mean something, and those of rows "
                      "with two threads little.")
     if absent:
-        notes.append(f"Not there, so not measured: {', '.join(absent)}.")
+        notes.append(f"Not built, or not asked for: {', '.join(absent)}.")
     print("\n" + text + "\n\n" + "\n".join(notes))
-    print("\nMissed: " + "; ".join(missed) if missed else "\nEvery target measured is met, or its row is at its limit.")
+    print("\n" + "\n".join(["Missed:", *missed] if missed else [ALL_MET]))
     (folder / "figures.json").write_text(
         json.dumps({"machine": machine(), "rounds": rounds, "load": load, "figures": values}, indent=1, sort_keys=True),
         encoding="utf-8")
@@ -153,13 +180,11 @@ def publish_page(text, notes, missed, pictures):
     for picture in pictures:
         (into / picture.name).write_bytes(picture.read_bytes())
     page = [
-        "# Benchmarks", "",
-        "`./dev bench --publish` makes this page: it builds libctx and every peer, runs each benchmark in a process of "
-        "its own, in rounds and in random order, and sets the medians side by side. [Targets](targets.md) says what "
-        "each row is for. *Bare* is what is left without a library; a row within 1.15 × of it is at its limit.", "",
-        *notes, "", text, "",
-        *(["Missed: " + "; ".join(missed) + "."] if missed else ["Every target measured is met, or its row is at its limit."]), "",
-        *(f"![{picture.stem.replace('_', ' ')}](benchmarks/{picture.name})\n" for picture in pictures),
+        "# Benchmarks", "", *ABOUT, *notes, "", text, "",
+        *(["Missed; [targets](targets.md) says why, under \"Where the time goes\":", "", *missed] if missed else [ALL_MET]), "",
     ]
+    for picture in pictures:
+        caption = CAPTIONS[picture.stem]
+        page += [caption, "", f"![{caption.rstrip(':')}](benchmarks/{picture.name})", ""]
     (ROOT / "docs/benchmarks.md").write_text("\n".join(page), encoding="utf-8")
     print("docs/benchmarks.md is written", file=sys.stderr)
