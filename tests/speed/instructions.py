@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Fails if an operation takes more than a tenth more, or less, instructions than instructions.json says.
+"""Fails if an operation takes over a tenth more instructions, or fewer, than instructions.json says.
 
     instructions.py OPERATIONS ROW            the row of docs/targets.md, as P1
     instructions.py OPERATIONS --record       writes the file anew
 
 Time is noisy, instructions are not: valgrind counts the same wherever compiler and libc are the same. Those of
 the file are of Debian 12, with gcc 12 and -O2. What goes before and after the operations is left out: the figure is
-the difference of two runs, by the difference of their numbers of operations. A figure that has become a tenth less is
-a success to be written down, so that it is kept: --record does it.
+the difference of two runs, by the difference of their numbers of operations. If an operation has come to take a tenth
+fewer, --record writes that down, so that it stays so.
 """
 
 import json
