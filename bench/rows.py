@@ -41,7 +41,7 @@ CROWDS = {"siblings": (1, 1_000, 1_000_000), "timers": (0, 100_000)}
 
 ROWS = [
     Row("P1", "derive, cancel, release", "P1/one/{}", "ns", (Held(0.8, "std"), Held(0.125, "go"))),
-    Row("P1", "… 10,000 alive, random order", "P1/random/{}/10000", "ns", (Held(0.8, "std"),)),
+    Row("P1", "… 10,000 alive, random order", "P1/random/{}/10000", "ns", (Held(0.8, "std"), Held(0.125, "go"))),
     Row("P2", "the same with a timeout of 1 h", "P2/one/{}", "ns", (Held(0.3, "nsync"), Held(0.167, "go"))),
     Row("P2", "… 10,000 alive, random order", "P2/random/{}/10000", "ns", (Held(0.3, "nsync"),)),
     Row("P3", "ctx_err, called", "P3/{}", "ns", (Held(0.95, "glib"),)),

@@ -92,9 +92,14 @@ struct BareEpoll {
   const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   Epoll epoll;
 };
+// With a limit, as in a wait that a signal must end: the kernel restarts one without, and sets no timer for it.
 struct BareWait {
   void Wait() {
-    while (word.load() == 0) Futex(&word, FUTEX_WAIT, 0);
+    static constexpr timespec kLimit = {INT64_MAX / kSecond, 0};
+    while (word.load() == 0) {
+      syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &kLimit, nullptr,
+              FUTEX_BITSET_MATCH_ANY);
+    }
   }
   void End() {
     word.store(1);
