@@ -156,7 +156,7 @@ bool Wheel::move_some(uint64_t until) {
 
 bool Wheel::expire(int64_t now, Ring<TimerNode>& due, size_t most) {
   const uint64_t tick = tick_of(now);
-  for (size_t taken = 0;;) {
+  for (size_t taken = 0; taken == 0;) {
     Guard guard(lock_);
     TimerNode* node = nullptr;
     for (unsigned i = 0; i < kChunk && !moving(); ++i) {
@@ -175,6 +175,7 @@ bool Wheel::expire(int64_t now, Ring<TimerNode>& due, size_t most) {
       return false;
     }
   }
+  return true;
 }
 
 int64_t Wheel::next(int64_t now) {

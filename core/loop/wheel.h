@@ -58,8 +58,9 @@ class Wheel {
   void remove(TimerNode* node);       // does nothing if it is not in the wheel
   bool remove_last(TimerNode* node);  // the same if only one reference is left; else returns false
 
-  // Takes out the timers due at `now`, pinned, the earliest first and at most `most`, and appends them to `due` in
-  // that order. False: no due timer is left.
+  // Takes out timers due at `now`, pinned, the earliest first and at most `most`, and appends them to `due` in that
+  // order. All come out under the lock at one time: else one inserted meanwhile could come after later ones. False: no
+  // due timer is left.
   bool expire(int64_t now, Ring<TimerNode>& due, size_t most);
 
   // When the next timer is due; kForever if there is none. For one due more than kLookahead after `now` it may return
