@@ -298,6 +298,25 @@ TEST_P(WheelModel, TouchedOnesGoOn) {
   EXPECT_EQ(wheel_.next(first + kNodes * kSecond), kForever);
 }
 
+// More idle nodes that go on than are looked at in one section come before one that fires.
+TEST_P(WheelModel, WhatIsDueFiresBehindManyThatGoOn) {
+  std::vector<std::unique_ptr<IdleNode>> nodes;
+  for (int i = 0; i < 300; ++i) {
+    nodes.push_back(std::make_unique<IdleNode>(nullptr, nullptr, nullptr, kForever, kSecond, now_,
+                                               nullptr, uint8_t{0}));
+    nodes.back()->when = now_ + 1;
+    wheel_.insert(nodes.back().get(), now_);
+    nodes.back()->touched.store(now_ + 3600 * kSecond);
+  }
+  Insert(now_ + 2);
+  now_ += kSecond;
+  Ring<TimerNode> due;
+  wheel_.expire(now_, due, SIZE_MAX);
+  ASSERT_FALSE(due.empty());
+  EXPECT_EQ(due.pop_front(), waiting_.begin()->first);
+  for (auto& node : nodes) wheel_.remove(node.get());
+}
+
 INSTANTIATE_TEST_SUITE_P(Ticks, WheelModel,
                          testing::Values(Wheel::Tick::coarse, Wheel::Tick::endless),
                          [](const auto& tick) {
