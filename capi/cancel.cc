@@ -16,12 +16,6 @@ static_assert(ctxcore::kOriginCanceled == CTX_ORIGIN_CANCELED &&
 
 namespace {
 
-int hand_out_cause(Cause* made, ctx_cause_t** ret) {
-  if (made == nullptr) return -ENOMEM;
-  *ret = reinterpret_cast<ctx_cause_t*>(made);
-  return 0;
-}
-
 // nullptr for a bad handle, and for a cause without a place.
 const ctxcore::Place* place_of(const ctx_cause_t* cause, const char* call = __builtin_FUNCTION()) {
   return check_readable(cause, call) < 0 ? nullptr : ctxcore::place_of(from(cause));

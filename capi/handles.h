@@ -5,8 +5,10 @@
 
 #include <ctx/types.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 
 #include "capi/misuse.h"
 #include "core/loop/loop.h"
@@ -122,6 +124,24 @@ inline int64_t until(int64_t timeout_ns) {
 // Common to all derivations: their checks, how many handles they hand out, and handing them out.
 inline int check_derive(const ctx_t* parent, ctx_t** ret, const char* call = __builtin_FUNCTION()) {
   return ret == nullptr ? -EINVAL : check(parent, call);
+}
+
+// Copies a caller's struct, which may be older or newer than this one and says so in its first member.
+template <typename Sized>
+int read_sized(const Sized* from, Sized* to) {
+  if (from->size < sizeof from->size) return -EINVAL;
+  std::memcpy(to, from, std::min(from->size, sizeof *to));
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(from);
+  for (size_t i = sizeof *to; i < from->size; ++i) {
+    if (bytes[i] != 0) return -E2BIG;
+  }
+  return 0;
+}
+
+inline int hand_out_cause(Cause* made, ctx_cause_t** ret) {
+  if (made == nullptr) return -ENOMEM;
+  *ret = reinterpret_cast<ctx_cause_t*>(made);
+  return 0;
 }
 
 inline uint32_t handles(ctx_canceler_t** ret_canceler) { return ret_canceler != nullptr ? 2 : 1; }

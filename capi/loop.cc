@@ -4,7 +4,6 @@
 #include <ctx/loop.h>
 #include <poll.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "capi/handles.h"
@@ -27,18 +26,6 @@ constexpr uint32_t kPollEvents = POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP 
 int check_drive(const ctx_loop_t* loop, Drive drive, const char* call = __builtin_FUNCTION()) {
   if (const int result = check(loop, call); result < 0) return result;
   return from(loop)->drive() == drive ? 0 : -ENOTSUP;
-}
-
-// Copies a caller's struct, which may be older or newer than this one and says so in its first member.
-int read_sized(const ctx_loop_options_t* from, ctx_loop_options_t* to) {
-  if (from == nullptr) return 0;
-  if (from->size < sizeof from->size) return -EINVAL;
-  std::memcpy(to, from, std::min(from->size, sizeof *to));
-  const auto* const bytes = reinterpret_cast<const unsigned char*>(from);
-  for (size_t i = sizeof *to; i < from->size; ++i) {
-    if (bytes[i] != 0) return -E2BIG;
-  }
-  return 0;
 }
 
 int translate(const ctx_loop_options_t& given, Drive drive, LoopOptions* chosen) {
@@ -67,7 +54,9 @@ int ctx_loop_new(int kind, const ctx_loop_options_t* options, ctx_loop_t** ret) 
   constexpr Drive kDrives[] = {Drive::thread, Drive::manual, Drive::virtual_time};
   const Drive drive = kDrives[kind - CTX_LOOP_THREAD];
   ctx_loop_options_t given{};
-  if (const int result = read_sized(options, &given); result < 0) return result;
+  if (options != nullptr) {
+    if (const int result = read_sized(options, &given); result < 0) return result;
+  }
   LoopOptions chosen;
   if (const int result = translate(given, drive, &chosen); result < 0) return result;
   Loop* const loop = Loop::create(drive, chosen);

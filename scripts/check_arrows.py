@@ -15,7 +15,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CORE = ["system", "base", "tree", "loop", "life", "watch", "drive"]
+CORE = ["system", "base", "wire", "tree", "loop", "life", "watch", "drive"]
 TESTS_OF_CORE = [("tests", "core"), ("tests", "model")]
 FOLDERS = ["include", "core", "capi", "tests", "bench", "bindings", "examples"]
 SOURCES = {".c", ".cc", ".h", ".hpp"}

@@ -157,17 +157,28 @@ int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void
   return carrier == nullptr ? -ENOMEM : finish_carrier(parent, carrier, ret);
 }
 
-int derive_string(Context* parent, const char* name, const char* value, Context** ret) {
+Value* make_string(Context* parent, const char* name, size_t room, char** ret_text) {
   family_loop(node_of(parent));
-  const size_t name_size = std::strlen(name) + 1;
-  const size_t value_size = value == nullptr ? 0 : std::strlen(value) + 1;
-  auto* carrier = make<Value>(name_size + value_size, Kind::string, parent, node_of(parent),
-                              nullptr, nullptr, nullptr);
+  const size_t size = std::strlen(name) + 1;
+  auto* carrier =
+      make<Value>(size + room, Kind::string, parent, node_of(parent), nullptr, nullptr, nullptr);
+  if (carrier == nullptr) return nullptr;
+  char* const text = reinterpret_cast<char*>(carrier + 1);
+  carrier->key = std::memcpy(text, name, size);
+  *ret_text = text + size;
+  if (room > 0) carrier->value = *ret_text;
+  enter(carrier, parent);
+  return carrier;
+}
+
+int derive_string(Context* parent, const char* name, const char* value, Context** ret) {
+  const size_t size = value == nullptr ? 0 : std::strlen(value) + 1;
+  char* text = nullptr;
+  Value* const carrier = make_string(parent, name, size, &text);
   if (carrier == nullptr) return -ENOMEM;
-  char* text = reinterpret_cast<char*>(carrier + 1);
-  carrier->key = std::memcpy(text, name, name_size);
-  if (value != nullptr) carrier->value = std::memcpy(text + name_size, value, value_size);
-  return finish_carrier(parent, carrier, ret);
+  if (value != nullptr) std::memcpy(text, value, size);
+  *ret = carrier;
+  return 0;
 }
 
 }  // namespace ctxcore

@@ -4,6 +4,7 @@
 #ifndef CTX_CORE_LIFE_DERIVE_H
 #define CTX_CORE_LIFE_DERIVE_H
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/tree/cause.h"
@@ -33,6 +34,10 @@ int derive_detached(Context* parent, Context** ret);
 int derive_name(Context* parent, const char* name, Context** ret);
 int derive_value(Context* parent, const Key* key, void* value, void (*drop)(void*), Context** ret);
 int derive_string(Context* parent, const char* name, const char* value, Context** ret);
+
+// A string whose text, of at most `room` bytes with its NUL, is yet to be written to *ret_text, before anybody else
+// sees it. nullptr if there is no memory.
+Value* make_string(Context* parent, const char* name, size_t room, char** ret_text);
 
 }  // namespace ctxcore
 

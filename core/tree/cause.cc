@@ -12,6 +12,8 @@ namespace ctxcore {
 
 namespace {
 
+constexpr auto kTexts = Cause::Behind::texts;
+
 size_t size_of(const char* text) { return text == nullptr ? 0 : std::strlen(text) + 1; }
 
 // Copies a text to *at and moves that behind it; nullptr stays nullptr.
@@ -26,10 +28,10 @@ const char* copy(const char* text, char** at) {
 }  // namespace
 
 constinit Cause plain_causes[3] = {
-    {0, 1, kCanceled, kOriginCanceled, false, kCanceledText, nullptr, nullptr, nullptr},
-    {0, 1, kDeadlineExceeded, kOriginDeadline, false, kDeadlineExceededText, nullptr, nullptr,
+    {0, 1, kCanceled, kOriginCanceled, kTexts, kCanceledText, nullptr, nullptr, nullptr},
+    {0, 1, kDeadlineExceeded, kOriginDeadline, kTexts, kDeadlineExceededText, nullptr, nullptr,
      nullptr},
-    {0, 1, kCanceled, kOriginShutdown, false, "loop closed", nullptr, nullptr, nullptr}};
+    {0, 1, kCanceled, kOriginShutdown, kTexts, "loop closed", nullptr, nullptr, nullptr}};
 
 void stamp_plain_causes() {
   for (Cause& cause : plain_causes) cause.stamp = stamp::make(stamp::kCause);
@@ -50,8 +52,21 @@ Cause* make_cause(int code, const char* message, const CauseData& data, uint8_t 
     *kept = {copy(place.file, &at), copy(function, &at), place.line};
   }
   const char* const text = message != nullptr ? copy(message, &at) : error_text(code);
+  const auto behind = placed ? Cause::Behind::place : kTexts;
   return ::new (memory) Cause{
-      stamp::make(stamp::kCause), 1, code, origin, placed, text, data.key, data.data, data.drop};
+      stamp::make(stamp::kCause), 1, code, origin, behind, text, data.key, data.data, data.drop};
+}
+
+Cause* make_claimed_cause(int code, const char* message, uint8_t origin, const char* claimant) {
+  auto* const memory =
+      static_cast<char*>(allocate(sizeof(Cause) + size_of(claimant) + size_of(message)));
+  if (memory == nullptr) return nullptr;
+  char* at = memory + sizeof(Cause);
+  copy(claimant, &at);
+  const char* const text = message != nullptr ? copy(message, &at) : error_text(code);
+  const auto behind = Cause::Behind::claimant;
+  return ::new (memory)
+      Cause{stamp::make(stamp::kCause), 1, code, origin, behind, text, nullptr, nullptr, nullptr};
 }
 
 Cause* make_blank_cause(size_t room, uint8_t origin) {
@@ -60,7 +75,7 @@ Cause* make_blank_cause(size_t room, uint8_t origin) {
   char* text = static_cast<char*>(memory) + sizeof(Cause);
   text[0] = '\0';
   return ::new (memory) Cause{
-      stamp::make(stamp::kCause), 1, kCanceled, origin, false, text, nullptr, nullptr, nullptr};
+      stamp::make(stamp::kCause), 1, kCanceled, origin, kTexts, text, nullptr, nullptr, nullptr};
 }
 
 void unref_counted(const Cause* cause) {

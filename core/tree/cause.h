@@ -4,7 +4,8 @@
 // Invariants
 //  1. Once a context has it, only the count changes, and an origin that nobody stated may become a deadline's.
 //  2. The plain causes are static, have stated origins and are not counted.
-//  3. A cause that is placed has its Place right behind it; its texts follow.
+//  3. A cause with a place has its Place right behind it, one that another process claims the name of who does. Its
+//     other texts follow.
 #ifndef CTX_CORE_TREE_CAUSE_H
 #define CTX_CORE_TREE_CAUSE_H
 
@@ -38,7 +39,7 @@ struct Cause {
   mutable Atomic<uint32_t> refs;
   int code;
   mutable Atomic<uint8_t> origin;
-  bool placed;
+  enum class Behind : uint8_t { texts, place, claimant } behind;
   const char* message;  // the code's own text, another static text, or the one behind this
   const void* key;      // who may see the data; nullptr: there is none
   void* data;
@@ -57,6 +58,9 @@ struct CauseData {
 Cause* make_cause(int code, const char* message, const CauseData& data,
                   uint8_t origin = kOriginNotStated, const Place& place = {});
 
+// A cause that another process claims; the name of who does may be empty. nullptr if there is no memory.
+Cause* make_claimed_cause(int code, const char* message, uint8_t origin, const char* claimant);
+
 // A cause whose code and text, of at most `room` bytes, are written later, before a context gets it. A source
 // makes its cause in advance, since ending a context must not fail.
 Cause* make_blank_cause(size_t room, uint8_t origin);
@@ -64,7 +68,14 @@ inline char* blank_text(Cause* cause) { return reinterpret_cast<char*>(cause + 1
 
 // nullptr if its maker gave none.
 inline const Place* place_of(const Cause* cause) {
-  return cause->placed ? reinterpret_cast<const Place*>(cause + 1) : nullptr;
+  if (cause->behind != Cause::Behind::place) return nullptr;
+  return reinterpret_cast<const Place*>(cause + 1);
+}
+
+// nullptr if this process has made it.
+inline const char* claimant_of(const Cause* cause) {
+  if (cause->behind != Cause::Behind::claimant) return nullptr;
+  return reinterpret_cast<const char*>(cause + 1);
 }
 
 inline uint8_t origin_of(const Cause* cause) {
@@ -83,7 +94,7 @@ inline void give_to_deadline(const Cause* cause) {
 // text, so comparing addresses suffices.
 inline bool is_given(const Cause* cause) {
   return (cause->code != kCanceled && cause->code != kDeadlineExceeded) || cause->key != nullptr ||
-         cause->placed || origin_of(cause) > kOriginDeadline ||
+         cause->behind == Cause::Behind::place || origin_of(cause) > kOriginDeadline ||
          cause->message != error_text(cause->code);
 }
 

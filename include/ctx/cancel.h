@@ -31,6 +31,8 @@
 #define CTX_ORIGIN_PEER 6
 /** The process that started this one is gone, or said so. The library never makes such a cause; callers may. */
 #define CTX_ORIGIN_PARENT_PROCESS 7
+/** Somebody has too much to do, and so left this undone. The library never makes such a cause; callers may. */
+#define CTX_ORIGIN_OVERLOAD 8
 
 #ifdef __cplusplus
 extern "C" {

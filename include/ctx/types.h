@@ -4,8 +4,9 @@
  * @ingroup c
  * ctx/types.h - the types and constants that every other header of libctx uses.
  *
- * All objects are opaque: a program holds pointers to them and never looks inside. Only three structs are
- * public: ctx_key_t here, ctx_event_t in ctx/queue.h and ctx_loop_options_t in ctx/loop.h.
+ * All objects are opaque: a program holds pointers to them and never looks inside. Only four structs are
+ * public: ctx_key_t here, ctx_event_t in ctx/queue.h, ctx_loop_options_t in ctx/loop.h and ctx_formats_t in
+ * ctx/propagate.h.
  * @{
  */
 #ifndef CTX_TYPES_H
@@ -66,8 +67,11 @@ typedef void (*ctx_fn)(ctx_t *ctx, void *arg);
 /** A user's destructor: called once, with the pointer that was handed over. */
 typedef void (*ctx_drop_fn)(void *ptr);
 
-/** What ctx_strings() calls for each string. */
+/** What ctx_strings() calls for each string, and ctx_inject() for each header. */
 typedef int (*ctx_string_fn)(const char *name, const char *value, void *arg);
+
+/** How ctx_extract() asks a map of headers for a name; see there. */
+typedef int64_t (*ctx_get_fn)(const char *name, const char **text, void *arg);
 
 /** How an executor takes work: it must have run(work) called once; see ctx_loop_options_t. */
 typedef int (*ctx_post_fn)(void *executor, void (*run)(void *work), void *work);

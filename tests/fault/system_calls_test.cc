@@ -17,9 +17,9 @@ namespace ctxtest {
 namespace {
 
 const char* const kLooksOnly[] = {  // at memory that it is given, or at tables of libc
-    "__errno_location", "memcpy",    "memmove",         "memset",      "sigabbrev_np",
-    "sigaddset",        "sigdelset", "strcmp",          "sigemptyset", "sigfillset",
-    "sigismember",      "strcpy",    "strerrordesc_np", "strlen",      "strnlen"};
+    "__errno_location", "memchr",    "memcmp",          "memcpy", "memmove",     "memset",
+    "sigabbrev_np",     "sigaddset", "sigdelset",       "strcmp", "sigemptyset", "sigfillset",
+    "sigismember",      "strcpy",    "strerrordesc_np", "strlen", "strnlen"};
 
 const char* const kCannotFail[] = {
     "free",

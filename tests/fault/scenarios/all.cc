@@ -9,6 +9,7 @@ const Scenario kScenarios[] = {
     {"Derivations", scenarios::Derivations, kAllLoops},
     {"Values", scenarios::Values, kAllLoops},
     {"Causes", scenarios::Causes, kAllLoops},
+    {"Propagation", scenarios::Propagation, kAllLoops},
     {"Descriptors", scenarios::Descriptors, kAllLoops},
     {"Waits", scenarios::Waits, kAllLoops},
     {"Callbacks", scenarios::Callbacks, kAllLoops},

@@ -34,6 +34,9 @@ void Causes(Run& run);
 void Merges(Run& run);
 void Mirrors(Run& run);
 
+// text.cc
+void Propagation(Run& run);
+
 // told.cc
 void Descriptors(Run& run);
 void Waits(Run& run);

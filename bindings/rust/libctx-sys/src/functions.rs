@@ -168,6 +168,47 @@ unsafe extern "C" {
     pub fn ctx_string(ctx: *const ctx_t, name: *const c_char) -> *const c_char;
     pub fn ctx_strings(ctx: *const ctx_t, r#fn: Option<ctx_string_fn>, arg: *mut c_void) -> c_int;
 
+    // ctx/propagate.h
+    pub fn ctx_inject(
+        ctx: *const ctx_t,
+        formats: *const ctx_formats_t,
+        set: Option<ctx_string_fn>,
+        arg: *mut c_void,
+    ) -> c_int;
+    pub fn ctx_extract(
+        parent: *mut ctx_t,
+        formats: *const ctx_formats_t,
+        get: Option<ctx_get_fn>,
+        arg: *mut c_void,
+        ret: *mut *mut ctx_t,
+        ret_canceler: *mut *mut ctx_canceler_t,
+    ) -> c_int;
+    pub fn ctx_require(ctx: *const ctx_t, need_ns: i64) -> c_int;
+    pub fn ctx_baggage(
+        ctx: *const ctx_t,
+        name: *const c_char,
+        buf: *mut c_char,
+        size: usize,
+    ) -> i64;
+    pub fn ctx_with_baggage(
+        parent: *mut ctx_t,
+        name: *const c_char,
+        value: *const c_char,
+        ret: *mut *mut ctx_t,
+    ) -> c_int;
+    pub fn ctx_cause_encode(
+        cause: *const ctx_cause_t,
+        who: *const c_char,
+        buf: *mut c_char,
+        size: usize,
+    ) -> i64;
+    pub fn ctx_cause_decode(
+        text: *const c_char,
+        length: usize,
+        ret: *mut *mut ctx_cause_t,
+    ) -> c_int;
+    pub fn ctx_cause_peer(cause: *const ctx_cause_t) -> *const c_char;
+
     // ctx/queue.h
     pub fn ctx_queue_new(ret: *mut *mut ctx_queue_t) -> c_int;
     pub fn ctx_queue_ref(queue: *mut ctx_queue_t) -> *mut ctx_queue_t;

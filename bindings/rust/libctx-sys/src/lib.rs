@@ -83,9 +83,12 @@ pub struct ctx_event_t {
 pub type ctx_fn = unsafe extern "C" fn(ctx: *mut ctx_t, arg: *mut c_void);
 /// A user's destructor: called once, with the pointer that was handed over. It must not unwind.
 pub type ctx_drop_fn = unsafe extern "C" fn(ptr: *mut c_void);
-/// A function of [`ctx_strings`]: answers 0 to go on. It must not unwind.
+/// A function of [`ctx_strings`] and [`ctx_inject`]: answers 0 to go on. It must not unwind.
 pub type ctx_string_fn =
     unsafe extern "C" fn(name: *const c_char, value: *const c_char, arg: *mut c_void) -> c_int;
+/// How [`ctx_extract`] asks a map: the length of the text, negative if there is none. It must not unwind.
+pub type ctx_get_fn =
+    unsafe extern "C" fn(name: *const c_char, text: *mut *const c_char, arg: *mut c_void) -> i64;
 /// An executor of [`ctx_loop_options_t`]: it must have `run(work)` called once, or return a negative number.
 pub type ctx_post_fn = unsafe extern "C" fn(
     executor: *mut c_void,
@@ -113,6 +116,23 @@ pub struct ctx_loop_options_t {
     pub drop: Option<ctx_drop_fn>,
 }
 
+/// What [`ctx_inject`] writes and [`ctx_extract`] reads: `size` is that of this struct, and what is not needed is
+/// zero.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct ctx_formats_t {
+    /// Of this struct.
+    pub size: usize,
+    /// `CTX_FORMAT_...`, any of them, or 0.
+    pub flags: u32,
+    /// The name under which the deadline travels in milliseconds; NULL for none.
+    pub timeout_ms: *const c_char,
+    /// Of [`ctx_extract`]: no timeout is longer; 0 for no such limit.
+    pub maximum_ns: i64,
+    /// Of [`ctx_extract`]: the timeout if the map has none; 0 for none.
+    pub default_ns: i64,
+}
+
 /// The context was canceled.
 pub const CTX_CANCELED: c_int = -libc::ECANCELED;
 /// The context's deadline passed.
@@ -131,6 +151,8 @@ pub const CTX_ORIGIN_SHUTDOWN: c_int = 5;
 pub const CTX_ORIGIN_PEER: c_int = 6;
 /// Origin of a cause: the process that started this one is gone, or said so.
 pub const CTX_ORIGIN_PARENT_PROCESS: c_int = 7;
+/// Origin of a cause: somebody has too much to do.
+pub const CTX_ORIGIN_OVERLOAD: c_int = 8;
 /// No deadline, and no limit of a wait.
 pub const CTX_FOREVER: i64 = i64::MAX;
 /// Flag of `ctx_after_func()`: always run on the callback thread.
@@ -151,6 +173,16 @@ pub const CTX_LOOP_START: u32 = 1;
 pub const CTX_CLOCK_MONOTONIC: u32 = 0;
 /// A loop's clock: `CLOCK_BOOTTIME`.
 pub const CTX_CLOCK_BOOTTIME: u32 = 1;
+/// Format of [`ctx_formats_t`]: the deadline as `grpc-timeout`.
+pub const CTX_FORMAT_GRPC_TIMEOUT: u32 = 1;
+/// Format of [`ctx_formats_t`]: `traceparent` and `tracestate`.
+pub const CTX_FORMAT_TRACE: u32 = 2;
+/// Format of [`ctx_formats_t`]: `baggage`.
+pub const CTX_FORMAT_BAGGAGE: u32 = 4;
+/// Format of [`ctx_formats_t`]: the names of environment variables.
+pub const CTX_FORMAT_ENVIRONMENT: u32 = 8;
+/// No text of [`ctx_cause_encode`] is longer, with its NUL.
+pub const CTX_CAUSE_TEXT: c_int = 512;
 /// Major version of the headers that these declarations follow.
 pub const CTX_VERSION_MAJOR: u32 = 0;
 /// Minor version of the headers that these declarations follow.

@@ -67,8 +67,10 @@ fn c_type(rust: &str) -> String {
         "Option<ctx_drop_fn>" => "ctx_drop_fn",
         "Option<ctx_post_fn>" => "ctx_post_fn",
         "Option<ctx_string_fn>" => "ctx_string_fn",
+        "Option<ctx_get_fn>" => "ctx_get_fn",
         "nfds_t" | "ctx_t" | "ctx_canceler_t" | "ctx_cause_t" | "ctx_watch_t" | "ctx_queue_t"
-        | "ctx_group_t" | "ctx_loop_t" | "ctx_event_t" | "ctx_key_t" | "ctx_loop_options_t" => rust,
+        | "ctx_group_t" | "ctx_loop_t" | "ctx_event_t" | "ctx_key_t" | "ctx_loop_options_t"
+        | "ctx_formats_t" => rust,
         other => panic!("no C type is known for {other}"),
     }
     .into()
@@ -206,6 +208,13 @@ fn layouts_are_the_headers() {
     same("offsetof(ctx_loop_options_t, post)", offset_of!(ctx_loop_options_t, post));
     same("offsetof(ctx_loop_options_t, executor)", offset_of!(ctx_loop_options_t, executor));
     same("offsetof(ctx_loop_options_t, drop)", offset_of!(ctx_loop_options_t, drop));
+    same("sizeof(ctx_formats_t)", size_of::<ctx_formats_t>());
+    same("_Alignof(ctx_formats_t)", align_of::<ctx_formats_t>());
+    same("offsetof(ctx_formats_t, size)", offset_of!(ctx_formats_t, size));
+    same("offsetof(ctx_formats_t, flags)", offset_of!(ctx_formats_t, flags));
+    same("offsetof(ctx_formats_t, timeout_ms)", offset_of!(ctx_formats_t, timeout_ms));
+    same("offsetof(ctx_formats_t, maximum_ns)", offset_of!(ctx_formats_t, maximum_ns));
+    same("offsetof(ctx_formats_t, default_ns)", offset_of!(ctx_formats_t, default_ns));
     same("sizeof(ctx_fn)", size_of::<Option<ctx_fn>>());
     same("sizeof(ctx_drop_fn)", size_of::<Option<ctx_drop_fn>>());
     same("sizeof(struct pollfd)", size_of::<pollfd>());
@@ -215,6 +224,8 @@ fn layouts_are_the_headers() {
     let _: [unsafe extern "C" fn(*mut c_void); 0] = [] as [ctx_drop_fn; 0];
     let _: [unsafe extern "C" fn(*const c_char, *const c_char, *mut c_void) -> c_int; 0] =
         [] as [ctx_string_fn; 0];
+    let _: [unsafe extern "C" fn(*const c_char, *mut *const c_char, *mut c_void) -> i64; 0] =
+        [] as [ctx_get_fn; 0];
     let _: [unsafe extern "C" fn(
         *mut c_void,
         unsafe extern "C" fn(*mut c_void),
@@ -224,6 +235,7 @@ fn layouts_are_the_headers() {
         ("ctx_fn", "void (*)(ctx_t *, void *)"),
         ("ctx_drop_fn", "void (*)(void *)"),
         ("ctx_string_fn", "int (*)(const char *, const char *, void *)"),
+        ("ctx_get_fn", "int64_t (*)(const char *, const char **, void *)"),
         ("ctx_post_fn", "int (*)(void *, void (*)(void *), void *)"),
     ] {
         let same = format!("__builtin_types_compatible_p({name}, {of_c})");
@@ -236,7 +248,7 @@ fn layouts_are_the_headers() {
 
 #[test]
 fn constants_are_the_headers_and_none_is_missing() {
-    let ours: [(&str, i64); 23] = [
+    let ours: [(&str, i64); 29] = [
         ("CTX_CANCELED", CTX_CANCELED.into()),
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),
@@ -250,6 +262,12 @@ fn constants_are_the_headers_and_none_is_missing() {
         ("CTX_ORIGIN_SHUTDOWN", CTX_ORIGIN_SHUTDOWN.into()),
         ("CTX_ORIGIN_PEER", CTX_ORIGIN_PEER.into()),
         ("CTX_ORIGIN_PARENT_PROCESS", CTX_ORIGIN_PARENT_PROCESS.into()),
+        ("CTX_ORIGIN_OVERLOAD", CTX_ORIGIN_OVERLOAD.into()),
+        ("CTX_FORMAT_GRPC_TIMEOUT", CTX_FORMAT_GRPC_TIMEOUT.into()),
+        ("CTX_FORMAT_TRACE", CTX_FORMAT_TRACE.into()),
+        ("CTX_FORMAT_BAGGAGE", CTX_FORMAT_BAGGAGE.into()),
+        ("CTX_FORMAT_ENVIRONMENT", CTX_FORMAT_ENVIRONMENT.into()),
+        ("CTX_CAUSE_TEXT", CTX_CAUSE_TEXT.into()),
         ("CTX_LOOP_THREAD", CTX_LOOP_THREAD.into()),
         ("CTX_LOOP_MANUAL", CTX_LOOP_MANUAL.into()),
         ("CTX_LOOP_VIRTUAL", CTX_LOOP_VIRTUAL.into()),
