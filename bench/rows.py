@@ -82,6 +82,8 @@ ROWS = [
     Row("P19", "… with callbacks", "P19/callbacks/last/{}", "ms"),
     Row("P19", "a lone deadline 1 ms after 100,000 others", "P19/ends/lone/{}", "ms", (Limit(5),)),
     Row("P19", "… with callbacks", "P19/callbacks/lone/{}", "ms"),
+    Row("P23", "extract from a map of headers, release", "P23/extract/{}", "ns", (Limit(1_000),)),
+    Row("P23", "inject into one", "P23/inject/{}", "ns", (Limit(1_000),)),
     Row("P25", "begin and end a piece of work", "P25/{}", "ns", (Held(1.5, "bare"),)),
     Row("P25", "… of a group with a descriptor", "P25/descriptor", "ns"),
     *(Row(row, f"{what}, {many[-1]:,} {crowd}", f"{row}/growth/{{}}/{crowd}/{many[-1]}", "ns",

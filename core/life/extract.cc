@@ -95,7 +95,6 @@ class Extraction {
   }
 
   // A string of what keep() keeps of the map's text; if that is nothing, there is no string.
-  template <typename Keep>
   int take(size_t which, size_t limit, Keep keep) {
     std::string_view text;
     const int result = ask(name_in(formats_, which), &text);

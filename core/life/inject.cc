@@ -26,8 +26,7 @@ class Outgoing {
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
 
-  // keep() answers 0 for a string of which nothing goes out. -ENOMEM without memory.
-  template <typename Keep>
+  // -ENOMEM without memory.
   int take(const char* string, size_t limit, Keep keep) {
     if (string == nullptr) return 0;
     const std::string_view whole(string, strnlen(string, limit + 1));

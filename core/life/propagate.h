@@ -11,7 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
+#include "core/base/text.h"
 #include "core/life/value.h"
 #include "core/tree/context.h"
 
@@ -40,6 +42,9 @@ constexpr size_t kTraceparentString = 0, kTracestateString = 1, kBaggageString =
 inline const char* name_in(const Formats& formats, size_t which) {
   return formats.environment ? kCarriedNames[which].variable : kCarriedNames[which].header;
 }
+
+// Adds what is well formed of a text; 0 if that is nothing.
+using Keep = int (*)(std::string_view text, Text& kept);
 
 // Gives set() one header after the other, until it answers something other than 0. That; 0; the error of a context
 // that is done; -ENOMEM, before the first; or -ECHILD in a child that set() has forked.

@@ -49,19 +49,19 @@ bool read_traceparent(std::string_view text, char* at) {
   return true;
 }
 
-bool keep_tracestate(std::string_view text, Text& kept) {
+int keep_tracestate(std::string_view text, Text& kept) {
   constexpr int kMost = 32;
-  if (text.size() > kLongestTracestate) return false;
+  if (text.size() > kLongestTracestate) return 0;
   int members = 0;
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
     const std::string_view member = trim(part(text, at, end - at));
     at = end + 1;
     if (member.empty()) continue;
-    if (members++ == kMost || !is_state_member(member)) return false;
+    if (members++ == kMost || !is_state_member(member)) return 0;
     kept.add(members == 1 ? "" : ",").add(member);
   }
-  return members > 0;
+  return members;
 }
 
 }  // namespace ctxcore

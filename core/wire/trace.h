@@ -15,10 +15,10 @@ namespace ctxcore {
 constexpr size_t kTraceparent = 55;
 bool read_traceparent(std::string_view text, char* at);
 
-// Adds the members of a tracestate, without the white space around them and without empty ones. False if one of
-// them is malformed, if there are more than 32, or if there is none: then what was added is of no use.
+// Adds the members of a tracestate, without the white space around them and without empty ones. How many these are;
+// 0 if one of them is malformed, or if there are more than 32: then what was added is of no use.
 constexpr size_t kLongestTracestate = 32 * (256 + 1 + 256) + 31;  // longer ones count as malformed
-bool keep_tracestate(std::string_view text, Text& kept);
+int keep_tracestate(std::string_view text, Text& kept);
 
 }  // namespace ctxcore
 
