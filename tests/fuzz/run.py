@@ -12,7 +12,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-LONGEST = {"api_fuzz": 600, "text_fuzz": 500, "host_fuzz": 400}  # inputs, in bytes
+LONGEST = {"api_fuzz": 600, "text_fuzz": 500, "host_fuzz": 400, "wire_fuzz": 700}  # inputs, in bytes
 AT_ONCE = 2
 # What a machine without work needs for the longest input is a few milliseconds.
 TIME_LIMIT = 60

@@ -157,6 +157,7 @@ void Session::Strings() {
   }
   REQUIRE(visit.seen == expected);
   FUZZ_EQ(result, visit.most != 0 && expected.size() == visit.most ? 7 : 0);
+  Travel(i);
 }
 
 }  // namespace fuzz

@@ -122,6 +122,10 @@ class Session {
   void Describe();
   void Strings();
 
+  // propagate.cc
+  void Travel(int i);
+  void TravelWhy(const ctx_cause_t* cause);
+
   // cancel.cc
   static CauseRef ModelOf(Kept* kept) { return kept == nullptr ? nullptr : kept->model; }
   static const ctx_cause_t* HandleOf(Kept* kept) {
