@@ -136,7 +136,9 @@ TEST(Baggage, Rule61_WrittenAsSnprintfDoes) {
     EXPECT_EQ(ctx_baggage(ctx, "k", buf, size), 4);
     const size_t written = size == 0 ? 0 : std::min<size_t>(size - 1, 4);
     EXPECT_EQ(std::string(buf, written), std::string("a \xC3\xA9").substr(0, written));
-    if (size > 0) EXPECT_EQ(buf[written], '\0');
+    if (size > 0) {
+      EXPECT_EQ(buf[written], '\0');
+    }
     for (size_t i = size; i < sizeof buf; ++i) EXPECT_EQ(buf[i], '#');
   }
   EXPECT_EQ(ctx_baggage(ctx, "k", nullptr, 0), 4);

@@ -110,7 +110,7 @@ TEST(CauseText, Rule63_CutBetweenCharacters) {
   const std::string euro = "\xE2\x82\xAC";
   std::string euros;
   for (int i = 0; i < 1'000; ++i) euros += euro;
-  for (const std::string& before :
+  for (const std::string before :
        {"", "x", "xx", "xxx", "xxxx", "xxxxx", "xxxxxx", "xxxxxxx", "xxxxxxxx"}) {
     const std::string text =
         Encoded(NewCause(1, (before + euros).c_str()), (before + euros).c_str());
@@ -208,7 +208,9 @@ TEST(CauseText, Rule63_WrittenAsSnprintfDoes) {
   for (size_t size = 0; size <= sizeof buf; ++size) {
     std::memset(buf, '#', sizeof buf);
     EXPECT_EQ(ctx_cause_encode(cause, nullptr, buf, size), static_cast<int64_t>(whole.size()));
-    if (size > 0) EXPECT_EQ(std::string(buf), whole.substr(0, size - 1));
+    if (size > 0) {
+      EXPECT_EQ(std::string(buf), whole.substr(0, size - 1));
+    }
     for (size_t i = size; i < sizeof buf; ++i) EXPECT_EQ(buf[i], '#');
   }
   EXPECT_EQ(ctx_cause_encode(cause, nullptr, nullptr, 0), static_cast<int64_t>(whole.size()));

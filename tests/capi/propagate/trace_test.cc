@@ -45,7 +45,9 @@ TEST(Traceparent, Rule60_MalformedIsLeftOut) {
     for (const char bad : {'g', 'A', 'F', '/', ':', '`', ' ', '\n', '\r', '\x7F', '\x80', '\0'}) {
       std::string text = good;
       text[i] = bad;
-      if (i > 0 && i + 1 < good.size()) EXPECT_EQ(Parent(text), "none") << text;
+      if (i > 0 && i + 1 < good.size()) {
+        EXPECT_EQ(Parent(text), "none") << text;
+      }
     }
     EXPECT_EQ(Parent(good.substr(0, i)), "none") << "cut at " << i;
     std::string dash = good;
