@@ -27,7 +27,7 @@
 #define CTX_FORMAT_TRACE 2u
 /** `baggage`. */
 #define CTX_FORMAT_BAGGAGE 4u
-/** The names of those of the last two are TRACEPARENT, TRACESTATE and BAGGAGE, as of environment variables. */
+/** The strings travel as TRACEPARENT, TRACESTATE and BAGGAGE: the names that environment variables have. */
 #define CTX_FORMAT_ENVIRONMENT 8u
 
 #ifdef __cplusplus

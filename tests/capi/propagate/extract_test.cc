@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/callback.h"
+#include "support/forked.h"
 #include "support/header_map.h"
 #include "support/loops.h"
 
@@ -280,6 +281,25 @@ TEST(Propagate, Rule47_AForkInside) {
   EXPECT_EQ(extracted, 0);
   ctx_unref(ctx);
   ends_with_0(asked.child);
+}
+
+TEST(Propagate, Rule47_AChildReadsWhatWasMadeBefore) {
+  const ctx_formats_t formats = Formats(kAll);
+  const Scope made =
+      Extract(ctx_background(), formats, {{"traceparent", kTraceparent}, {"baggage", "b=2"}});
+  const Cause cause = NewCause(7, "why");
+  InChild([&] {
+    EXPECT_EQ(Inject(made, formats)["traceparent"], kTraceparent);
+    EXPECT_EQ(MemberOf(made, "b"), "2");
+    EXPECT_EQ(ctx_require(made, kHour), 0);
+    EXPECT_GT(ctx_cause_encode(cause, nullptr, nullptr, 0), 0);
+    EXPECT_EQ(ctx_cause_peer(cause), nullptr);
+    HeaderMap map;
+    ctx_t* none = nullptr;
+    EXPECT_EQ(ctx_extract(made, &formats, HeaderMap::Get, &map, &none, nullptr), -ECHILD);
+    EXPECT_EQ(ctx_with_baggage(made, "b", "3", &none), -ECHILD);
+    EXPECT_EQ(MemberOf(Extract(ctx_background(), formats, {{"baggage", "c=3"}}), "c"), "3");
+  });
 }
 
 TEST(Propagate, Rule59_NothingIsLeftBehind) {

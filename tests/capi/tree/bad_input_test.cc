@@ -65,6 +65,15 @@ void ExpectRefused(ctx_t* bad) {
   EXPECT_EQ(ctx_string(bad, "name"), nullptr);
   const auto never = [](const char*, const char*, void*) { return 1; };
   EXPECT_EQ(ctx_strings(bad, never, nullptr), -EINVAL);
+  ctx_formats_t formats{};
+  formats.size = sizeof formats;
+  const auto nothing = [](const char*, const char**, void*) { return int64_t{-1}; };
+  EXPECT_EQ(ctx_inject(bad, &formats, never, nullptr), -EINVAL);
+  EXPECT_EQ(ctx_extract(bad, &formats, nothing, nullptr, &ret.ctx, &ret.canceler), -EINVAL);
+  EXPECT_EQ(ctx_require(bad, 0), -EINVAL);
+  EXPECT_EQ(ctx_baggage(bad, "name", buf, sizeof buf), -EINVAL);
+  EXPECT_EQ(ctx_with_baggage(bad, "name", "text", &ret.ctx), -EINVAL);
+  EXPECT_STREQ(buf, "####");
   EXPECT_EQ(ctx_done_fd(bad), -EINVAL);
   EXPECT_EQ(ctx_done_fd_dup(bad), -EINVAL);
   EXPECT_EQ(ctx_wait(bad, 0), -EINVAL);
