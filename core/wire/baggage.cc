@@ -44,6 +44,16 @@ bool read_member(std::string_view text, Member* member) {
   return take_pair(&text, &member->name, &member->value) && are_properties(text);
 }
 
+void add_without_blanks(Text& text, std::string_view member) {
+  while (!member.empty()) {
+    size_t n = 0;
+    while (n < member.size() && !is_blank(member[n])) ++n;
+    text.add(part(member, 0, n));
+    member.remove_prefix(n);
+    skip_blanks(&member);
+  }
+}
+
 // Calls each(member) for those that are well formed.
 template <typename Each>
 void for_each_member(std::string_view text, Each each) {
@@ -81,7 +91,8 @@ int keep_others(std::string_view text, std::string_view name, Text& kept) {
   int members = 0;
   for_each_member(text, [&](const Member& member) {
     if (member.name == name) return;
-    kept.add(members++ == 0 ? "" : ",").add(member.whole);
+    kept.add(members++ == 0 ? "" : ",");
+    add_without_blanks(kept, member.whole);
   });
   return members;
 }

@@ -2,8 +2,8 @@
 // W3C Baggage: the members of a list.
 //
 // Invariants
-//  1. What is malformed is left out; what is not is kept as it came, with its properties and in its place. Only the
-//     white space around members goes.
+//  1. What is malformed is left out; what is not is kept as it came, with its properties and in its place. Only
+//     white space goes: no name or value has any, and gRPC sends no tab.
 //  2. Nothing is read beyond the limits, so the time that hostile text takes is limited, too.
 #ifndef CTX_CORE_WIRE_BAGGAGE_H
 #define CTX_CORE_WIRE_BAGGAGE_H

@@ -45,10 +45,10 @@ typedef struct ctx_formats {
   /** The name under which the deadline travels in milliseconds, of 1 to 10 digits, such as `connect-timeout-ms`; a
       token as HTTP has it. NULL: it does not. */
   const char *timeout_ms;
-  int64_t
-      maximum_ns; /**< Of ctx_extract(): no timeout is longer, and there is one. 0: no such limit. */
-  int64_t
-      default_ns; /**< Of ctx_extract(): the timeout if the map has none. 0: then there is none. */
+  /** Of ctx_extract(): no timeout is longer, and a context without one does not exist. 0: no such limit. */
+  int64_t maximum_ns;
+  /** Of ctx_extract(): the timeout if the map has none. 0: then there is none. */
+  int64_t default_ns;
 } ctx_formats_t;
 
 /**
@@ -81,8 +81,8 @@ CTX_API int ctx_inject(const ctx_t *ctx, const ctx_formats_t *formats, ctx_strin
  * protocol says. Anything else that is malformed is left out: a traceparent, and tracestate with it; tracestate, if
  * one member of it is malformed, or if there are more than 32; a member of the baggage. Of the baggage that is kept
  * which fits into 64 members and the first 8192 bytes, whole members only. Members keep their order and properties,
- * also those that nobody here knows. Of a traceparent of a higher version the ids and the flags `sampled` and
- * `random` are kept, as version 00 has them.
+ * also those that nobody here knows; white space in the baggage goes. Of a traceparent of a higher version the ids
+ * and the flags `sampled` and `random` are kept, as version 00 has them.
  * @param formats borrowed for the call. Not NULL.
  * @param get     called on this thread, once for each name at most: get(name, &text, arg) answers the length of what
  *                the map has there, and where it is, borrowed until the next call; or a negative number if the

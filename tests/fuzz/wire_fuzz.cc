@@ -131,10 +131,12 @@ std::optional<PlainMember> ReadMember(const std::string& text) {
   PlainMember member{Trimmed(text), "", ""};
   const std::vector<std::string> parts = Split(member.whole, ';');
   if (!IsPair(parts[0], &member.name, &member.value)) return std::nullopt;
+  member.whole = member.name + "=" + member.value;
   for (size_t i = 1; i < parts.size(); ++i) {
     std::string name = Trimmed(parts[i]), value;
-    if (!name.empty() && OnlyOf(name, kToken)) continue;
-    if (!IsPair(parts[i], &name, &value)) return std::nullopt;
+    const bool alone = !name.empty() && OnlyOf(name, kToken);
+    if (!alone && !IsPair(parts[i], &name, &value)) return std::nullopt;
+    member.whole += ";" + name + (alone ? "" : "=" + value);
   }
   return member;
 }

@@ -38,16 +38,16 @@ std::string List(int n) {
 
 TEST(Baggage, Rule60_KeptAsItCame) {
   for (const char* text :
-       {"a=1", "a=", "b=2,a=1,c=3", "a=1,a=2", "userId=Am%C3%A9lie,serverNode=DF%2028",
-        "a=b=c==", "a=1;p", "a=1;p;q=2;r=", "a=1 ; p = 2 ;q", "!#$%&'*+-.^_`|~=1", "a=%zz%",
-        "a=!#$%&'()*+-./:<=>?@[]^_`{|}~"}) {
+       {"a=1", "a=", "b=2,a=1,c=3", "a=1,a=2", "userId=Am%C3%A9lie,serverNode=DF%2028", "a=b=c==",
+        "a=1;p", "a=1;p;q=2;r=", "!#$%&'*+-.^_`|~=1", "a=%zz%", "a=!#$%&'()*+-./:<=>?@[]^_`{|}~"}) {
     EXPECT_EQ(Passed(text), text);
   }
   EXPECT_EQ(Passed(List(64)), List(64));
 }
 
-TEST(Baggage, Rule60_WhiteSpaceAroundMembersGoes) {
-  EXPECT_EQ(Passed(" a=1 ,\tb = 2\t, c=3 "), "a=1,b = 2,c=3");
+TEST(Baggage, Rule60_WhiteSpaceGoes) {
+  EXPECT_EQ(Passed(" a=1 ,\tb = 2\t, c=3 "), "a=1,b=2,c=3");
+  EXPECT_EQ(Passed("a = 1\t;\tp =  2 ;q ; r=,b=2"), "a=1;p=2;q;r=,b=2");
   for (const char* text : {"", " ", ",", ",,, ,\t"}) EXPECT_EQ(Passed(text), "none");
 }
 
