@@ -45,7 +45,7 @@ def target_of(page, link):
         path = path / "README.md"
     if path.suffix == ".md":
         return f"{name_of(path)}_{anchor}" if anchor else name_of(path)
-    if path.suffix == ".h":
+    if path.suffix == ".h" and path.is_relative_to(ROOT / "include"):
         return group_of(path.stem)
     if path.name in ("ctx.hpp", "LICENSE"):
         return {"ctx.hpp": "ctx", "LICENSE": "license"}[path.name]
