@@ -109,7 +109,11 @@ class PostgresProxy {
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &size);
     accepts_ = std::thread([this] {
       for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
-        connections_.emplace_back([this, fd] { Pass(Fd(fd)); });
+        ++accepted, ++open;
+        connections_.emplace_back([this, fd] {
+          Pass(Fd(fd));
+          --open;
+        });
       }
     });
   }
@@ -132,6 +136,7 @@ class PostgresProxy {
   Counter asked;  // requests to cancel that have come
   Gate cancels;
   std::atomic<bool> mute{false};
+  std::atomic<int> accepted{0}, open{0};  // connections
 
  private:
   void Pass(Fd client) {

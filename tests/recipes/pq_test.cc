@@ -95,9 +95,12 @@ TEST_F(PqRecipe, DoneContextStartsNothing) {
   scope.Cancel();
   EXPECT_EQ(conn.Exec(scope, "CREATE TABLE never(i int)"), CTX_CANCELED);
   EXPECT_EQ(conn.Ask("SELECT to_regclass('never') IS NULL"), "t");
+  PostgresProxy proxy(*postgres);
   PGconn* other = nullptr;
-  EXPECT_EQ(pq_connect_ctx(scope, postgres->Conninfo().c_str(), &other), CTX_CANCELED);
+  EXPECT_EQ(pq_connect_ctx(scope, proxy.Conninfo().c_str(), &other), CTX_CANCELED);
   EXPECT_EQ(other, nullptr);
+  const Connection next(proxy.Conninfo());
+  EXPECT_EQ(proxy.accepted, 1);
 }
 
 TEST_F(PqRecipe, CancelEndsTheQueryInTheServer) {
@@ -170,6 +173,8 @@ TEST_F(PqRecipe, StatementTimeoutAtTheDeadlineIsTheDeadline) {
   EXPECT_EQ(conn.text, "57014");
   EXPECT_GE(loop.Advance(kHour - 4 * kMillisecond), 0);
   EXPECT_EQ(conn.Exec(scope, kLong), CTX_DEADLINE_EXCEEDED);
+  EXPECT_EQ(conn.Exec(scope, "SELECT 1/0"), 0);  // what fails then for another reason does not
+  EXPECT_EQ(conn.text, "22012");
 }
 
 TEST_F(PqRecipe, HangUpAtTheDeadlineIsTheDeadline) {
@@ -279,6 +284,7 @@ TEST_F(PqRecipe, ContextEndsAConnect) {
   PGconn* conn = nullptr;
   EXPECT_EQ(pq_connect_ctx(scope, proxy.Conninfo().c_str(), &conn), CTX_DEADLINE_EXCEEDED);
   EXPECT_EQ(conn, nullptr);
+  EXPECT_TRUE(Soon([&] { return proxy.open == 0; }));
 }
 
 TEST_F(PqRecipe, ConnectThatFailsSaysWhy) {
