@@ -41,7 +41,8 @@ static inline int pq_connect_ctx(ctx_t *ctx, const char *conninfo, PGconn **ret)
   if (PQstatus(conn) == CONNECTION_BAD) wants = PGRES_POLLING_FAILED;
   while (wants == PGRES_POLLING_READING || wants == PGRES_POLLING_WRITING) {
     /* The socket may be another one each time. */
-    struct pollfd fd = {PQsocket(conn), wants == PGRES_POLLING_READING ? POLLIN : POLLOUT, 0};
+    struct pollfd fd = {PQsocket(conn), POLLIN, 0};
+    if (wants == PGRES_POLLING_WRITING) fd.events = POLLOUT;
     r = ctx_poll(ctx, &fd, 1, CTX_FOREVER);
     if (r > 0) wants = PQconnectPoll(conn);
     if (r > 0 || r == -EINTR) continue;

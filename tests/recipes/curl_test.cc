@@ -23,8 +23,8 @@ namespace {
 
 struct Easy {
   explicit Easy(const std::string& url) {
-    const auto write = [](char* data, size_t size, size_t n, void* body) {
-      static_cast<std::string*>(body)->append(data, size * n);
+    const auto write = [](char* data, size_t size, size_t n, void* text) {
+      static_cast<std::string*>(text)->append(data, size * n);
       return size * n;
     };
     curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
