@@ -19,7 +19,9 @@
 #include <sys/socket.h>
 
 /** How long a query that a context has ended may take to end. */
+#ifndef PQ_CTX_GRACE_NS
 #define PQ_CTX_GRACE_NS INT64_C(2000000000)
+#endif
 
 /** The error of a context; also of one whose deadline has passed on a loop that nobody dispatches. */
 static inline int pq_err_ctx(ctx_t *ctx) {

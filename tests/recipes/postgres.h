@@ -134,6 +134,7 @@ class PostgresProxy {
   void Drop() { dropped_.Write(); }  // hangs up on all
 
   Counter asked;  // requests to cancel that have come
+  Counter muted;  // answers that were kept back
   Gate cancels;
   std::atomic<bool> mute{false};
   std::atomic<int> accepted{0}, open{0};  // connections
@@ -157,7 +158,10 @@ class PostgresProxy {
         asked.Add();
         if (!cancels.Wait()) return;
       }
-      if (!from_client && mute) continue;
+      if (!from_client && mute) {
+        muted.Add();
+        continue;
+      }
       if (send(from_client ? server : client, bytes, n, MSG_NOSIGNAL) != n) return;
     }
   }

@@ -123,7 +123,7 @@ TEST(SpawnRecipe, CancelByAnotherThreadReachesTheWait) {
 
 TEST(SpawnRecipe, DeadlineEndsTheChild) {
   const Scope scope = WithTimeout(ctx_background(), 20 * kMillisecond);
-  Shell shell(scope, "exec sleep 3600");
+  Shell shell(ctx_background(), "exec sleep 3600");
   ASSERT_EQ(shell.started, 0);
   EXPECT_EQ(shell.Wait(scope), CTX_DEADLINE_EXCEEDED);
   EXPECT_TRUE(shell.AllGone());
@@ -133,7 +133,7 @@ TEST(SpawnRecipe, DeadlineEndsTheChild) {
 TEST(SpawnRecipe, DeadlineOfALoopThatNobodyDispatchesEndsTheChild) {
   const ManualLoop loop;
   const Scope scope = WithTimeout(loop.root, 20 * kMillisecond);
-  Shell shell(scope, "exec sleep 3600");
+  Shell shell(ctx_background(), "exec sleep 3600");
   ASSERT_EQ(shell.started, 0);
   EXPECT_EQ(shell.Wait(scope), CTX_DEADLINE_EXCEEDED);
   EXPECT_TRUE(NoChildren());
