@@ -7,7 +7,7 @@
  * PQ_CTX_GRACE_NS for it and for the server's answer. Without both in that time the connection is shut down: a cancel
  * that comes later must not meet the next query.
  *
- * The server is not told the deadline. C11, libpq 14. On a default loop without threads, somebody else must dispatch.
+ * The server is not told the deadline. C11. On a default loop without threads, somebody else must dispatch.
  */
 #ifndef PQ_CTX_H
 #define PQ_CTX_H
