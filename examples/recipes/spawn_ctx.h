@@ -99,6 +99,7 @@ static inline int spawn_wait_ctx(ctx_t *ctx, spawn_child_t *child, int64_t grace
     if (ctx_err(ctx) != 0 && /* else only the wait has failed, and a grace would not end */
         ctx_with_grace(ctx, grace_ns, &grace, NULL) == 0) {
       spawn_signal(child, SIGTERM);
+      spawn_signal(child, SIGCONT); /* what is stopped could not take it */
       while (ctx_poll(grace, &exited, 1, CTX_FOREVER) == -EINTR) {
       }
       ctx_unref(grace);

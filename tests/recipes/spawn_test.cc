@@ -149,6 +149,15 @@ TEST(SpawnRecipe, ChildHasItsGrace) {
   EXPECT_EQ(shell.Line(), "saved");
 }
 
+TEST(SpawnRecipe, ChildThatIsStoppedEndsBySigterm) {
+  const Scope scope = WithCancel(ctx_background());
+  Shell shell(scope, "kill -STOP $$; sleep 3600");
+  siginfo_t stopped;
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(shell.child.pid), &stopped, WSTOPPED), 0);
+  scope.Cancel();
+  EXPECT_EQ(shell.Wait(scope), CTX_CANCELED);  // the grace is an hour
+}
+
 TEST(SpawnRecipe, AfterTheGraceItIsKilled) {
   const Scope scope = WithCancel(ctx_background());
   Shell shell(scope, "trap '' TERM; sleep 3600 & echo ready; wait");
