@@ -6,6 +6,7 @@
 #include "core/system/clock.h"
 #include "core/system/io.h"
 #include "core/watch/descriptor.h"
+#include "core/watch/export.h"
 #include "core/watch/poll.h"
 #include "core/watch/wait.h"
 
@@ -14,14 +15,26 @@ using ctxcore::node_of;
 
 namespace {
 
-// The object behind a watch: a queue's entry, or else a callback.
+// The object behind a watch: a queue's entry, what is exported, or else a callback.
+template <typename T>
+T* as(ctx_watch_t* watch, ctxcore::Observer::Type type) {
+  return from(watch)->type == type ? static_cast<T*>(from(watch)) : nullptr;
+}
 ctxcore::Entry* as_entry(ctx_watch_t* watch) {
-  return from(watch)->type == ctxcore::Observer::Type::entry
-             ? static_cast<ctxcore::Entry*>(from(watch))
-             : nullptr;
+  return as<ctxcore::Entry>(watch, ctxcore::Observer::Type::entry);
+}
+ctxcore::Export* as_export(ctx_watch_t* watch) {
+  return as<ctxcore::Export>(watch, ctxcore::Observer::Type::exported);
 }
 ctxcore::Callback* as_callback(ctx_watch_t* watch) {
   return static_cast<ctxcore::Callback*>(from(watch));
+}
+
+// Those that run nothing to wait for: 1 or 0; -1 for a callback.
+int stop_silent(ctx_watch_t* watch) {
+  if (ctxcore::Entry* const entry = as_entry(watch)) return entry->queue->stop(entry) ? 1 : 0;
+  if (ctxcore::Export* const exported = as_export(watch)) return exported->stop() ? 1 : 0;
+  return -1;
 }
 
 int done_fd_of(ctx_t* ctx, const char* call = __builtin_FUNCTION()) {
@@ -79,20 +92,22 @@ int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t 
 
 int ctx_watch_stop(ctx_watch_t* watch) {
   if (const int result = check(watch); result < 0) return result;
-  ctxcore::Entry* const entry = as_entry(watch);
-  return entry != nullptr ? entry->queue->stop(entry) : ctxcore::stop(as_callback(watch));
+  const int stopped = stop_silent(watch);
+  return stopped >= 0 ? stopped : ctxcore::stop(as_callback(watch));
 }
 
 int ctx_watch_stop_wait(ctx_watch_t* watch) {
   if (const int result = check(watch); result < 0) return result;
-  ctxcore::Entry* const entry = as_entry(watch);  // an entry runs nothing to wait for
-  return entry != nullptr ? entry->queue->stop(entry) : ctxcore::stop_wait(as_callback(watch));
+  const int stopped = stop_silent(watch);
+  return stopped >= 0 ? stopped : ctxcore::stop_wait(as_callback(watch));
 }
 
 ctx_watch_t* ctx_watch_unref(ctx_watch_t* watch) {
   if (check_held(watch) < 0) return nullptr;
   if (ctxcore::Entry* const entry = as_entry(watch); entry != nullptr) {
     entry->queue->drop_handle(entry);
+  } else if (ctxcore::Export* const exported = as_export(watch); exported != nullptr) {
+    exported->release();
   } else {
     ctxcore::release(as_callback(watch));
   }

@@ -10,6 +10,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 LEFT_OUT = {
+    "ctx_export": "makes descriptors that other processes look for: tests/capi/exported changes every byte that they find",
+    "ctx_import": "reads what ctx_export wrote, or a text: tests/capi/exported and tests/fuzz/text_fuzz.cc",
     "ctx_shutdown": "ends the default loop for good, and so would end all later inputs: tests/capi/loop/shutdown_test.cc",
 }
 

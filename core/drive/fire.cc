@@ -8,6 +8,8 @@
 #include "core/base/nap.h"
 #include "core/base/text.h"
 #include "core/life/cancel.h"
+#include "core/life/import.h"
+#include "core/loop/import_node.h"
 #include "core/loop/loop.h"
 #include "core/loop/mirror_node.h"
 #include "core/loop/signals.h"
@@ -24,6 +26,11 @@ bool fire_source(Source* source) {
     // Not 0, unless somebody has closed the library's descriptor.
     const int error = error_of(followed);
     return error != 0 && cancel(node, error, cause_of(followed), Callbacks::queued);
+  }
+  if (node->kind == Kind::imported && source->reason != nullptr) {
+    const Cause* cause = nullptr;
+    const int error = take_end(static_cast<ImportNode*>(node), &cause);
+    return cancel(node, error, cause, Callbacks::queued);
   }
   if (source->reason == nullptr) return cancel(node, kCanceled, nullptr, Callbacks::queued);
   source->reason->code = static_cast<int>(source->came);

@@ -14,6 +14,7 @@
 #include "core/loop/signals.h"
 #include "core/loop/turn.h"
 #include "core/system/thread.h"
+#include "core/watch/export.h"
 #include "core/watch/wait_circle.h"
 
 namespace ctxcore {
@@ -48,6 +49,7 @@ void start_afresh() {
     for (Wheel& wheel : built_in_wheels) ::new (&wheel) Wheel;
   }
   built_in_loop.abandon();
+  forget_exports();
   forget_signals();
   forget_lane();
   forget_turns();
@@ -83,7 +85,7 @@ __attribute__((constructor(101))) void load() {
   const auto address = reinterpret_cast<uintptr_t>(&built_in_loop);
   stamp::current.store(stamp::copy_bits(address), std::memory_order_relaxed);
   stamp_statics();
-  pthread_atfork(nullptr, nullptr, start_afresh);
+  pthread_atfork(hold_exports, release_exports, start_afresh);
 }
 
 }  // namespace

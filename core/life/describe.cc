@@ -82,6 +82,9 @@ size_t write_part(const Context* context, int64_t now, char* at, size_t room) {
           .add(static_cast<uint64_t>(static_cast<const FdNode*>(context)->fd))
           .add(")");
       break;
+    case Kind::imported:
+      text.add(".WithImport");
+      break;
     case Kind::signal:
       add_signals(text, static_cast<const SignalNode*>(context)->signals);
       break;

@@ -14,6 +14,7 @@
 #include "core/base/released.h"
 #include "core/life/grace.h"
 #include "core/life/merge.h"
+#include "core/loop/import_node.h"
 #include "core/loop/loop.h"
 #include "core/loop/signals.h"
 #include "core/system/thread.h"
@@ -31,6 +32,7 @@ const Cause* reason_of(const Node* node) {
     case Kind::idle:
       return static_cast<const TimerNode*>(node)->reason;
     case Kind::fd:
+    case Kind::imported:
       return static_cast<const FdNode*>(node)->reason;
     case Kind::signal:
       return static_cast<const SignalNode*>(node)->reason;
@@ -63,6 +65,7 @@ class Remains {
     if (family_) {
       free_standing(memory_);
       memory_->children.free_all();
+      if (memory_->kind == Kind::imported) static_cast<ImportNode*>(memory_)->borrowed.close();
     }
     unref(own_);
     unref(reason_);

@@ -105,6 +105,9 @@ class Loop {
     return drive_ != Drive::virtual_time && other.drive_ != Drive::virtual_time &&
            options_.clock == other.options_.clock;
   }
+  bool is_monotonic() const {
+    return drive_ != Drive::virtual_time && options_.clock == CLOCK_MONOTONIC;
+  }
   uint64_t starters_mask() const { return starters_mask_; }  // once it is started
   Lock& merge_lock() CTX_LOCK_RETURNED(merge_lock_) { return merge_lock_; }
   uint64_t next_birth() CTX_REQUIRES(merge_lock_) { return ++births_; }

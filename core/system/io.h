@@ -21,7 +21,11 @@ namespace ctxcore::io {
 
 ssize_t read(int fd, void* at, size_t size);
 ssize_t write(int fd, const void* from, size_t size);
+ssize_t read_at(int fd, void* at, size_t size, size_t offset);
 int close(int fd);
+int open_to_read(
+    const char* path);  // a descriptor that an exec closes; it neither waits nor takes a terminal
+int seal(int fd);       // memory: its size, and from now on new ways to write to it
 int duplicate(int fd);  // a copy that an exec closes
 bool is_open(int fd);
 int poll(pollfd* fds, nfds_t count, int64_t timeout_ns);  // INT64_MAX: no limit

@@ -46,12 +46,25 @@ ssize_t write(int fd, const void* from, size_t size) {
   return uninterrupted([=] { return ::write(fd, from, size); });
 }
 
+ssize_t read_at(int fd, void* at, size_t size, size_t offset) {
+  return uninterrupted([=] { return ::pread(fd, at, size, static_cast<off_t>(offset)); });
+}
+
 int close(int fd) {
   return uncanceled([=] { return ::close(fd); });
 }
 
 int duplicate(int fd) {
   return uncanceled([=] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); });
+}
+
+int open_to_read(const char* path) {
+  return uncanceled([=] { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
+}
+
+int seal(int fd) {
+  constexpr int kSeals = F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  return uncanceled([=] { return ::fcntl(fd, F_ADD_SEALS, kSeals); });
 }
 
 bool is_open(int fd) {

@@ -26,6 +26,7 @@ constexpr uint8_t kOriginDeadline = 2;
 constexpr uint8_t kOriginSignal = 3;
 constexpr uint8_t kOriginDescriptor = 4;
 constexpr uint8_t kOriginShutdown = 5;
+constexpr uint8_t kOriginParentProcess = 7;
 
 // Where a cause was made. Its maker gave the texts; function may be nullptr.
 struct Place {

@@ -35,6 +35,7 @@ enum class Kind : uint8_t {
   idle,      // an IdleNode (idle_node.h)
   fd,        // an FdNode (sources.h)
   signal,    // a SignalNode (signals.h)
+  imported,  // an ImportNode (import_node.h)
   mirror,    // a MirrorNode (mirror_node.h), which is nobody's context
   merged,    // a MergedNode (merge.h)
   proxy,     // a Proxy (merge.h), which is nobody's context

@@ -24,6 +24,7 @@ struct Observer : Link {
     callback,    // callback.h
     entry,       // queue.h
     grace,       // grace.h
+    exported,    // export.h
   };
 
   constexpr explicit Observer(Type which) : type(which) {}
@@ -33,7 +34,7 @@ struct Observer : Link {
   const Type type;
 };
 
-// A ctx_watch_t points to one: a callback, or a queue's entry.
+// A ctx_watch_t points to one: a callback, a queue's entry, or what is exported.
 struct Watch : Observer {
   using Observer::Observer;
 

@@ -7,6 +7,7 @@
 #include "core/tree/grace_node.h"
 #include "core/watch/cancel_fd.h"
 #include "core/watch/descriptor.h"
+#include "core/watch/export.h"
 #include "core/watch/queue.h"
 #include "core/watch/wait.h"
 
@@ -27,6 +28,9 @@ void tell(Node* node, Observer* observer) {
     case Observer::Type::grace:
       node->observers.remove(observer);
       return static_cast<GraceNode*>(observer)->begin();
+    case Observer::Type::exported:
+      node->observers.remove(observer);
+      return static_cast<Export*>(observer)->end();
     case Observer::Type::callback:
       CTX_ASSERT(false);  // the cancel itself handles callbacks
   }

@@ -29,7 +29,7 @@
 #define CTX_ORIGIN_SHUTDOWN 5
 /** The other side of a connection said so, or is gone. The library never makes such a cause; callers may. */
 #define CTX_ORIGIN_PEER 6
-/** The process that started this one is gone, or said so. The library never makes such a cause; callers may. */
+/** The process that started this one is gone, or said so; see ctx_import(). */
 #define CTX_ORIGIN_PARENT_PROCESS 7
 /** Somebody has too much to do, and so left this undone. The library never makes such a cause; callers may. */
 #define CTX_ORIGIN_OVERLOAD 8

@@ -56,6 +56,7 @@
 #include <ctx/group.h>
 #include <ctx/loop.h>
 #include <ctx/poll.h>
+#include <ctx/process.h>
 #include <ctx/propagate.h>
 #include <ctx/queue.h>
 #include <ctx/types.h>

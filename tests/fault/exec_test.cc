@@ -41,6 +41,8 @@ size_t Open(const std::string& kind) {
 // One of everything that has a descriptor, on a loop.
 struct Everything {
   explicit Everything(On on) : host(on) {
+    EXPECT_EQ(ctx_export(scope, text, sizeof text, watch.out()), 0);
+    EXPECT_EQ(ctx_import(text, host.root(), imported.ctx.out(), imported.canceler.out()), 0);
     fds = {ctx_done_fd(scope),     ctx_done_fd_dup(scope), ctx_cancel_fd(scope.canceler),
            ctx_done_fd(timed),     ctx_queue_fd(queue),    ctx_group_fd(group),
            ctx_done_fd(mirroring), ctx_done_fd(source),    ctx_done_fd(signal)};
@@ -50,6 +52,8 @@ struct Everything {
     close(fds[1]);
     close(fds[2]);
   }
+
+  ~Everything() { ctx_watch_stop(watch); }
 
   const Host host;
   std::vector<int> fds;
@@ -63,6 +67,9 @@ struct Everything {
   const Scope mirroring = Merge({scope, there});
   const Queue queue = NewQueue();
   const Group group = NewGroup(host.root());
+  char text[CTX_EXPORT_SIZE] = "";
+  Watch watch;
+  Scope imported;
 };
 
 void InheritNothing() {
@@ -75,6 +82,7 @@ void InheritNothing() {
       EXPECT_GT(Open(kind), 0u) << "nothing to look at";
     }
     EXPECT_GT(Open("anon_inode:[signalfd]"), 0u);
+    EXPECT_EQ(Open("/memfd:libctx"), 2u) << "the export's, and the import's";
     EXPECT_GT(Open("anon_inode:[eventfd]") + Open("pipe:"), 0u);
   }
 }

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -257,6 +258,31 @@ int pipe2(int* ends, int flags) {
   return ctxtest::Next(&pipe2, "pipe2")(ends, flags);
 }
 
+int memfd_create(const char* name, unsigned flags) {
+  if (ctxtest::Refused(Resource::kDescriptor, CTX_CALLER)) return -1;
+  return ctxtest::Next(&memfd_create, "memfd_create")(name, flags);
+}
+
+int open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const bool makes_one = (flags & (O_CREAT | O_TMPFILE)) != 0;
+  const auto mode = makes_one ? va_arg(arguments, mode_t) : mode_t{0};
+  va_end(arguments);
+  if (ctxtest::Refused(Resource::kDescriptor, CTX_CALLER)) return -1;
+  return ctxtest::Next(&open, "open")(path, flags, mode);
+}
+
+int ftruncate(int fd, off_t size) {
+  if (ctxtest::Refused(Resource::kMemory, CTX_CALLER)) return -1;
+  return ctxtest::Next(&ftruncate, "ftruncate")(fd, size);
+}
+
+void* mmap(void* at, size_t size, int rights, int flags, int fd, off_t offset) {
+  if (ctxtest::Refused(Resource::kMemory, CTX_CALLER)) return MAP_FAILED;
+  return ctxtest::Next(&mmap, "mmap")(at, size, rights, flags, fd, offset);
+}
+
 int epoll_create1(int flags) {
   if (ctxtest::Refused(Resource::kDescriptor, CTX_CALLER)) return -1;
   return ctxtest::Next(&epoll_create1, "epoll_create1")(flags);
@@ -316,6 +342,11 @@ ssize_t read(int fd, void* at, size_t size) {
   static auto* const next = ctxtest::Next(&read, "read");
   if (ctxtest::Refused(Resource::kRead, CTX_CALLER)) return -1;
   return next(fd, at, size);
+}
+
+ssize_t pread(int fd, void* at, size_t size, off_t offset) {
+  if (ctxtest::Refused(Resource::kRead, CTX_CALLER)) return -1;
+  return ctxtest::Next(&pread, "pread")(fd, at, size, offset);
 }
 
 ssize_t write(int fd, const void* from, size_t size) {

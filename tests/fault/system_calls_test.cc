@@ -19,7 +19,8 @@ namespace {
 const char* const kLooksOnly[] = {  // at memory that it is given, or at tables of libc
     "__errno_location", "memchr",    "memcmp",          "memcpy", "memmove",     "memset",
     "sigabbrev_np",     "sigaddset", "sigdelset",       "strcmp", "sigemptyset", "sigfillset",
-    "sigismember",      "strcpy",    "strerrordesc_np", "strlen", "strnlen"};
+    "sigismember",      "strcpy",    "strerrordesc_np", "strlen", "strnlen",
+    "secure_getenv"};
 
 const char* const kCannotFail[] = {
     "free",
@@ -31,6 +32,12 @@ const char* const kCannotFail[] = {
     "pthread_join",     // of a thread that ends and that nobody else joins; no signal interrupts it
     "pthread_setcancelstate",  //
     "pthread_sigmask",         //
+    "getpid",                  //
+    "fstat",                   // of a descriptor of the library's own
+    "munmap",                  // of what the library has mapped
+    "madvise",                 // likewise
+    "stat",                    // of a file of /proc: what cannot be looked at is no such process
+    "kill",                    // with no signal: only asks
     "_exit",                   //
     "__register_atfork",       // when the library is loaded; libc has room for the first ones
 };

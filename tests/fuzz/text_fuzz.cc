@@ -387,6 +387,20 @@ void Sizes(Input& in) {
   }
 }
 
+// What another process may have put into the environment.
+void Imports(Input& in) {
+  std::string text = in.Pick(3) == 0 ? "" : "1:";
+  for (size_t n = in.Pick(64); n > 0; --n) {
+    text += in.Pick(4) == 0 ? static_cast<char>(in.Byte() | 1) : "0123456789:"[in.Pick(11)];
+  }
+  ctx_t* made = nullptr;
+  const int result = ctx_import(Exact(text).get(), ctx_background(), &made, nullptr);
+  REQUIRE(result == 0 || result == -EBADMSG || result == -EPROTONOSUPPORT || result == -EACCES);
+  REQUIRE((result == 0) == (made != nullptr));
+  if (result == 0) FUZZ_EQ(ctx_err(made), CTX_CANCELED);
+  ctx_unref(made);
+}
+
 }  // namespace
 }  // namespace fuzz
 
@@ -400,7 +414,7 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input in(data, size);
   while (!in.empty()) {
-    switch (in.Pick(5)) {
+    switch (in.Pick(6)) {
       case 0:
         fuzz::Described{in};
         break;
@@ -412,6 +426,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       case 3:
         fuzz::Options(in);
+        break;
+      case 4:
+        fuzz::Imports(in);
         break;
       default:
         fuzz::Sizes(in);

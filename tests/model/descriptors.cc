@@ -16,6 +16,7 @@
 #include "core/system/event.h"
 #include "core/system/io.h"
 #include "core/system/poller.h"
+#include "core/system/share.h"
 #include "core/system/signal_fd.h"
 #include "model/memory.h"
 #include "model/scheduler.h"
@@ -327,6 +328,19 @@ void SignalFd::close() {
   fd_ = -1;
 }
 
+// Nothing goes to other processes: the scenarios have one.
+int Lent::open_memory(size_t) { return -ENOTSUP; }
+int Lent::open_pipe() { return -ENOTSUP; }
+void Lent::wake() {}
+void Lent::hang_up() {}
+void Lent::close() {}
+LentName Lent::name() const { return {}; }
+int Borrowed::open(const LentName&) { return -ESRCH; }
+void Borrowed::close() {}
+size_t Borrowed::size() const { return 0; }
+bool Borrowed::read(void*, size_t, size_t) const { return false; }
+bool Borrowed::hung_up() const { return true; }
+
 namespace io {
 
 ssize_t read(int fd, void* at, size_t size) {
@@ -379,6 +393,12 @@ int poll(pollfd* fds, nfds_t count, int64_t timeout_ns) {
   }
   return ready;
 }
+
+ssize_t read_at(int, void*, size_t, size_t) { return -EBADF; }
+
+int open_to_read(const char*) { return -ENOENT; }
+
+int seal(int) { return -EINVAL; }
 
 nfds_t most_polled() { return 1024; }
 

@@ -16,6 +16,7 @@ const Scenario kScenarios[] = {
     {"FiredCallbacks", scenarios::FiredCallbacks, kAllLoops},
     {"Queues", scenarios::Queues, kDefaultLoop},
     {"Groups", scenarios::Groups, kDefaultLoop | kManualLoop},
+    {"Exports", scenarios::Exports, kAllLoops},
     {"Merges", scenarios::Merges, kDefaultLoop | kManualLoop | kVirtualLoop},
     {"Mirrors", scenarios::Mirrors, kAllLoops},
     {"Sources", scenarios::Sources, kAllLoops},

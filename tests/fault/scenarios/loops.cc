@@ -116,7 +116,10 @@ void FirstUses(Run& run) {
                               made->canceler.out());
                       }};
   const int kind = run.on == On::kThread ? CTX_LOOP_THREAD : CTX_LOOP_MANUAL;
-  for (size_t i = 0; i < 7; ++i) {
+  char text[CTX_EXPORT_SIZE];
+  Watch watch;
+  run.Try(0, CTX_FN(ctx_export), run.root(), text, sizeof text, watch.out());
+  for (size_t i = 0; i < 8; ++i) {
     Loop loop;
     Ctx root;
     Scope made;
@@ -126,13 +129,16 @@ void FirstUses(Run& run) {
       uses[i](run, root, &made);
     } else if (i == 4) {
       run.Try(0, CTX_FN(ctx_with_signal), root, &signal, 1, made.ctx.out(), made.canceler.out());
-    } else if (kind == CTX_LOOP_MANUAL && i == 5) {
+    } else if (i == 5) {
+      run.Try(0, CTX_FN(ctx_import), text, root, made.ctx.out(), made.canceler.out());
+    } else if (kind == CTX_LOOP_MANUAL && i == 6) {
       run.Try(Run::kAny, CTX_FN(ctx_loop_fd), loop);
     } else if (kind == CTX_LOOP_MANUAL) {
       run.Try(0, CTX_FN(ctx_loop_dispatch), loop);
     }
     if (made.canceler) run.Cancel(made);
   }
+  run.Sure(1, CTX_FN(ctx_watch_stop), watch);
 }
 
 void Executors(Run& run) {

@@ -44,6 +44,7 @@ void Callbacks(Run& run);
 void FiredCallbacks(Run& run);
 void Queues(Run& run);
 void Groups(Run& run);
+void Exports(Run& run);
 
 // loops.cc
 void Sources(Run& run);

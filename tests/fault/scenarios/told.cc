@@ -180,4 +180,35 @@ void Groups(Run& run) {
   run.Get(CTX_FN(ctx_group_unrefp), &variable);
 }
 
+// From one loop to another of the same process.
+void Exports(Run& run) {
+  const Cause late = NewCause(run, 3, "late"), enough = NewCause(run, 7, "enough");
+  Ctx named;
+  Scope timed;
+  run.Try(0, CTX_FN(ctx_with_string), run.root(), "a", "1", named.out());
+  run.Try(0, CTX_FN(ctx_with_timeout_cause), named, kHour, late, timed.ctx.out(),
+          timed.canceler.out());
+  char text[CTX_EXPORT_SIZE], of_root[CTX_EXPORT_SIZE];
+  Watch watch, root_watch;
+  run.Try(0, CTX_FN(ctx_export), timed, text, sizeof text, watch.out());
+  run.Try(0, CTX_FN(ctx_export), run.root(), of_root, sizeof of_root, root_watch.out());
+  const Spent spent(run);
+  Scope first, second, plain;
+  run.Try(0, CTX_FN(ctx_import), text, run.root(), first.ctx.out(), first.canceler.out());
+  run.Try(0, CTX_FN(ctx_import), of_root, run.root(), second.ctx.out(), second.canceler.out());
+  run.Try(0, CTX_FN(ctx_import), nullptr, run.root(), plain.ctx.out(), plain.canceler.out());
+  run.Sure(1, CTX_FN(ctx_cancel_with), timed.canceler, CTX_CANCELED, enough);
+  run.Await(first);
+  EXPECT_STREQ(run.Get(CTX_FN(ctx_cause_message), run.Get(CTX_FN(ctx_cause), first)), "enough");
+  run.Sure(0, CTX_FN(ctx_watch_stop), watch);
+  run.Sure(1, CTX_FN(ctx_watch_stop), root_watch);
+  run.Await(second);
+  Ctx born_done, gone;
+  run.Try(0, CTX_FN(ctx_import), text, run.root(), born_done.out(), nullptr);
+  run.ExpectErr(born_done, CTX_CANCELED);
+  run.Get(CTX_FN(ctx_watch_unref), watch.release());
+  run.Try(0, CTX_FN(ctx_import), text, run.root(), gone.out(), nullptr);
+  run.ExpectErr(gone, CTX_CANCELED);
+}
+
 }  // namespace ctxtest::scenarios

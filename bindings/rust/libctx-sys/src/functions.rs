@@ -284,6 +284,20 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn ctx_cancel_fd(canceler: *mut ctx_canceler_t) -> c_int;
 
+    // ctx/process.h
+    pub fn ctx_export(
+        ctx: *mut ctx_t,
+        buf: *mut c_char,
+        size: usize,
+        ret: *mut *mut ctx_watch_t,
+    ) -> c_int;
+    pub fn ctx_import(
+        text: *const c_char,
+        parent: *mut ctx_t,
+        ret: *mut *mut ctx_t,
+        ret_canceler: *mut *mut ctx_canceler_t,
+    ) -> c_int;
+
     // ctx/error.h, ctx/version.h
     pub fn ctx_strerror(err: c_int) -> *const c_char;
     pub fn ctx_version() -> u32;

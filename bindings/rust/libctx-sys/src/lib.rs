@@ -183,6 +183,8 @@ pub const CTX_FORMAT_BAGGAGE: u32 = 4;
 pub const CTX_FORMAT_ENVIRONMENT: u32 = 8;
 /// No text of [`ctx_cause_encode`] is longer, with its NUL.
 pub const CTX_CAUSE_TEXT: c_int = 512;
+/// Room for what `ctx_export()` writes.
+pub const CTX_EXPORT_SIZE: usize = 128;
 /// Major version of the headers that these declarations follow.
 pub const CTX_VERSION_MAJOR: u32 = 0;
 /// Minor version of the headers that these declarations follow.

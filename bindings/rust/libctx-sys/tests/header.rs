@@ -248,7 +248,7 @@ fn layouts_are_the_headers() {
 
 #[test]
 fn constants_are_the_headers_and_none_is_missing() {
-    let ours: [(&str, i64); 29] = [
+    let ours: [(&str, i64); 30] = [
         ("CTX_CANCELED", CTX_CANCELED.into()),
         ("CTX_DEADLINE_EXCEEDED", CTX_DEADLINE_EXCEEDED.into()),
         ("CTX_FOREVER", CTX_FOREVER),
@@ -274,6 +274,7 @@ fn constants_are_the_headers_and_none_is_missing() {
         ("CTX_LOOP_START", CTX_LOOP_START.into()),
         ("CTX_CLOCK_MONOTONIC", CTX_CLOCK_MONOTONIC.into()),
         ("CTX_CLOCK_BOOTTIME", CTX_CLOCK_BOOTTIME.into()),
+        ("CTX_EXPORT_SIZE", CTX_EXPORT_SIZE as i64),
         ("CTX_VERSION_MAJOR", CTX_VERSION_MAJOR.into()),
         ("CTX_VERSION_MINOR", CTX_VERSION_MINOR.into()),
         ("CTX_VERSION_PATCH", CTX_VERSION_PATCH.into()),

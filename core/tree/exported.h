@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What a process tells of a context to the processes below it: how they find its state, as a text that goes into an
+// environment variable, and the state itself, which lies in memory that it shares (system/share.h).
+//
+// Invariants
+//  1. Both begin with the number of their version. Another version may mean anything else by what follows.
+//  2. All but `end` and `error` is written before anybody can find it. They are written once, when the context has
+//     ended, and `error` last: so an exporter that dies on the way has told no end.
+//  3. Who reads a state trusts nothing in it. The reader has a copy, which no longer changes, and checks each length.
+//  4. A text that is too long for its room is cut where a character of UTF-8 begins.
+#ifndef CTX_CORE_TREE_EXPORTED_H
+#define CTX_CORE_TREE_EXPORTED_H
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/system/share.h"
+#include "core/tree/cause.h"
+
+namespace ctxcore {
+
+// A cause, in the little that goes from one process to another.
+struct ExportedCause {
+  static constexpr size_t kText = 500;
+
+  void write(const Cause* cause);  // nullptr, or one that says no more than the error: none
+
+  // What this says, as a claim of whoever wrote it. nullptr: it says none; or there is no memory, and then *failed is
+  // set.
+  const Cause* make(bool* failed) const;
+  bool fill(
+      Cause* blank) const;  // the same into a blank one with room for kText; false: it says none
+
+  uint32_t given;
+  int32_t code;
+  uint32_t origin;
+  uint32_t length;
+  char text[kText];
+};
+
+struct ExportedState {
+  static constexpr uint64_t kMagic = 0x3174786374637862;  // any number
+  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kMostStrings = 1 << 20;
+
+  void end_with(int with, const Cause* cause);  // once
+
+  uint64_t magic;
+  uint32_t version;
+  uint32_t strings;  // how many bytes of them follow: name and value in turn, each with its NUL
+  int64_t deadline;  // on CLOCK_MONOTONIC; kForever for none
+  ExportedCause at_deadline;
+  ExportedCause end;
+  int32_t error;  // 0: it has not ended
+  uint32_t reserved;
+};
+
+// The text. It has room for kExportedText.
+constexpr size_t kExportedText = 128;
+void write_exported(char* at, const LentName& name);
+// 0; -EPROTONOSUPPORT: of another version; -EBADMSG: none.
+int read_exported(const char* text, LentName* name);
+
+}  // namespace ctxcore
+
+#endif
