@@ -17,7 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORE = ["system", "base", "wire", "tree", "loop", "life", "watch", "drive"]
 TESTS_OF_CORE = [("tests", "core"), ("tests", "model")]
-FOLDERS = ["include", "core", "capi", "tests", "bench", "bindings", "examples"]
+FOLDERS = ["include", "core", "capi", "tests", "bench", "bindings", "examples", "tools"]
 SOURCES = {".c", ".cc", ".h", ".hpp"}
 
 
