@@ -25,7 +25,7 @@ import tempfile
 import report
 from rows import PEERS, ROWS
 
-PLAIN = {"handler", "load", "memory", "queue", "timers", "wake"}  # print `name value` lines; the others are Google Benchmark's
+PLAIN = {"handler", "load", "memory", "process", "queue", "timers", "wake"}  # print `name value` lines; the others are Google Benchmark's
 
 
 def google_names(program):
