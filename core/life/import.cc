@@ -71,7 +71,7 @@ class Copy {
   const char* strings() const { return memory_; }
 
  private:
-  ExportedState state_;
+  ExportedState state_{};
   char* memory_ = nullptr;
 };
 

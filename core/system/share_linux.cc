@@ -114,7 +114,7 @@ int Lent::open_memory(size_t bytes) {
 }
 
 int Lent::open_pipe() {
-  int ends[2];
+  int ends[2] = {-1, -1};
   const int result = quietly([&] { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); });
   if (result < 0) return result;
   read_end = ends[0];
