@@ -2,6 +2,7 @@
 //
 // P22: `ctx run` against timeout(1), how late its deadline is, an export and its import, and from the end of a context to the
 // moment at which a process below goes on. Bare is a pipe that is closed. Prints `name value` lines, medians of many.
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,10 +39,14 @@ void Median(const char* name, std::vector<double> took, double unit) {
 void Await(std::vector<const char*> command) {
   command.push_back(nullptr);
   pid_t pid = 0;
-  if (posix_spawnp(&pid, command[0], nullptr, nullptr, const_cast<char**>(command.data()),
+  posix_spawn_file_actions_t actions;  // what ctx says of an end is not for the table
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  if (posix_spawnp(&pid, command[0], &actions, nullptr, const_cast<char**>(command.data()),
                    environ) != 0) {
     std::abort();
   }
+  posix_spawn_file_actions_destroy(&actions);
   int status = 0;
   if (waitpid(pid, &status, 0) != pid) std::abort();
 }
