@@ -19,8 +19,7 @@ namespace {
 const char* const kLooksOnly[] = {  // at memory that it is given, or at tables of libc
     "__errno_location", "memchr",    "memcmp",          "memcpy", "memmove",     "memset",
     "sigabbrev_np",     "sigaddset", "sigdelset",       "strcmp", "sigemptyset", "sigfillset",
-    "sigismember",      "strcpy",    "strerrordesc_np", "strlen", "strnlen",
-    "secure_getenv"};
+    "sigismember",      "strcpy",    "strerrordesc_np", "strlen", "strnlen",     "secure_getenv"};
 
 const char* const kCannotFail[] = {
     "free",
