@@ -18,7 +18,6 @@ bool Loop::await_busy(int64_t until_ns) {
     if (left == 0) break;
     if (futex_wait(busy_, left, until_ns) == -ETIMEDOUT) return false;
   }
-  join_ended();
   return true;
 }
 
@@ -53,8 +52,11 @@ bool Loop::end_threads(int64_t until_ns) {
   stop_.store(Stop::join, std::memory_order_release);
   set_alarm_by(kAtOnce);
   ring_calls();
-  const bool all = lane().close(until_ns);
-  return await_busy(until_ns) && all;
+  // The lane comes last: until the loop's thread has ended, it may still start a thread there that was refused before.
+  const bool ended = await_busy(until_ns);
+  const bool all = lane().close(until_ns) && ended;
+  if (all) join_ended();
+  return all;
 }
 
 int Loop::shut_down(int64_t until_ns) {

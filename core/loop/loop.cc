@@ -50,6 +50,7 @@ int Loop::start_threads() {
     stop_.store(Stop::join, std::memory_order_release);
     ring_calls();
     await_busy(kForever);
+    join_ended();
     stop_.store(Stop::no, std::memory_order_relaxed);
   }
   return result;

@@ -2,6 +2,9 @@
 //
 // Rule 46: callbacks that may block run also where the system gives no thread for them: on `ctx-calls`, or on
 // the threads that the lane has already; and on threads of their own as soon as there are some.
+#include <poll.h>
+
+#include <atomic>
 #include <cerrno>
 #include <deque>
 #include <memory>
@@ -52,6 +55,42 @@ void ThoseOfALoopToo() {
   EXPECT_EQ(callback.thread_name(), "ctx-calls");
 }
 TEST(RefusedLane, Rule46_AlsoThoseThatALoopSetsOff) { CTX_IN_NEW_PROCESS(ThoseOfALoopToo()); }
+
+// The loop's thread asks again for a thread that was refused; ctx_shutdown() waits for that one, too.
+void OneThatIsStartedDuringAShutdown() {
+  static const Faults* refusing = nullptr;
+  static std::atomic<bool> waits{false}, taken{false}, over{false};
+  const Scope scope = WithTimeout(ctx_background(), kHour);
+  const auto until_refused = [](ctx_t*, void*) {  // on the loop's thread
+    waits = true;
+    while (refusing->refused() == 0) poll(nullptr, 0, 1);
+  };
+  const auto until_taken = [](ctx_t*,
+                              void*) {  // on `ctx-calls`, which would take the work otherwise
+    while (!taken) poll(nullptr, 0, 1);
+  };
+  const auto take_long = [](ctx_t*,
+                            void*) {  // so long that a shutdown which does not wait is over first
+    taken = true;
+    poll(nullptr, 0, 200);
+    over = true;
+  };
+  const Pipe pipe;
+  const Scope told = WithFd(ctx_background(), pipe.read_end, POLLIN);
+  ASSERT_EQ(ctx_after_func(scope, take_long, nullptr, nullptr, CTX_BLOCKING, nullptr), 0);
+  ASSERT_EQ(ctx_after_func(told, until_refused, nullptr, nullptr, CTX_WAKER, nullptr), 0);
+  ASSERT_EQ(ctx_after_func(told, until_taken, nullptr, nullptr, CTX_DEFER, nullptr), 0);
+  const Faults once(Faults::kOfLibrary, Resource::kThread, EAGAIN, 0, 1);
+  refusing = &once;
+  pipe.Write();
+  while (!waits) poll(nullptr, 0, 1);
+  EXPECT_EQ(ctx_shutdown(CTX_FOREVER), 0);
+  EXPECT_TRUE(over);
+  EXPECT_EQ(once.refused(), 1);
+}
+TEST(RefusedLane, Rule46_AShutdownWaitsForAThreadThatTheLoopStartsMeanwhile) {
+  CTX_IN_NEW_PROCESS(OneThatIsStartedDuringAShutdown());
+}
 
 // The lane knows that its threads have ended: here the end of the default loop has ended them.
 void AfterTheLanesThreadsHaveEnded() {
