@@ -124,8 +124,7 @@ TEST(Tracestate, Rule60_TheLongest) {
     text += std::string(254, 'k') + std::to_string(10 + i) + "=" + std::string(256, 'v');
   }
   EXPECT_EQ(State(text), text);
-  text.insert(text.find(','), " ");
-  EXPECT_EQ(State(text), "none");
+  EXPECT_EQ(State(" " + text), "none");
 }
 
 TEST(Tracestate, Rule60_GoesOutOnlyBesideATraceparent) {
