@@ -129,7 +129,7 @@ def test_where_a_cause_was_made() -> None:
         cause = ctx.cause()
         assert cause is not None and cause.place == place  # type: ignore[attr-defined]
         parts = ctx._cause_parts()
-        assert parts is not None and parts[4:] == tuple(place)
+        assert parts is not None and parts[4:7] == tuple(place)
     ctx, cancel = with_cancel(background())
     cancel("no place")
     cause = ctx.cause()

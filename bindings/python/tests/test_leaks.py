@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from types import MappingProxyType
 
 import libctx
 import pytest
@@ -22,6 +23,10 @@ TOLD, TELL = with_cancel(background())
 TELL(libctx.Cause("a peer", -5, origin=6, place=libctx.Place("file", 3, "function")))
 READING, _ = os.pipe()
 CLOCK = VirtualLoop()
+HEADERS = {"ms": "1500", "traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "baggage": "user=ada"}
+PROXY = MappingProxyType(HEADERS)
+CARRYING = libctx.extract(libctx.with_timeout(background(), 1e9).ctx, HEADERS).ctx
+CLAIM = libctx.encode_cause("why", "a peer")
 QUEUE = _core.Queue()
 TOKEN = b"8 bytes."
 
@@ -29,7 +34,7 @@ TOKEN = b"8 bytes."
 COUNTED = (
     None, True, False, LIVE, END, DONE, TOLD, TELL, KEY, CLOCK, QUEUE, TOKEN, libctx.Context, libctx.Canceler,
     libctx.Derived, libctx.Watch, libctx.Key, libctx.VirtualLoop, libctx.ManualLoop, _core.Queue, _core.Group, ValueError, KeyError,
-    print, id, exit,
+    print, id, exit, HEADERS, PROXY, CARRYING, CLAIM,
 )  # fmt: skip
 
 
@@ -51,6 +56,12 @@ CALLS: dict[str, Callable[[], object]] = {
     "with_fd": lambda: libctx.with_fd(LIVE, READING, select.POLLIN),
     "values": lambda: libctx.without_value(with_value(LIVE, KEY, [1]), KEY).value(KEY, "none"),
     "strings": lambda: (with_string(LIVE, "a", "b").strings(), LIVE.string("name"), LIVE.string("none", "default")),
+    "baggage": lambda: (libctx.with_baggage(LIVE, "user", "x" * 300).baggage("user"), LIVE.baggage("none", "default")),
+    "headers out": lambda: (libctx.inject(CARRYING, timeout_ms="ms", grpc_timeout=True), libctx.inject(CARRYING, {}, environment=True)),
+    "headers in": lambda: (libctx.extract(LIVE, HEADERS, timeout_ms="ms", maximum=5), libctx.extract(LIVE, PROXY, default=5)),
+    "require": lambda: (LIVE.require(5), CARRYING.require(1)),
+    "causes as text": lambda: (libctx.decode_cause(CLAIM), libctx.encode_cause(ValueError("why"), "who")),
+    "the cause of a peer": lambda: (one := with_cancel(LIVE)) and (one.cancel(libctx.decode_cause(CLAIM)), one.ctx.cause()),
     "with_name": lambda: repr(libctx.with_name(LIVE, "a name")),
     "key": lambda: (repr(Key("another")), Key("another").name),
     "err": lambda: (LIVE.err(), DONE.err(), TOLD.err()),
@@ -108,6 +119,18 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a group of a group that has ended": lambda: (outer := Group()) and (outer.cancel(), Group(outer)),
     "a clock that goes back": lambda: CLOCK.advance(-1),
     "a name of a loop": lambda: libctx.ThreadLoop(name="much too long"),
+    "a malformed timeout": lambda: libctx.extract(LIVE, {"ms": "soon"}, timeout_ms="ms"),
+    "a header that is no text": lambda: libctx.extract(LIVE, {"baggage": 5}),  # type: ignore[dict-item]
+    "a header that is no Unicode": lambda: libctx.extract(LIVE, {"baggage": "\ud800"}),
+    "headers that are none": lambda: libctx.extract(LIVE, 5),  # type: ignore[arg-type]
+    "headers that cannot be set": lambda: libctx.inject(CARRYING, PROXY),  # type: ignore[call-overload]
+    "headers of what is done": lambda: libctx.inject(TOLD),
+    "a limit of nothing": lambda: libctx.extract(LIVE, {}, maximum=0),
+    "a name of a header": lambda: libctx.inject(LIVE, timeout_ms="no token"),
+    "a name of a member": lambda: libctx.with_baggage(LIVE, "no token", "x"),
+    "too little time": lambda: CARRYING.require(1e10),
+    "a cause that is no text": lambda: libctx.decode_cause("no cause"),
+    "no cause to encode": lambda: libctx.encode_cause(None),  # type: ignore[arg-type]
     "a text with a nul": lambda: with_string(LIVE, "a", "\0"),
     "an exception that leaves a body": lambda: leave(libctx.timeout(1), KeyError("why")),
     "an exception that leaves a loop": lambda: leave(VirtualLoop(), KeyError("why")),

@@ -36,6 +36,8 @@ static PyObject *context_check(PyObject *self, PyObject *unused) {
   return NULL;
 }
 
+PyObject *raise_end(PyObject *ctx) { return context_check(ctx, NULL); }
+
 static PyObject *context_errno(PyObject *self, PyObject *Py_UNUSED(unused)) {
   return PyLong_FromLong(ctx_err(((Context *)self)->ctx));
 }
@@ -240,6 +242,13 @@ static PyMethodDef methods[] = {
     {"strings", context_strings, METH_NOARGS,
      "strings($self, /)\n--\n\n"
      "Every name that string() finds, with its text, the nearest first."},
+    {"baggage", context_baggage, METH_VARARGS,
+     "baggage($self, name, default=None, /)\n--\n\n"
+     "The value of a member of the baggage, decoded; string(\"baggage\") is the text of all."},
+    {"require", context_require, METH_O,
+     "require($self, seconds, /)\n--\n\n"
+     "Raises DeadlineExceeded if less time remains than work takes, so that nobody begins it in "
+     "vain; and err() if the context is done."},
     {"done_fd", context_done_fd, METH_NOARGS,
      "done_fd($self, /)\n--\n\n"
      "A descriptor that polls readable for ever once the context is done. Borrowed: valid while "

@@ -106,25 +106,26 @@ int to_cause(PyObject *reason, int err, const ctx_cause_t **ret) {
   *ret = NULL;
   if (reason == Py_None) return 0;
   PyObject *exceeded = err == CTX_DEADLINE_EXCEEDED ? Py_True : Py_False;
-  /* (code, message, exception, origin, file, line, function), or None if it says no more than err does */
+  /* (code, message, exception, origin, file, line, function, claim), or None if it says no more than err does */
   PyObject *parts = PyObject_CallFunctionObjArgs(hook_pack, reason, exceeded, NULL);
   if (!parts || parts == Py_None) {
     Py_XDECREF(parts);
     return parts ? 0 : -1;
   }
   int code, origin, line;
-  const char *message, *file, *function;
-  Py_ssize_t unused;
+  const char *message, *file, *function, *claim;
+  Py_ssize_t unused, length;
   PyObject *exception;
   ctx_cause_t *made;
   int result = -1;
-  if (PyArg_ParseTuple(parts, "iyOiz#iz#", &code, &message, &exception, &origin, &file, &unused,
-                       &line, &function, &unused)) {
-    int plain = exception == Py_None;
+  if (PyArg_ParseTuple(parts, "iyOiz#iz#z#", &code, &message, &exception, &origin, &file, &unused,
+                       &line, &function, &unused, &claim, &length)) {
+    int plain = claim || exception == Py_None;
     if (!plain) Py_INCREF(exception);
-    result =
-        ctx_cause_new_at(code, message, origin, file, line, function, plain ? NULL : &exception_key,
-                         plain ? NULL : exception, plain ? NULL : drop_object, &made);
+    result = claim ? ctx_cause_decode(claim, (size_t)length, &made)
+                   : ctx_cause_new_at(code, message, origin, file, line, function,
+                                      plain ? NULL : &exception_key, plain ? NULL : exception,
+                                      plain ? NULL : drop_object, &made);
     if (result < 0 && !plain) Py_DECREF(exception);
     if (result < 0) raise_result(result);
   }
@@ -139,14 +140,14 @@ static PyObject *decode(const char *text) {
   return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
 }
 
-/* (code, message, exception, origin, file, line, function), of which the Python side makes exceptions; or None. */
+/* (code, message, exception, origin, file, line, function, claim), of which Python makes exceptions; or None. */
 PyObject *parts_of_cause(const ctx_cause_t *cause) {
   if (!cause) Py_RETURN_NONE;
   PyObject *exception = ctx_cause_data(cause, &exception_key);
-  return Py_BuildValue("iNOiNiN", ctx_cause_code(cause), decode(ctx_cause_message(cause)),
+  return Py_BuildValue("iNOiNiNN", ctx_cause_code(cause), decode(ctx_cause_message(cause)),
                        exception ? exception : Py_None, ctx_cause_origin(cause),
                        decode(ctx_cause_file(cause)), ctx_cause_line(cause),
-                       decode(ctx_cause_function(cause)));
+                       decode(ctx_cause_function(cause)), claim_of_cause(cause));
 }
 
 /* None while live or not given. */

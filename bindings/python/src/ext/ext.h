@@ -50,7 +50,7 @@ extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *wa
     *queue_type, *loop_type, *group_type;
 extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec,
     loop_spec, thread_loop_spec, manual_loop_spec, virtual_loop_spec, group_spec;
-extern PyMethodDef derive_functions[], wait_functions[];
+extern PyMethodDef derive_functions[], wait_functions[], propagate_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
 extern PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables,
@@ -82,6 +82,7 @@ void interrupt_report(PyObject *callback); /* what it raised: kept for the call,
 
 /* convert.c */
 PyObject *raise_result(int64_t result); /* a negative result as an exception; NULL */
+PyObject *raise_end(PyObject *ctx);     /* the error of a Context that is done; NULL */
 int check_context(PyObject *object);    /* 1, or 0 and TypeError */
 /* The handles of a tuple, borrowed, in memory for PyMem_Free(); or NULL and an exception. In derive.c. */
 ctx_t **contexts_of(PyObject *tuple, const char *wants, size_t *ret_n);
@@ -110,7 +111,12 @@ extern const char context_capsule[], canceler_capsule[];
  */
 int wait_with_signals(int (*wait)(void *arg, int64_t left_ns), void *arg, PyObject *timeout);
 
-/* Methods of Context that stand with what they are about: in convert.c, wait.c and watch.c. */
+/* propagate.c: the text of a cause that came from elsewhere, else None. */
+PyObject *claim_of_cause(const ctx_cause_t *cause);
+
+/* Methods of Context that stand with what they are about: in convert.c, propagate.c, wait.c and watch.c. */
+PyObject *context_baggage(PyObject *self, PyObject *args);
+PyObject *context_require(PyObject *self, PyObject *seconds);
 PyObject *context_wait(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *context_wait_done(PyObject *self, PyObject *unused);
 PyObject *context_await(PyObject *self);

@@ -25,12 +25,16 @@ from ._core import (
     VirtualLoop,
     Watch,
     background,
+    encode_cause,
+    extract,
+    inject,
     library_path,
     merge,
     shutdown,
     todo,
     version,
     wait_any,
+    with_baggage,
     with_cancel,
     with_deadline,
     with_fd,
@@ -45,7 +49,7 @@ from ._core import (
     without_value,
 )
 from ._current import current, use, wrap
-from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, here
+from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, decode_cause, here
 from ._group import Group
 from ._scope import deadline, idle, scope, timeout
 from ._virtual import VirtualEventLoop
@@ -71,8 +75,12 @@ __all__ = [
     "background",
     "current",
     "deadline",
+    "decode_cause",
+    "encode_cause",
+    "extract",
     "here",
     "idle",
+    "inject",
     "library_path",
     "merge",
     "scope",
@@ -82,6 +90,7 @@ __all__ = [
     "use",
     "version",
     "wait_any",
+    "with_baggage",
     "with_cancel",
     "with_deadline",
     "with_fd",

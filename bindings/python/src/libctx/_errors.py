@@ -15,6 +15,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
+from . import _core
 from ._core import Context, Group
 
 
@@ -49,6 +50,7 @@ class Origin(IntEnum):
     SHUTDOWN = 5
     PEER = 6
     PARENT_PROCESS = 7
+    OVERLOAD = 8
 
 
 def origin_of(number: int) -> Origin | int:
@@ -93,6 +95,9 @@ class Cause(Exception):
     code: int = -ECANCELED
     origin: Origin | int | None = None
     place: Place | None = None
+    # Who claims this cause, if it came as text from another process: "" if the text named nobody. Nothing proves it.
+    peer: str | None = None
+    _claim: str | None = None  # that text
 
     def __init__(
         self, message: str, code: int = -ECANCELED, *, origin: int | None = None, place: Place | None = None
@@ -109,6 +114,18 @@ class Cause(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def decode_cause(text: str) -> Cause:
+    """The cause that another process has written by encode_cause(), in any language; its `peer` is who says so.
+
+    ValueError for a text that is malformed.
+    """
+    code, message, origin, peer, claim = _core.decode_cause(text)
+    cause = Cause(message, code, origin=origin)
+    cause.peer = peer
+    cause._claim = claim
+    return cause
 
 
 def _row(exception: BaseException | None) -> Iterator[BaseException]:
@@ -182,8 +199,8 @@ def _words(exception: BaseException) -> str:
         return type(exception).__name__
 
 
-# Code, message, exception, origin or 0, and file, line and function of the place.
-Packed: TypeAlias = tuple[int, bytes, BaseException | None, int, bytes | None, int, bytes | None]
+# Code, message, exception, origin or 0, file, line and function of the place, and the text of what a peer claims.
+Packed: TypeAlias = tuple[int, bytes, BaseException | None, int, bytes | None, int, bytes | None, str | None]
 
 
 def pack(
@@ -196,14 +213,14 @@ def pack(
     """
     code = -ETIMEDOUT if deadline_exceeded else -ECANCELED
     if isinstance(reason, str):
-        return code, _text(reason), None, 0, None, 0, None
+        return code, _text(reason), None, 0, None, 0, None, None
     if not isinstance(reason, BaseException):
         raise TypeError(f"a cause is an exception or a text, not {reason!r}")
     end = DeadlineExceeded if deadline_exceeded else Canceled
     for one in _row(reason):
         if type(one) is not end or one.args != (end.text,) or one.__dict__:
-            origin = one.origin or 0 if isinstance(one, Cause) else 0
-            return _code(one, code), _text(_message(one)), snapshot(one), origin, *_place(one)
+            origin, claim = (one.origin or 0, one._claim) if isinstance(one, Cause) else (0, None)
+            return _code(one, code), _text(_message(one)), snapshot(one), origin, *_place(one), claim
     return None
 
 
@@ -249,9 +266,11 @@ def reason_of(ctx: Context | Group) -> BaseException | None:
     parts = ctx._cause_parts()
     if parts is None:
         return None
-    code, message, exception, origin, file, line, function = parts
+    code, message, exception, origin, file, line, function, claim = parts
     if exception is not None:
         return snapshot(exception)
+    if claim is not None:
+        return decode_cause(claim)
     return Cause(message, code, origin=origin, place=None if file is None else Place(file, line, function))
 
 
