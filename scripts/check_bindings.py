@@ -5,8 +5,9 @@
 A row is one thing, and each of its cells the name of it in one language, or – and the reason why there is none.
 Every function, type and constant of include/ctx/*.h has a row. Every public name is in a row: of C++ the classes,
 functions and variables of the namespace ctx and public members; of Python what is in __all__ and the public
-members of those classes; of Rust what lib.rs exports and the public functions of those types. A name in a cell is
-exported by its language, and where a cell has a reason, the binding does not call the function.
+members of those classes, and what is in __all__ of the modules inside, such as libctx.asgi; of Rust what lib.rs
+exports and the public functions of those types. A name in a cell is exported by its language, and where a cell has
+a reason, the binding does not call the function.
 """
 
 import ast
@@ -122,12 +123,15 @@ class Cpp:
             self.names.setdefault(name, set()).add("::".join(scope[1] for scope in scopes[2:]))
 
 
+def exported_by(module):
+    return next(ast.literal_eval(node.value) for node in module.body if isinstance(node, ast.Assign)
+                and getattr(node.targets[0], "id", "") == "__all__")
+
+
 def python_names():
     trees = [ast.parse(path.read_text(encoding="utf-8"))
              for path in sorted((ROOT / PYTHON).glob("*.py*")) if path.suffix in (".py", ".pyi")]
-    package = ast.parse(read(f"{PYTHON}/__init__.py"))
-    exported = next(ast.literal_eval(node.value) for node in package.body if isinstance(node, ast.Assign)
-                    and getattr(node.targets[0], "id", "") == "__all__")
+    exported = exported_by(ast.parse(read(f"{PYTHON}/__init__.py")))
     names = {name: {""} for name in exported}
     for tree in trees:
         for node in tree.body:
@@ -139,6 +143,9 @@ def python_names():
                 for name in members:
                     if name and not name.startswith("_"):
                         names.setdefault(name, set()).add(node.name)
+    for path in sorted((ROOT / PYTHON).glob("[!_]*.py")):
+        for name in exported_by(ast.parse(path.read_text(encoding="utf-8"))):
+            names.setdefault(name, set()).add(path.stem)
     return names
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import libctx
+import libctx.asgi
 import pytest
 from conftest import python
 
@@ -94,6 +95,8 @@ def test_what_is_public_is_listed() -> None:
 
 
 def test_everything_public_is_documented() -> None:
+    for module in (libctx.asgi,):
+        assert module.__doc__ and all(getattr(module, name).__doc__ for name in module.__all__)
     for name in libctx.__all__:
         thing = getattr(libctx, name)
         assert thing.__doc__, name

@@ -77,13 +77,17 @@ class Guard:
         self._fired = True
         self._task.cancel()
 
-    def leave(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    def disarm(self) -> None:
+        """From now on the end of the context cancels nothing."""
         if self._entry is not None:
             self._hub.discard(self._entry)
         if self._soon is not None:
             self._soon.cancel()
+
+    def leave(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self.disarm()
         if not self._fired:
             return False
         mine = self._task.uncancel() <= self._canceling
