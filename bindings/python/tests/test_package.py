@@ -12,6 +12,7 @@ from types import ModuleType
 
 import libctx
 import libctx.asgi
+import libctx.logging
 import pytest
 from conftest import python
 
@@ -95,7 +96,7 @@ def test_what_is_public_is_listed() -> None:
 
 
 def test_everything_public_is_documented() -> None:
-    for module in (libctx.asgi,):
+    for module in (libctx.asgi, libctx.logging):
         assert module.__doc__ and all(getattr(module, name).__doc__ for name in module.__all__)
     for name in libctx.__all__:
         thing = getattr(libctx, name)
