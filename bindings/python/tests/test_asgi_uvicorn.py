@@ -429,7 +429,7 @@ print(listening.getsockname()[1], flush=True)
 
 def server_of_the_readme(grace: float) -> str:
     program: str
-    (program,) = re.findall(r"^```py\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    (program,) = re.findall(r"^```py\n(signal.*?)^```$", README, re.DOTALL | re.MULTILINE)
     changes = [("stopping, 20", f"stopping, {grace}"), ("run()", "run([listening])")]
     changes += [("ctx)))", "ctx), log_config=None, lifespan='off'))")]
     for old, new in changes:
