@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Benchmarks of the binding against its peers, in one run, in processor time of the process.
 
-    bench.py [repetitions]     wants anyio, cffi; the two of a pair take turns, and medians are told
+    bench.py [repetitions]     wants anyio, cffi, uvicorn and httptools; the two of a pair take turns, and medians are told
 
 A bare wrapper by cffi is told beside it. It is compiled in each run, with the repository's headers and the
-library of the package.
+library of the package. What ContextMiddleware costs a request to uvicorn is told, too.
 
 Exits 1 if a target was missed: derive, cancel and release at most 0.6 of an anyio.CancelScope entered
 and left; a task that awaits its own context, woken with 10,000 others by one cancel, at most 5 us above
@@ -15,6 +15,7 @@ one that awaits an asyncio.Event.
 import asyncio
 import gc
 import importlib
+import socket
 import statistics
 import sys
 import tempfile
@@ -25,9 +26,12 @@ from typing import Any
 
 import anyio
 import libctx
+import uvicorn
+from libctx.asgi import ContextMiddleware
 
 ROUND = 20_000
 TASKS = 10_000
+REQUESTS = 5_000
 
 clock = time.process_time
 
@@ -146,6 +150,65 @@ def tasks_on_event(n: int) -> float:
     return asyncio.run(run())
 
 
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Answers(asyncio.Protocol):
+    """A client that sends a request whenever the answer to the last one is there."""
+
+    REQUEST = (
+        b"GET / HTTP/1.1\r\nhost: a\r\nuser-agent: bench\r\naccept: */*\r\nx-request-timeout-ms: 60000\r\n"
+        b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nbaggage: user=ada,tier=gold\r\n\r\n"
+    )
+
+    def __init__(self, n: int, done: asyncio.Future[None]) -> None:
+        self.left = n
+        self.done = done
+        self.text = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self.REQUEST)
+
+    def data_received(self, data: bytes) -> None:
+        self.text += data
+        if not self.text.endswith(b"\r\n\r\nok"):
+            return
+        self.text = b""
+        self.left -= 1
+        if self.left:
+            self.transport.write(self.REQUEST)
+        else:
+            self.transport.close()
+            self.done.set_result(None)
+
+
+def requests(app: Any) -> Callable[[int], float]:
+    """Requests to uvicorn in this process, one after the other on a Unix socket; the client's time is in it."""
+
+    async def run(n: int) -> float:
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(f"{folder}/socket")
+            server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_config=None, access_log=False, lifespan="off"))
+            serving = asyncio.create_task(server.serve([listening]))
+            while not server.started:
+                await asyncio.sleep(0.001)
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+            begin = clock()
+            await loop.create_unix_connection(lambda: Answers(n, done), listening.getsockname())
+            await done
+            took = (clock() - begin) / n
+            server.should_exit = True
+            await serving
+            return took
+
+    return lambda n: asyncio.run(run(n))
+
+
 def medians(repetitions: int, n: int, *functions: Callable[[int], float]) -> list[float]:
     """Nanoseconds of each, their runs interleaved; the first round only warms up."""
     found: list[list[float]] = [[] for _ in functions]
@@ -173,6 +236,10 @@ def main() -> int:
     above = (own - event) / 1000
     print(f"  {TASKS} tasks, one asyncio.Event        {event / 1000:7.2f} us a task")
     print(f"  {TASKS} tasks, each its own context     {own / 1000:7.2f} us a task, {above:+.2f} us")
+
+    bare_app, ours = medians(repetitions, REQUESTS, requests(hello), requests(ContextMiddleware(hello)))
+    print(f"  a request to uvicorn                      {1e9 / bare_app:7.0f} requests a second")
+    print(f"  the same with ContextMiddleware           {1e9 / ours:7.0f} requests a second, {(ours - bare_app) / 1000:+.2f} us each")
 
     missed = [what for what, ok in (("P16: 0.6 x", block <= 0.6 * scope), ("tasks: 5 us", above <= 5)) if not ok]
     print("missed: " + ", ".join(missed) if missed else "all targets met")
