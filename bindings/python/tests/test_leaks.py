@@ -34,7 +34,7 @@ TOKEN = b"8 bytes."
 COUNTED = (
     None, True, False, LIVE, END, DONE, TOLD, TELL, KEY, CLOCK, QUEUE, TOKEN, libctx.Context, libctx.Canceler,
     libctx.Derived, libctx.Watch, libctx.Key, libctx.VirtualLoop, libctx.ManualLoop, _core.Queue, _core.Group, ValueError, KeyError,
-    print, id, exit, HEADERS, PROXY, CARRYING, CLAIM,
+    print, id, exit, HEADERS, PROXY, CARRYING, CLAIM, *HEADERS.values(),
 )  # fmt: skip
 
 

@@ -140,18 +140,24 @@ def test_a_header_that_is_no_text(kind: Any) -> None:
 
 
 def test_what_a_mapping_raises() -> None:
+    """It is asked no more."""
+    calls: list[str] = []
+
     class Broken(Headers):
         def __getitem__(self, name: str) -> str:
+            calls.append(name)
             throw(OSError("broken"))
             return ""
 
         def __setitem__(self, name: str, text: str) -> None:
+            calls.append(name)
             throw(OSError("broken"))
 
     with pytest.raises(OSError, match="broken"):
-        extract(background(), Broken({}))
+        extract(background(), Broken({}), timeout_ms=MS)
     with pytest.raises(OSError, match="broken"):
-        inject(with_baggage(background(), "a", "b"), Broken({}))
+        inject(with_string(with_baggage(background(), "a", "b"), "traceparent", PARENT), Broken({}))
+    assert len(calls) == 2
     with pytest.raises(TypeError):
         inject(with_baggage(background(), "a", "b"), MappingProxyType({}))  # type: ignore[call-overload]
     with pytest.raises(TypeError):
@@ -253,6 +259,10 @@ def test_the_claim_of_a_peer_keeps_whose_it_is() -> None:
     assert (found[0].peer, found[0].message) == ("store", "the disk is full")
     assert decode_cause(encode_cause(found[0], "proxy")).peer == "store"
     assert decode_cause(encode_cause(libctx.Cause("mine"), "proxy")).peer == "proxy"
+    nobody, cancel = with_cancel(background())
+    cancel(decode_cause(encode_cause("why")))
+    cause = nobody.cause()
+    assert isinstance(cause, libctx.Cause) and cause.peer == ""
     inner, cancel = with_cancel(background())
     cancel(ctx.err())  # the error of another context, whose reason is the claim
     cause = inner.cause()
