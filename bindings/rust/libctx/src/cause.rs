@@ -58,6 +58,8 @@ impl Origin {
     pub const PEER: Origin = Origin(sys::CTX_ORIGIN_PEER as u8);
     /// The process that started this one is gone, or said so.
     pub const PARENT_PROCESS: Origin = Origin(sys::CTX_ORIGIN_PARENT_PROCESS as u8);
+    /// Somebody has too much to do.
+    pub const OVERLOAD: Origin = Origin(sys::CTX_ORIGIN_OVERLOAD as u8);
 
     /// The origin of a number of C; `None` for 0.
     pub const fn from_raw(number: u8) -> Option<Origin> {
@@ -80,6 +82,7 @@ impl fmt::Debug for Origin {
             Origin::SHUTDOWN => "SHUTDOWN",
             Origin::PEER => "PEER",
             Origin::PARENT_PROCESS => "PARENT_PROCESS",
+            Origin::OVERLOAD => "OVERLOAD",
             Origin(number) => return write!(f, "Origin({number})"),
         })
     }
@@ -225,7 +228,7 @@ impl Cause {
         Ok(made)
     }
 
-    fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Result<Cause> {
+    pub(crate) fn made(make: impl FnOnce(*mut *mut sys::ctx_cause_t) -> c_int) -> Result<Cause> {
         let mut cause = ptr::null_mut();
         check(make(&mut cause))?;
         // SAFETY: the call succeeded, so this is a valid handle, and ours.

@@ -59,8 +59,9 @@ impl Ended {
 
     /// The end of work that failed with this cause: a deadline if one is found in its error, else a cancel.
     pub(crate) fn of_work(cause: Cause) -> Ended {
-        let end = cause.get_ref().and_then(|error| Ended::find(error));
-        Ended::new(end.map_or(sys::CTX_CANCELED, Ended::code), cause)
+        let end = || cause.get_ref().and_then(|error| Ended::find(error)).map(Ended::code);
+        let of_require = || cause.get_ref()?.downcast_ref::<Error>().map(Error::code);
+        Ended::new(end().or_else(of_require).unwrap_or(sys::CTX_CANCELED), cause)
     }
 
     /// Why the context ended.

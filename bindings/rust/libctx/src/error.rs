@@ -54,8 +54,10 @@ pub enum ErrorKind {
     Canceled,
     /// The context's deadline passed.
     DeadlineExceeded,
-    /// An argument that makes no sense, such as a NUL inside a name or a signal that is not blocked.
+    /// An argument that makes no sense, such as a NUL inside a name or a signal that is not blocked, or is too long.
     InvalidInput,
+    /// A text that came from elsewhere is not what it should be, such as a timeout that is none.
+    Malformed,
     /// A loop of this kind cannot do it, or a context that can never be done has no descriptor.
     Unsupported,
     /// The loop is being driven already, or the default loop has been used.
@@ -86,7 +88,8 @@ impl Error {
             sys::CTX_CANCELED => ErrorKind::Canceled,
             sys::CTX_DEADLINE_EXCEEDED => ErrorKind::DeadlineExceeded,
             code => match -code {
-                libc::EINVAL => ErrorKind::InvalidInput,
+                libc::EINVAL | libc::E2BIG => ErrorKind::InvalidInput,
+                libc::EBADMSG => ErrorKind::Malformed,
                 libc::ENOTSUP => ErrorKind::Unsupported,
                 libc::EBUSY => ErrorKind::Busy,
                 libc::ECHILD => ErrorKind::Forked,

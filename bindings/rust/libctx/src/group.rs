@@ -142,8 +142,8 @@ impl Group {
     }
 
     /// Blocks until nothing is left. The first failure is an error: [`Ended::DeadlineExceeded`] if [`Ended::find`] finds
-    /// that in what the work returned, and else [`Ended::Canceled`]. Its cause has what the work returned:
-    /// [`Cause::get_ref`].
+    /// that in what the work returned, or if that is the error of [`Context::require`], and else [`Ended::Canceled`]. Its
+    /// cause has what the work returned: [`Cause::get_ref`].
     ///
     /// If the group's context was done before the call, no work begins after it.
     pub fn wait(&self) -> Result<()> {

@@ -4,6 +4,7 @@
 
 mod canceler;
 mod cause;
+mod claim;
 mod context;
 mod derive;
 mod done;
@@ -15,6 +16,7 @@ mod fd;
 mod group;
 mod guard;
 mod key;
+mod propagate;
 mod queue;
 #[cfg(doctest)]
 mod refused;
@@ -40,6 +42,7 @@ pub use group::{Group, Piece, Task};
 pub use guard::{CallbackPanic, set_panic_reporter};
 pub use key::Key;
 pub use libctx_sys as sys;
+pub use propagate::{Formats, GetHeader, SetHeader};
 pub use queue::{Event, Queue};
 pub use signal::Signal;
 #[cfg(feature = "tokio-util")]

@@ -200,6 +200,25 @@
 //! drop(guard);
 //! drop(canceler.as_raw());
 //! ```
+//! ```compile_fail,E0505
+//! let cause = libctx::Cause::decode("v=1&code=1").unwrap();
+//! let peer = cause.peer();
+//! drop(cause);
+//! drop(peer);
+//! ```
+//! ```compile_fail,E0597
+//! let mut formats = libctx::Formats::new();
+//! {
+//!     let name = std::ffi::CString::new("timeout-ms").unwrap();
+//!     formats = formats.timeout_ms(&name);
+//! }
+//! drop(libctx::Context::background().inject(&formats, |_: &str, _: &str| ()));
+//! ```
+//! What a map answers is not borrowed from the question, which goes before the answer:
+//! ```compile_fail
+//! let formats = libctx::Formats::new();
+//! let made = libctx::Context::background().extract(&formats, |name: &str| Some(name));
+//! ```
 //! Events are in the room that was given for them, until it is used again:
 //! ```compile_fail,E0499
 //! let (queue, mut room) = (libctx::Queue::new().unwrap(), [libctx::Event::default()]);
@@ -267,6 +286,10 @@
 //! ```compile_fail
 //! #![deny(unused_must_use)]
 //! libctx::Loop::builder();
+//! ```
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! libctx::Formats::new().trace();
 //! ```
 //! ```compile_fail
 //! #![deny(unused_must_use)]

@@ -3,7 +3,9 @@
 //! made after works at once.
 #![allow(missing_docs)]
 
-use libctx::{Cause, Context, Done, ErrorKind, Event, Events, Group, Key, Loop, Queue, Signal};
+use libctx::{
+    Cause, Context, Done, ErrorKind, Event, Events, Formats, Group, Key, Loop, Queue, Signal,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -123,6 +125,9 @@ fn nothing_is_derived_from_a_context_from_before() {
         assert!(is_forked(ctx.without_string("name")));
         assert!(is_forked(ctx.without_value(&COUNTED)));
         assert!(is_forked(ctx.with_name("name")));
+        assert!(is_forked(ctx.with_baggage("name", "text")));
+        assert!(is_forked(ctx.without_baggage("name")));
+        assert!(is_forked(ctx.extract(&Formats::new(), |_: &str| None::<&str>)));
         assert!(is_forked(ctx.done_fd_dup()));
         assert!(is_forked(ctx.after_func_deferred(|_| ())));
         assert!(is_forked(ctx.after_func_blocking(|_| ())));

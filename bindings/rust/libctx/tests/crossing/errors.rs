@@ -83,6 +83,8 @@ fn every_kind_comes_from_where_it_should() {
     assert_eq!(kind(Context::wait_any([], None).err()), ErrorKind::InvalidInput);
     assert_eq!(kind(root.with_signal(&[]).err()), ErrorKind::InvalidInput);
     assert_eq!(kind(manual.set_default().err()), ErrorKind::Busy);
+    assert_eq!(kind(Cause::decode("").err()), ErrorKind::Malformed);
+    assert_eq!(kind(root.with_baggage("a", &"x".repeat(8192)).err()), ErrorKind::InvalidInput);
 }
 
 /// Whatever `?` made of an end: it is found again, and shows itself with its cause.

@@ -92,6 +92,7 @@ fn every_origin_has_its_number_and_its_name() {
         (Origin::SHUTDOWN, sys::CTX_ORIGIN_SHUTDOWN, "SHUTDOWN"),
         (Origin::PEER, sys::CTX_ORIGIN_PEER, "PEER"),
         (Origin::PARENT_PROCESS, sys::CTX_ORIGIN_PARENT_PROCESS, "PARENT_PROCESS"),
+        (Origin::OVERLOAD, sys::CTX_ORIGIN_OVERLOAD, "OVERLOAD"),
     ];
     for (origin, number, name) in all {
         assert_eq!((i32::from(origin.as_raw()), &*debug(&origin)), (number, name));
