@@ -214,6 +214,19 @@
 //! }
 //! drop(libctx::Context::background().inject(&formats, |_: &str, _: &str| ()));
 //! ```
+//! ```compile_fail,E0505
+//! let export = libctx::Context::background().export().unwrap();
+//! let text = export.text();
+//! drop(export);
+//! drop(text.len());
+//! ```
+//! ```compile_fail,E0505
+//! use libctx::CommandExport;
+//! let mut program = std::process::Command::new("true");
+//! let command = program.export(&libctx::Context::background()).unwrap();
+//! drop(program);
+//! drop(command);
+//! ```
 //! What a map answers is not borrowed from the question, which goes before the answer:
 //! ```compile_fail
 //! let formats = libctx::Formats::new();
@@ -290,6 +303,15 @@
 //! ```compile_fail
 //! #![deny(unused_must_use)]
 //! libctx::Formats::new().trace();
+//! ```
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! libctx::Context::background().export().unwrap();
+//! ```
+//! ```compile_fail
+//! #![deny(unused_must_use)]
+//! use libctx::CommandExport;
+//! std::process::Command::new("true").export(&libctx::Context::background()).unwrap();
 //! ```
 //! ```compile_fail
 //! #![deny(unused_must_use)]

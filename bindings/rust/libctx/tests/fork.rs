@@ -4,10 +4,13 @@
 #![allow(missing_docs)]
 
 use libctx::{
-    Cause, Context, Done, ErrorKind, Event, Events, Formats, Group, Key, Loop, Queue, Signal,
+    Cause, CommandExport, Context, Done, ErrorKind, Event, Events, Formats, Group, Key, Loop,
+    Queue, Signal,
 };
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Poll, Wake, Waker};
@@ -128,6 +131,7 @@ fn nothing_is_derived_from_a_context_from_before() {
         assert!(is_forked(ctx.with_baggage("name", "text")));
         assert!(is_forked(ctx.without_baggage("name")));
         assert!(is_forked(ctx.extract(&Formats::new(), |_: &str| None::<&str>)));
+        assert!(is_forked(ctx.export()) && is_forked(ctx.import()));
         assert!(is_forked(ctx.done_fd_dup()));
         assert!(is_forked(ctx.after_func_deferred(|_| ())));
         assert!(is_forked(ctx.after_func_blocking(|_| ())));
@@ -231,6 +235,23 @@ fn work_from_before_ends_in_the_child_without_a_failure() {
     assert!(!group.context().is_done());
     drop(pieces);
     group.wait().unwrap();
+}
+
+/// Of a process that this one has started, a forked child neither waits nor disposes.
+#[test]
+fn a_child_process_stays_the_parents() {
+    for ctx in [Context::background(), Context::background().with_cancel().unwrap().0] {
+        let mut command = Command::new("sleep");
+        let mut child = Some(command.arg("3600").export(&ctx).unwrap().spawn().unwrap());
+        in_child(|| {
+            assert!(is_forked(child.as_mut().unwrap().wait()));
+            drop(child.take());
+        });
+        let mut child = child.unwrap();
+        // SAFETY: a call without pointers. Of two signals, SIGKILL would have been the first.
+        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) }, 0);
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM), "it lived on");
+    }
 }
 
 #[test]

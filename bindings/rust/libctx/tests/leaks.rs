@@ -134,6 +134,15 @@ const OPERATIONS: &[(&str, fn())] = &[
         assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         drop((Cause::decode(cause().encode("who")).unwrap().peer(), Cause::decode("no")));
     }),
+    ("exports", || {
+        let (ctx, canceler) = pair();
+        let export = ctx.with_string("name", "text").unwrap().export().unwrap();
+        let imported = Context::background().import_text(export.text()).unwrap();
+        drop((Context::background().import(), Context::background().import_text("no")));
+        canceler.cancel_because("why");
+        assert!(imported.0.wait().is_ok());
+        drop((canceled().export(), ctx.export().unwrap().text().len()));
+    }),
     ("raw_handles", || {
         let ((ctx, canceler), cause) = (pair(), cause());
         // SAFETY: valid handles, whose references are given out just before where they are taken.
