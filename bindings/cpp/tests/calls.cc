@@ -176,6 +176,15 @@ CALL(ctx_with_string)
 int ctx_with_string(ctx_t* parent, const char* name, const char* value, ctx_t** made) {
   return Given(Call<ctx_with_string>(parent, name, value, made), made);
 }
+CALL(ctx_with_baggage)
+int ctx_with_baggage(ctx_t* parent, const char* name, const char* value, ctx_t** made) {
+  return Given(Call<ctx_with_baggage>(parent, name, value, made), made);
+}
+CALL(ctx_extract)
+int ctx_extract(ctx_t* parent, const ctx_formats_t* formats, ctx_get_fn get, void* arg,
+                ctx_t** made, ctx_canceler_t** right) {
+  return Given(Call<ctx_extract>(parent, formats, get, arg, made, right), made, right);
+}
 CALL(ctx_group_over)
 int ctx_group_over(ctx_group_t* group, ctx_t** made) {
   return Given(Call<ctx_group_over>(group, made), made);
@@ -197,6 +206,10 @@ int ctx_cause_new_at(int code, const char* message, int origin, const char* file
   return Given(
       Call<ctx_cause_new_at>(code, message, origin, file, line, function, key, data, drop, made),
       made);
+}
+CALL(ctx_cause_decode)
+int ctx_cause_decode(const char* text, size_t length, ctx_cause_t** made) {
+  return Given(Call<ctx_cause_decode>(text, length, made), made);
 }
 CALL(ctx_after_func)
 int ctx_after_func(ctx_t* ctx, ctx_fn fn, void* arg, ctx_drop_fn drop, uint32_t flags,

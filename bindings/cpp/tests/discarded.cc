@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What a compiler warns of if it is dropped: each line that says so, and no other. run_discarded.sh compares.
+#include <cstdlib>
 #include <ctx/ctx.hpp>
 
 void Drops(const ctx::context& ctx, const ctx::key<int>& key, const ctx::queue& queue) {
@@ -20,6 +21,11 @@ void Drops(const ctx::context& ctx, const ctx::key<int>& key, const ctx::queue& 
   ctx::with_name(ctx, "name");                 // warns
   ctx::with_string(ctx, "name", "text");       // warns
   ctx::without_string(ctx, "name");            // warns
+  ctx::with_baggage(ctx, "name", "text");      // warns
+  ctx::without_baggage(ctx, "name");           // warns
+  ctx::extract(ctx, std::getenv);              // warns
+  ctx::encode_cause(ctx.cause());              // warns
+  ctx::decode_cause("v=1&code=-1");            // warns
   ctx.done_fd_dup();                           // warns
   ctx::canceler().cancel_fd();                 // warns
   queue.add_watch(ctx, 1);                     // warns

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <ctx/ctx.hpp>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,22 @@ TEST(NoExceptions, AGroupWorksAndAFailureEndsTheProcessInWait) {
         group.wait();
       },
       "^libctx: ctx::group: context canceled\n");
+}
+
+TEST(NoExceptions, HeadersGoInAndOut) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  std::map<std::string, std::string> headers;
+  ctx::inject(ctx::with_baggage(ctx::background(), "user", "red"), headers);
+  EXPECT_EQ(ctx::extract(ctx::background(), headers).first.baggage("user"), "red");
+  const ctx::context late = ctx::with_timeout(ctx::background(), 0s).first;
+  std::error_code error;
+  ctx::inject(late, headers, {}, error);
+  EXPECT_EQ(error, std::errc::timed_out);
+  late.require(1s, error);
+  EXPECT_EQ(error, std::errc::timed_out);
+  EXPECT_DEATH(ctx::inject(late, headers), "^libctx: ctx::context: context deadline exceeded\n");
+  EXPECT_DEATH(late.require(1s), "^libctx: ctx::context: context deadline exceeded\n");
+  EXPECT_DEATH((void)ctx::decode_cause("malformed"), "^libctx: ctx::decode_cause: Bad message\n");
 }
 
 TEST(NoExceptions, CallbacksAndCausesAreAsEver) {

@@ -6,11 +6,13 @@
 #define CTX_CAUSE_HPP
 
 #include <ctx/cancel.h>
+#include <ctx/propagate.h>
 
 #include <ctx/error.hpp>
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -36,7 +38,8 @@ enum class origin : int {
   shutdown = CTX_ORIGIN_SHUTDOWN,      ///< The loop ended.
   peer = CTX_ORIGIN_PEER,              ///< The other side said so, or is gone.
   parent_process =
-      CTX_ORIGIN_PARENT_PROCESS,  ///< So did, or is, the process that started this one.
+      CTX_ORIGIN_PARENT_PROCESS,   ///< So did, or is, the process that started this one.
+  overload = CTX_ORIGIN_OVERLOAD,  ///< There was more work than the program takes.
 };
 
 /// Where a cause was made, or no place: here() names that of its call. It borrows its texts.
@@ -119,6 +122,14 @@ class cause {
     return made;
   }
 
+  /// Takes over a reference that the caller owns; a null pointer is none. Not checked: it must be a cause that the
+  /// C functions gave out.
+  static cause adopt(const ctx_cause_t* raw) noexcept {
+    cause made;
+    made.handle_ = handle(raw);
+    return made;
+  }
+
   /// Whether there is a cause.
   explicit operator bool() const noexcept { return handle_.get() != nullptr; }
   /// The code that it was made with; -EINVAL for none.
@@ -135,6 +146,12 @@ class cause {
   ctx::origin origin() const noexcept {
     const int number = ctx_cause_origin(handle_.get());
     return number < 0 ? ctx::origin::none : static_cast<ctx::origin>(number);
+  }
+  /// Who claims it, if it came from another process: empty if nobody is named; none if this process made it. Nothing
+  /// proves the name. Valid as long as this cause or a copy of it exists.
+  std::optional<std::string_view> peer() const noexcept {
+    const char* const name = ctx_cause_peer(handle_.get());
+    return name != nullptr ? std::optional<std::string_view>(name) : std::nullopt;
   }
   /// Where it was made, if its maker said so. Valid as long as this cause or a copy of it exists.
   ctx::place place() const noexcept {

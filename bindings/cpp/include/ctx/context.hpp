@@ -8,6 +8,7 @@
 #include <ctx/context.h>
 #include <ctx/done.h>
 #include <ctx/poll.h>
+#include <ctx/propagate.h>
 #include <ctx/value.h>
 
 #include <chrono>
@@ -110,6 +111,20 @@ class context {
   }
   /// As poll(2), curl and libpq take it: rounded up, 0 after the deadline, -1 without one.
   int remaining_ms() const noexcept { return ctx_remaining_ms(get()); }
+  /// For work that takes so long and should not begin in vain: sets error to none, to std::errc::timed_out if less
+  /// time remains, or to the error of a context that is done.
+  template <class Rep, class Period>
+  void require(std::chrono::duration<Rep, Period> need, std::error_code& error) const {
+    error = to_error_code(ctx_require(get(), detail::to_ns(need)));
+    if (error == std::errc::invalid_argument) detail::fail(-EINVAL, "ctx::context::require");
+  }
+  /// The same, and throws context_error.
+  template <class Rep, class Period>
+  void require(std::chrono::duration<Rep, Period> need) const {
+    std::error_code error;
+    require(need, error);
+    if (error) throw_done(-error.value());
+  }
   /// On the clock of its deadlines: steady_clock, or another of its loop.
   time_point now() const noexcept { return detail::to_time_point(ctx_now(get())); }
   /// How it came to be, for people.
@@ -188,6 +203,9 @@ class context {
     return all;
   }
 
+  /// The value of a member of its baggage, decoded: text of another process. See ctx/propagate.hpp.
+  std::optional<std::string> baggage(detail::text name) const;
+
   /// Whether both are one context.
   friend bool operator==(const context& a, const context& b) noexcept { return a.get() == b.get(); }
   /// Whether they are not.
@@ -227,6 +245,14 @@ inline std::string context::describe() const {
     text.resize(whole ? length : length + 16);
     if (whole) return text;
   }
+}
+
+inline std::optional<std::string> context::baggage(detail::text name) const {
+  const std::int64_t size = ctx_baggage(get(), name.c_str(), nullptr, 0);
+  if (size == -ENOENT || size == -EINVAL) return std::nullopt;  // as string()
+  std::string value(static_cast<std::size_t>(detail::check(size, "ctx_baggage")), '\0');
+  ctx_baggage(get(), name.c_str(), value.data(), value.size() + 1);
+  return value;
 }
 
 namespace detail {

@@ -11,7 +11,7 @@
 ///     times are the smallest possible. Any other call on an empty object throws that error.
 ///  2. Errors. The binding throws a negative errno of the C functions as std::system_error, in
 ///     std::generic_category(). The end of a context throws only on request: context::err() returns it,
-///     context::throw_if_done() throws it. Destructors and moves do not throw.
+///     context::throw_if_done(), require(), poll() and inject() throw it. Destructors and moves do not throw.
 ///  3. Times are std::chrono durations and std::chrono::steady_clock time points; too large ones are
 ///     "no deadline" and "no limit". Time points of a virtual loop are on its own clock, from 0 on; those of a
 ///     loop with loop_clock::boottime are on CLOCK_BOOTTIME. Take both from now().
@@ -37,6 +37,7 @@
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <ctx/loop.hpp>
+#include <ctx/propagate.hpp>
 #include <ctx/queue.hpp>
 #include <ctx/stop_token.hpp>
 #include <ctx/time.hpp>
