@@ -22,6 +22,8 @@ TABLES = ("Every function", "Every type and constant", "What only bindings have"
 CPP, PYTHON, RUST = "bindings/cpp/include/ctx", "bindings/python/src/libctx", "bindings/rust/libctx/src"
 # Where each language calls C.
 CALLS = {"C++": (CPP, ["*.hpp"]), "Python": ("bindings/python/src", ["ext/*.c"]), "Rust": (RUST, ["*.rs"])}
+# Namespaces in ctx, each named as the library that its header is for.
+OF_OTHERS = ("asio", "grpc")
 # The language itself asks for these names.
 OF_THE_LANGUAGE = {"await_ready", "await_suspend", "await_resume", "callback_type", "what"}
 
@@ -116,10 +118,10 @@ class Cpp:
             self.add(match[1], scopes)
 
     def add(self, name, scopes):
-        """If the scopes are the namespace ctx and public parts of classes."""
+        """If the scopes are the namespace ctx, one that it opens for another library, and public parts of classes."""
         if [scope[:2] for scope in scopes[1:2]] != [["namespace", "ctx"]]:
             return
-        if all(kind == "class" and access == "public" for kind, _, access in scopes[2:]):
+        if all(kind == "class" and access == "public" or name in OF_OTHERS for kind, name, access in scopes[2:]):
             self.names.setdefault(name, set()).add("::".join(scope[1] for scope in scopes[2:]))
 
 

@@ -64,7 +64,7 @@ def anchors():
                 place = f"{member.findtext('anchorfile')}#{member.findtext('anchor')}"
                 found[where, member.findtext("name")] = place
             for name in (one.text for one in compound.findall("class")):
-                found[where, name.removeprefix("ctx::")] = pages[name]
+                found[where, name.rpartition("::")[2]] = pages[name]
     return found
 
 

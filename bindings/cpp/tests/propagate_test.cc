@@ -107,6 +107,8 @@ TEST(Propagate, AnEmptyTextIsThereAndNoneIsNot) {
                [&] { (void)ctx::extract(ctx::background(), empty, Only("t")); });
   const auto none = [](const char*) { return std::optional<std::string_view>(); };
   EXPECT_FALSE(ctx::extract(ctx::background(), none, Only("t")).first.deadline());
+  const auto null = [](const char*) -> const char* { return nullptr; };
+  EXPECT_FALSE(ctx::extract(ctx::background(), null, Only("t")).first.deadline());
 }
 
 TEST(Propagate, TheEnvironmentIsACarrier) {

@@ -220,10 +220,10 @@ void inject(const context& ctx, Carrier&& headers, const formats& which = {}) {
   if (error) ctx.throw_if_done();
 }
 
-/// Derives the context of a request from its headers, with a canceler: they are a map of texts, whose entries of one
-/// name are joined, or get(name), called with a const char*. That answers a std::optional of a text, or a pointer that is
-/// null for none, such as std::getenv. What it throws comes out of this call. Names are in lower case: a map that keeps
-/// others compares without case. Throws std::errc::bad_message for a malformed timeout. See ctx_extract().
+/// Derives the context of a request from its headers, with a canceler. They are a map of texts, whose entries of one
+/// name are joined; or get(name), called with a const char*, which answers a std::optional of a text or a pointer that
+/// may be null, as std::getenv does. What it throws comes out of this call. Names are in lower case: a map that keeps
+/// others must compare without case. Throws std::errc::bad_message for a malformed timeout. See ctx_extract().
 template <class Carrier>
 [[nodiscard]] derived extract(const context& parent, Carrier&& headers, const formats& which = {}) {
   const ctx_formats_t raw = detail::raw_formats(which);
