@@ -22,8 +22,8 @@
 ///  6. Memory. The binding allocates once for a value; and once for a callable, but not at all for one that is
 ///     no larger than a pointer and trivially copyable.
 ///
-/// For text there are ctx/fmt.hpp and ctx/format.hpp, and for Boost.Asio ctx/asio.hpp, which this header does not
-/// include.
+/// For text there are ctx/fmt.hpp and ctx/format.hpp, for Boost.Asio ctx/asio.hpp and for gRPC ctx/grpc.hpp: this
+/// header includes none of these.
 #ifndef CTX_CTX_HPP
 #define CTX_CTX_HPP
 
