@@ -185,6 +185,14 @@ int ctx_extract(ctx_t* parent, const ctx_formats_t* formats, ctx_get_fn get, voi
                 ctx_t** made, ctx_canceler_t** right) {
   return Given(Call<ctx_extract>(parent, formats, get, arg, made, right), made, right);
 }
+CALL(ctx_import)
+int ctx_import(const char* text, ctx_t* parent, ctx_t** made, ctx_canceler_t** right) {
+  return Given(Call<ctx_import>(text, parent, made, right), made, right);
+}
+CALL(ctx_export)
+int ctx_export(ctx_t* ctx, char* text, size_t size, ctx_watch_t** made) {
+  return Given(Call<ctx_export>(ctx, text, size, made), made);
+}
 CALL(ctx_group_over)
 int ctx_group_over(ctx_group_t* group, ctx_t** made) {
   return Given(Call<ctx_group_over>(group, made), made);

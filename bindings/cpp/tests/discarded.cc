@@ -26,6 +26,8 @@ void Drops(const ctx::context& ctx, const ctx::key<int>& key, const ctx::queue& 
   ctx::extract(ctx, std::getenv);              // warns
   ctx::encode_cause(ctx.cause());              // warns
   ctx::decode_cause("v=1&code=-1");            // warns
+  ctx::export_context(ctx);                    // warns
+  ctx::import_context();                       // warns
   ctx.done_fd_dup();                           // warns
   ctx::canceler().cancel_fd();                 // warns
   queue.add_watch(ctx, 1);                     // warns

@@ -37,6 +37,7 @@
 #include <ctx/handle.hpp>
 #include <ctx/key.hpp>
 #include <ctx/loop.hpp>
+#include <ctx/process.hpp>
 #include <ctx/propagate.hpp>
 #include <ctx/queue.hpp>
 #include <ctx/stop_token.hpp>
