@@ -32,7 +32,8 @@ struct Exported {
   std::string With(int index, uint64_t number) const {
     std::string made;
     for (int i = 0; i < 7; ++i) {
-      made += (i > 0 ? ":" : "") + std::to_string(i == index ? number : Field(i));
+      if (i > 0) made += ':';
+      made += std::to_string(i == index ? number : Field(i));
     }
     return made;
   }
