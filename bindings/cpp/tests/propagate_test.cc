@@ -179,7 +179,7 @@ TEST(Propagate, TimeoutsHaveAMaximumAndADefault) {
   };
   EXPECT_EQ(timeout({}), std::chrono::nanoseconds::max());
   EXPECT_EQ(timeout({{"t", "5000"}}), 5s);
-  formats.maximum = 2s;
+  formats.maximum_timeout = 2s;
   EXPECT_EQ(timeout({}), 2s);
   EXPECT_EQ(timeout({{"t", "5000"}}), 2s);
   formats.default_timeout = 3ms;
@@ -197,9 +197,9 @@ TEST(Propagate, WhatIsWrongIsRefused) {
   ctx::formats formats;
   refused(Only("no token"));
   refused(Only(std::string("t\0t", 3)));
-  formats.maximum = -1ns;
+  formats.maximum_timeout = -1ns;
   refused(formats);
-  formats.maximum = 0ns, formats.default_timeout = -1ns;
+  formats.maximum_timeout = 0ns, formats.default_timeout = -1ns;
   refused(formats);
   EXPECT_TRUE(headers.empty());
   ctx::context empty;
@@ -342,8 +342,9 @@ TEST(Propagate, FormatsAreWrittenInPlace) {
   ctx::inject(ctx::with_timeout(Traced(), 1h).first, headers,
               {.grpc_timeout = true, .baggage = false, .timeout_ms = "t"});
   EXPECT_EQ(headers.size(), 3u);
-  EXPECT_LE(ctx::extract({}, headers, {.timeout_ms = "t", .maximum = 2min}).first.remaining(),
-            2min);
+  EXPECT_LE(
+      ctx::extract({}, headers, {.timeout_ms = "t", .maximum_timeout = 2min}).first.remaining(),
+      2min);
 }
 #endif
 

@@ -134,7 +134,7 @@ def test_default_and_maximum(clock: libctx.VirtualLoop, run: Run) -> None:
         await respond(send)
 
     async def main() -> None:
-        options = {"parent": clock.background(), "default": 30, "maximum": 60}
+        options = {"parent": clock.background(), "default_timeout": 30, "maximum_timeout": 60}
         for headers in ((), ((TIMEOUT, "1000"),), ((TIMEOUT, HOUR),)):
             await with_watchdog(serve(app, *headers, **options)(Server()))
         await with_watchdog(serve(app, (TIMEOUT, "1"), timeout_header=None)(Server()))
@@ -220,7 +220,7 @@ def test_a_malformed_timeout_is_answered_by_400(text: str, run: Run) -> None:
 
     async def main() -> None:
         server = Server()
-        await with_watchdog(serve(app, (TIMEOUT, text), default=30)(server))
+        await with_watchdog(serve(app, (TIMEOUT, text), default_timeout=30)(server))
         assert server.status == 400 and b"timeout" in server.sent[1]["body"]
 
     run(main())
@@ -690,9 +690,9 @@ def test_arguments() -> None:
     with pytest.raises(TypeError, match="Context"):
         ContextMiddleware(app, 5)  # type: ignore[arg-type]
     with pytest.raises((TypeError, ValueError)):
-        ContextMiddleware(app, default="soon")  # type: ignore[arg-type]
+        ContextMiddleware(app, default_timeout="soon")  # type: ignore[arg-type]
     with pytest.raises((TypeError, ValueError)):
-        ContextMiddleware(app, maximum=-1)
+        ContextMiddleware(app, maximum_timeout=-1)
     with pytest.raises(ValueError):
         ContextMiddleware(app, timeout_header="no token")
     with pytest.raises(ValueError):

@@ -357,7 +357,7 @@ def test_a_websocket(run: Run) -> None:
             found.append(f"{error.code}: {libctx.current().cause()}")
 
     async def main() -> None:
-        async with serving(websocket_app(endpoint, default=30, maximum=60, strings=["name"])) as port:
+        async with serving(websocket_app(endpoint, default_timeout=30, maximum_timeout=60, strings=["name"])) as port:
             headers = {"Name": "seven", "x-request-timeout-ms": "1"}
             async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/", additional_headers=headers) as client:
                 await client.send("text of ")

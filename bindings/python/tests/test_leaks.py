@@ -58,7 +58,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "strings": lambda: (with_string(LIVE, "a", "b").strings(), LIVE.string("name"), LIVE.string("none", "default")),
     "baggage": lambda: (libctx.with_baggage(LIVE, "user", "x" * 300).baggage("user"), LIVE.baggage("none", "default")),
     "headers out": lambda: (libctx.inject(CARRYING, timeout_ms="ms", grpc_timeout=True), libctx.inject(CARRYING, {}, environment=True)),
-    "headers in": lambda: (libctx.extract(LIVE, HEADERS, timeout_ms="ms", maximum=5), libctx.extract(LIVE, PROXY, default=5)),
+    "headers in": lambda: libctx.extract(LIVE, HEADERS, timeout_ms="ms", maximum_timeout=5),
+    "headers of no dictionary": lambda: libctx.extract(LIVE, PROXY, default_timeout=5),
     "require": lambda: (LIVE.require(5), CARRYING.require(1)),
     "causes as text": lambda: (libctx.decode_cause(CLAIM), libctx.encode_cause(ValueError("why"), "who")),
     "the cause of a peer": lambda: (one := with_cancel(LIVE)) and (one.cancel(libctx.decode_cause(CLAIM)), one.ctx.cause()),
@@ -125,7 +126,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "headers that are none": lambda: libctx.extract(LIVE, 5),  # type: ignore[arg-type]
     "headers that cannot be set": lambda: libctx.inject(CARRYING, PROXY),  # type: ignore[call-overload]
     "headers of what is done": lambda: libctx.inject(TOLD),
-    "a limit of nothing": lambda: libctx.extract(LIVE, {}, maximum=0),
+    "a limit of nothing": lambda: libctx.extract(LIVE, {}, maximum_timeout=0),
     "a name of a header": lambda: libctx.inject(LIVE, timeout_ms="no token"),
     "a name of a member": lambda: libctx.with_baggage(LIVE, "no token", "x"),
     "too little time": lambda: CARRYING.require(1e10),

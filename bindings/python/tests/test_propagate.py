@@ -77,10 +77,10 @@ def test_default_and_maximum(clock: libctx.VirtualLoop) -> None:
         return extract(clock.background(), headers, timeout_ms=MS, **limits).ctx.remaining()
 
     assert remaining({}) is None
-    assert remaining({}, default=30) == 30
-    assert remaining({}, maximum=timedelta(minutes=1)) == 60
-    assert remaining({MS: "1000"}, default=30, maximum=60) == 1
-    assert remaining({MS: "3600000"}, default=30, maximum=60) == 60
+    assert remaining({}, default_timeout=30) == 30
+    assert remaining({}, maximum_timeout=timedelta(minutes=1)) == 60
+    assert remaining({MS: "1000"}, default_timeout=30, maximum_timeout=60) == 1
+    assert remaining({MS: "3600000"}, default_timeout=30, maximum_timeout=60) == 60
     parent = libctx.with_timeout(clock.background(), 5).ctx
     assert extract(parent, {MS: "10000"}, timeout_ms=MS).ctx.remaining() == 5
 
@@ -167,9 +167,9 @@ def test_what_a_mapping_raises() -> None:
 @pytest.mark.parametrize("time", [0, -1, timedelta()])
 def test_limits_that_are_none(time: Any) -> None:
     with pytest.raises(ValueError, match="timeout"):
-        extract(background(), {}, default=time)
+        extract(background(), {}, default_timeout=time)
     with pytest.raises(ValueError, match="timeout"):
-        extract(background(), {}, maximum=time)
+        extract(background(), {}, maximum_timeout=time)
 
 
 def test_arguments() -> None:
@@ -184,7 +184,7 @@ def test_arguments() -> None:
     with pytest.raises(TypeError, match="Context"):
         with_baggage(None, "a", "b")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        extract(background(), {}, maximum="1")  # type: ignore[arg-type]
+        extract(background(), {}, maximum_timeout="1")  # type: ignore[arg-type]
 
 
 def test_members_of_the_baggage() -> None:

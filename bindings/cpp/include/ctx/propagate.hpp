@@ -31,9 +31,10 @@ struct formats {
   bool baggage = true;        ///< `baggage`.
   bool environment = false;   ///< The last two with the names of environment variables.
   std::string timeout_ms{};   ///< The name of the deadline in milliseconds; empty: it does not go.
-  std::chrono::nanoseconds maximum{
-      0};  ///< Of extract(): the longest timeout, and there is one. 0: no limit.
-  std::chrono::nanoseconds default_timeout{0};  ///< Of extract(): for a map without one. 0: none.
+  /// Of extract(): no timeout is longer, and there is one. 0: no limit.
+  std::chrono::nanoseconds maximum_timeout{0};
+  /// Of extract(): the timeout if the map has none. 0: none.
+  std::chrono::nanoseconds default_timeout{0};
 };
 
 namespace detail {
@@ -46,7 +47,7 @@ inline ctx_formats_t raw_formats(const formats& which) {
               (which.trace ? CTX_FORMAT_TRACE : 0) | (which.baggage ? CTX_FORMAT_BAGGAGE : 0) |
               (which.environment ? CTX_FORMAT_ENVIRONMENT : 0);
   raw.timeout_ms = which.timeout_ms.empty() ? nullptr : which.timeout_ms.c_str();
-  raw.maximum_ns = which.maximum.count();
+  raw.maximum_ns = which.maximum_timeout.count();
   raw.default_ns = which.default_timeout.count();
   return raw;
 }

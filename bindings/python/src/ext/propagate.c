@@ -116,9 +116,16 @@ static PyObject *inject(PyObject *Py_UNUSED(module), PyObject *args, PyObject *k
 }
 
 static PyObject *extract(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"",        "",        "timeout_ms",  "grpc_timeout",
-                          "trace",   "baggage", "environment", "default",
-                          "maximum", NULL};
+  static char *names[] = {"",
+                          "",
+                          "timeout_ms",
+                          "grpc_timeout",
+                          "trace",
+                          "baggage",
+                          "environment",
+                          "default_timeout",
+                          "maximum_timeout",
+                          NULL};
   PyObject *parent, *seconds = Py_None, *most = Py_None;
   Map map = {0};
   int grpc_timeout = 0, trace = 1, baggage = 1, environment = 0;
@@ -272,14 +279,14 @@ PyMethodDef propagate_functions[] = {
      "done."},
     {"extract", KEYWORDS(extract),
      "extract(parent, headers, /, *, timeout_ms=None, grpc_timeout=False, trace=True, "
-     "baggage=True, environment=False, default=None, maximum=None)\n--\n\n"
-     "Derives a context as the mapping says, for the work that a request asks for. default is its "
-     "timeout in\n"
-     "seconds if the mapping has none, and maximum the longest. Trace and baggage are those of the "
-     "mapping\n"
-     "alone, not the parent's. What is malformed of these is left out; a malformed timeout is a "
-     "ValueError.\n"
-     "Names are looked up in lower case."},
+     "baggage=True, environment=False, default_timeout=None, maximum_timeout=None)\n--\n\n"
+     "Derives a context as the mapping says, for the work that a request asks for. Its timeout is "
+     "default_timeout\n"
+     "if the mapping has none, and never longer than maximum_timeout, both in seconds. Trace and "
+     "baggage are\n"
+     "those of the mapping alone, not the parent's. What is malformed of these is left out; a "
+     "malformed timeout\n"
+     "is a ValueError. Names are looked up in lower case."},
     {"with_baggage", with_baggage, METH_VARARGS,
      "with_baggage(parent, name, value, /)\n--\n\n"
      "Derives a context whose baggage has a member set; None removes it."},

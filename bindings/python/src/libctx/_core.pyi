@@ -202,8 +202,8 @@ def extract(
     trace: bool = True,
     baggage: bool = True,
     environment: bool = False,
-    default: _Seconds | None = None,
-    maximum: _Seconds | None = None,
+    default_timeout: _Seconds | None = None,
+    maximum_timeout: _Seconds | None = None,
 ) -> Derived: ...
 def encode_cause(reason: _Reason, who: str | None = None, /) -> str: ...
 def decode_cause(text: str, /) -> tuple[int, str, int, str, str]: ...

@@ -38,7 +38,7 @@ class Format:
     def extract(
         self, parent: Context, headers: Mapping[str, str], limits: dict[str, Any] | None
     ) -> tuple[Context, Canceler]:
-        """The limits are default and maximum; None for no timeout at all. ValueError for what is malformed."""
+        """The limits are those of libctx.extract(); None for no timeout at all. ValueError for what is malformed."""
         ctx, cancel = extract(parent, headers, **(self.untimed if limits is None else self.timed | limits))
         for name in self.plain:
             if name in headers or ctx.string(name) is not None:  # which is the server's own

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A context for each request of an ASGI application, on asyncio: Starlette, FastAPI and others, below any server.
 
-    app = libctx.asgi.ContextMiddleware(app, parent=server, default=30, maximum=60)
+    app = libctx.asgi.ContextMiddleware(app, parent=server, default_timeout=30, maximum_timeout=60)
 
 It ends with the request: when the client goes, at the deadline, with the server's context.
 """
@@ -28,7 +28,7 @@ class ContextMiddleware:
 
     - when the client goes: also if the handler never calls receive();
     - at the deadline: 504, if no response has begun. The timeout is what the client sends in milliseconds in
-      `timeout_header`, else `default`, and never longer than `maximum` (both in seconds);
+      `timeout_header`, else `default_timeout`, and never longer than `maximum_timeout` (both in seconds);
     - when `parent` ends (background() unless it is named): 503, if no response has begun.
 
     A response that has begun is cut off, which the client can tell from a whole one. The answer does not wait for a
@@ -49,8 +49,8 @@ class ContextMiddleware:
         parent: Context | None = None,
         *,
         timeout_header: str | None = TIMEOUT,
-        default: Seconds = None,
-        maximum: Seconds = None,
+        default_timeout: Seconds = None,
+        maximum_timeout: Seconds = None,
         strings: Iterable[str] = STRINGS,
         name: str | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class ContextMiddleware:
         self._name = name
         encode_cause("", name)  # a name that is none is refused here, and so are times below
         self._format = Format(timeout_header, strings)
-        self._limits = {"default": default, "maximum": maximum}
+        self._limits = {"default_timeout": default_timeout, "maximum_timeout": maximum_timeout}
         self._format.extract(background(), {}, self._limits)
         self._wanted = {each.encode(): each for each in (*self._format.names, "expect")}
 
