@@ -41,6 +41,15 @@ TEST(RunTool, Rule67_ASignalToItIsAReason) {
   EXPECT_EQ(tool.End(), "status 0");
 }
 
+TEST(RunTool, Rule67_ASignalWithoutANameHasItsNumber) {
+  Started tool(CtxRun({"--cooperative", "--signal", "40"}, {kChild, "import"}));
+  tool.Line();
+  tool.Send(40);
+  EXPECT_EQ(tool.Line(),
+            "context canceled|40|3|signal 40 from process " + std::to_string(getpid()));
+  EXPECT_EQ(tool.End(), "status 0");
+}
+
 TEST(RunTool, Rule67_TheEarlierDeadlineCounts) {
   const Scope soon = WithTimeout(ctx_background(), 100 * kMillisecond, NewCause(5, "no time left"));
   const Exported exported(soon);

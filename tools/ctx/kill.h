@@ -14,7 +14,7 @@ struct target {
 /* Sends a signal; and after one that a stopped process would not see, SIGCONT. */
 void send_signal(const struct target *target, int signal);
 
-/* Now, and how long a wait of poll(2) may be from now to a time; on CLOCK_MONOTONIC. */
+/* Of CLOCK_MONOTONIC. */
 long long now_ns(void);
 
 #endif

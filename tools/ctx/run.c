@@ -154,7 +154,12 @@ static void pass_on(struct running *run, const struct signalfd_siginfo *info) {
   ctx_cause_t *cause = NULL;
   char text[64];
   const int signal = (int)info->ssi_signo;
-  snprintf(text, sizeof text, "SIG%s from process %u", sigabbrev_np(signal), info->ssi_pid);
+  const char *name = sigabbrev_np(signal); /* those of real time have none */
+  if (name != NULL) {
+    snprintf(text, sizeof text, "SIG%s from process %u", name, info->ssi_pid);
+  } else {
+    snprintf(text, sizeof text, "signal %d from process %u", signal, info->ssi_pid);
+  }
   ctx_cause_new_at(signal, text, CTX_ORIGIN_SIGNAL, NULL, 0, NULL, NULL, NULL, NULL, &cause);
   if (ctx_cancel_with(run->canceler, CTX_CANCELED, cause) == 1) run->passed_on = true;
   ctx_cause_unref(cause);
@@ -232,8 +237,7 @@ static int status_of(const struct running *run, int status) {
 int run(const struct run_options *options) {
   struct running run = {.options = options, .kill_at = CTX_FOREVER};
   if (make_context(&run) < 0) return STATUS_FAILED;
-  if (ctx_err(run.ctx) !=
-      0) { /* what this process belongs to has ended: nothing is begun any more */
+  if (ctx_err(run.ctx) != 0) { /* what this process belongs to has ended: nothing is begun */
     say_why(&run);
     return STATUS_ENDED;
   }
