@@ -6,7 +6,7 @@
 //  1. Both begin with the number of their version. Another version may mean anything else by what follows.
 //  2. All but `end` and `error` is written before anybody can find it. They are written once, when the context has
 //     ended, and `error` last: so an exporter that dies on the way has told no end.
-//  3. Who reads a state trusts nothing in it. The reader has a copy, which no longer changes, and checks each length.
+//  3. Whoever reads a state trusts nothing in it. The reader has a copy, which no longer changes, and checks each length.
 //  4. A text that is too long for its room is cut where a character of UTF-8 begins.
 #ifndef CTX_CORE_TREE_EXPORTED_H
 #define CTX_CORE_TREE_EXPORTED_H
@@ -28,8 +28,8 @@ struct ExportedCause {
   // What this says, as a claim of whoever wrote it. nullptr: it says none; or there is no memory, and then *failed is
   // set.
   const Cause* make(bool* failed) const;
-  bool fill(
-      Cause* blank) const;  // the same into a blank one with room for kText; false: it says none
+  // The same into a blank one with room for kText. False: it says none.
+  bool fill(Cause* blank) const;
 
   uint32_t given;
   int32_t code;

@@ -14,7 +14,7 @@
 //  1. It is live from when it is made until the walk that ended its node, or a stop, claims that. Who claims it tells
 //     the end. While it is live it holds its node, and itself; of a root, which never ends, it holds nothing.
 //  2. Linked among the node's observers while it is live, but for one of a root, and one that is being stopped.
-//  3. Memory and read end stay until the handle is gone and it is not live: who imports late also learns the end.
+//  3. Memory and read end stay until the handle is gone and it is not live: whoever imports late also learns the end.
 //  4. The write end is in the list of all from when it is opened until it is closed, both in one section under the
 //     list's lock. A fork waits for that lock; and the child closes all that are listed. So nobody but this process ever
 //     keeps a pipe from hanging up.
@@ -42,8 +42,8 @@ class Export : public Watch {
   // with a reference. 0; -E2BIG: too many strings; -ENOTSUP; -ENOMEM; or the system's answer.
   [[gnu::cold]] static int make(Context* context, char* text, Watch** ret);
 
-  void
-  end();  // by the walk that ended the node, under the lock of its observers, once it is off their list
+  // By the walk that ended the node, under the lock of its observers, once it is off their list.
+  void end();
   bool stop();  // true if this call ended it
   void release();
 
