@@ -39,7 +39,7 @@ enum class origin : int {
   peer = CTX_ORIGIN_PEER,              ///< The other side said so, or is gone.
   parent_process =
       CTX_ORIGIN_PARENT_PROCESS,   ///< So did, or is, the process that started this one.
-  overload = CTX_ORIGIN_OVERLOAD,  ///< There was more work than the program takes.
+  overload = CTX_ORIGIN_OVERLOAD,  ///< Somebody has too much to do.
 };
 
 /// Where a cause was made, or no place: here() names that of its call. It borrows its texts.
@@ -147,8 +147,8 @@ class cause {
     const int number = ctx_cause_origin(handle_.get());
     return number < 0 ? ctx::origin::none : static_cast<ctx::origin>(number);
   }
-  /// Who claims it, if it came from another process: empty if nobody is named; none if this process made it. Nothing
-  /// proves the name. Valid as long as this cause or a copy of it exists.
+  /// Who claims it, if it is of decode_cause(): empty if nobody is named; none for any other. Nothing proves the name.
+  /// Valid as long as this cause or a copy of it exists.
   std::optional<std::string_view> peer() const noexcept {
     const char* const name = ctx_cause_peer(handle_.get());
     return name != nullptr ? std::optional<std::string_view>(name) : std::nullopt;

@@ -58,7 +58,7 @@ impl Origin {
     pub const PEER: Origin = Origin(sys::CTX_ORIGIN_PEER as u8);
     /// The process that started this one is gone, or said so.
     pub const PARENT_PROCESS: Origin = Origin(sys::CTX_ORIGIN_PARENT_PROCESS as u8);
-    /// Somebody has too much to do.
+    /// Somebody has too much to do, and so left this undone.
     pub const OVERLOAD: Origin = Origin(sys::CTX_ORIGIN_OVERLOAD as u8);
 
     /// The origin of a number of C; `None` for 0.

@@ -45,7 +45,7 @@ impl Cause {
     }
 
     /// Who claims a cause that [`decode`](Cause::decode) made, and nothing proves it: empty if the text named nobody.
-    /// `None` for a cause of this process itself.
+    /// `None` for any other cause.
     pub fn peer(&self) -> Option<Cow<'_, str>> {
         // SAFETY: self holds a reference, and the name lives as long as the cause.
         unsafe { lossy(sys::ctx_cause_peer(self.as_raw())) }
