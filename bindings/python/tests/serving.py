@@ -3,14 +3,17 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
 from conftest import WATCHDOG
+from libctx.asgi import ContextMiddleware
 
 App = Callable[[Any, Any, Any], Any]
+TIMEOUT = "x-request-timeout-ms"
+HOUR = str(3600 * 1000)
 
 
 @asynccontextmanager
@@ -117,3 +120,16 @@ async def while_not(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
     await asyncio.wait_for(poll(), WATCHDOG)
+
+
+def serve(app: App, *headers: tuple[str, str], **options: Any) -> Callable[[Server], Awaitable[None]]:
+    """One request of an application, below the middleware."""
+
+    def call(server: Server) -> Awaitable[None]:
+        return ContextMiddleware(app, **options)(http_scope(*headers), server.receive, server.send)
+
+    return call
+
+
+async def with_watchdog(call: Awaitable[Any]) -> Any:
+    return await asyncio.wait_for(call, WATCHDOG)
