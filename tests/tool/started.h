@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "support/descriptor.h"
-#include "support/handles.h"
+#include "support/programs.h"
 
 namespace ctxtest {
 
@@ -77,8 +77,8 @@ class Started {
   void Send(int signal) const { EXPECT_EQ(kill(pid_, signal), 0); }
 
   // The next line that it says, or a process below it; "" at the end, when all of them are gone.
-  std::string Line() const { return Line(out_); }
-  std::string Error() const { return Line(err_); }
+  std::string Line() const { return ReadLine(out_); }
+  std::string Error() const { return ReadLine(err_); }
 
   // How it ended.
   int Join(int signal = 0) {
@@ -91,18 +91,6 @@ class Started {
   std::string End() { return Said(Join()); }
 
  private:
-  static std::string Line(int fd) {
-    std::string line;
-    for (char c = 0; Readable(fd, kLimitMs) && read(fd, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
-  static std::vector<char*> Pointers(const Words& texts) {
-    std::vector<char*> pointers;
-    for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-    pointers.push_back(nullptr);
-    return pointers;
-  }
-
   pid_t pid_ = 0;
   Fd out_, err_;
 };

@@ -18,6 +18,7 @@
 #include "capi/exported/exported.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
+#include "support/programs.h"
 
 namespace ctxtest {
 
@@ -60,11 +61,7 @@ class Child {
   pid_t pid() const { return pid_; }
 
   // The next line of its output, or of a process below it; "" at the end.
-  std::string Line() const {
-    std::string line;
-    for (char c = 0; Readable(out_, kLimitMs) && read(out_, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
+  std::string Line() const { return ReadLine(out_); }
   void Write() const { EXPECT_EQ(write(in_, "x", 1), 1); }
   void EndInput() { in_.Close(); }
   void Kill() {
@@ -78,13 +75,6 @@ class Child {
   }
 
  private:
-  static std::vector<char*> Pointers(const std::vector<std::string>& texts) {
-    std::vector<char*> pointers;
-    for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-    pointers.push_back(nullptr);
-    return pointers;
-  }
-
   pid_t pid_ = 0;
   Fd out_, in_;
 };
