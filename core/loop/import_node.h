@@ -16,8 +16,8 @@ struct ImportNode : FdNode {
              Cause* why)
       : FdNode(above, nearest, runner, when, from.pipe, POLLIN, why, Kind::imported),
         borrowed(from) {
-    flags.store(kFamily,
-                std::memory_order_relaxed);  // so that it is freed with all it has (release.cc)
+    // So that it is freed with all it has (release.cc).
+    flags.store(kFamily, std::memory_order_relaxed);
   }
 
   Borrowed borrowed;  // the node's own

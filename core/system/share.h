@@ -30,12 +30,12 @@ struct LentName {
 
 // The lender's side.
 struct Lent {
-  int open_memory(
-      size_t size);  // zeros. 0 or a negative errno; -ENOTSUP where the system seals none
-  int open_pipe();   // 0 or a negative errno
-  void wake();       // the pipe is readable from now on, whoever else has a write end
-  void hang_up();    // closes the write end
-  void close();      // the rest of what was opened
+  // Of zeros. 0 or a negative errno; -ENOTSUP where the system seals none.
+  int open_memory(size_t size);
+  int open_pipe();  // 0 or a negative errno
+  void wake();      // the pipe is readable from now on, whoever else has a write end
+  void hang_up();   // closes the write end
+  void close();     // the rest of what was opened
   LentName name() const;
 
   void* memory = nullptr;

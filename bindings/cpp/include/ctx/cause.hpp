@@ -37,8 +37,8 @@ enum class origin : int {
   descriptor = CTX_ORIGIN_DESCRIPTOR,  ///< Something came on a descriptor.
   shutdown = CTX_ORIGIN_SHUTDOWN,      ///< The loop ended.
   peer = CTX_ORIGIN_PEER,              ///< The other side said so, or is gone.
-  parent_process =
-      CTX_ORIGIN_PARENT_PROCESS,   ///< So did, or is, the process that started this one.
+  /// So did, or is, the process that started this one.
+  parent_process = CTX_ORIGIN_PARENT_PROCESS,
   overload = CTX_ORIGIN_OVERLOAD,  ///< Somebody has too much to do.
 };
 
