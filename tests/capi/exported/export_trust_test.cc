@@ -32,14 +32,14 @@ TEST(ExportTrust, Rule66_ATextThatIsNoneIsRefused) {
   const std::string good = exported.text;
   for (const std::string& bad :
        {std::string(), std::string("x"), std::string("1"), std::string("1:"), good + ":",
-        good + " ", good + ":1", " " + good, good.substr(0, good.rfind(':')),
+        good + " ", good + ":1", std::string(" ").append(good), good.substr(0, good.rfind(':')),
         good.substr(0, good.rfind(':') + 1), std::string("1:-1:2:3:4:5:6"),
         std::string("1:1:2:3:4:5:18446744073709551616"), std::string("1:2147483648:2:3:4:5:6"),
         std::string("1:1:2147483648:3:4:5:6"), std::string("1:1:2:2147483648:4:5:6"),
         std::string(100'000, '1'), std::string(100'000, ':')}) {
     EXPECT_EQ(TryImport(bad), -EBADMSG) << bad.substr(0, 100);
   }
-  EXPECT_EQ(TryImport("2" + good.substr(1)), -EPROTONOSUPPORT);
+  EXPECT_EQ(TryImport(std::string("2").append(good, 1)), -EPROTONOSUPPORT);
   EXPECT_EQ(TryImport("2:anything at all"), -EPROTONOSUPPORT);
   EXPECT_EQ(TryImport(good), 0);
 }
@@ -84,7 +84,8 @@ class Forged {
       const uint64_t number = i == 2   ? static_cast<uint64_t>(memory_.operator int())
                               : i == 4 ? file.st_ino
                                        : from_.Field(i);
-      text += (i > 0 ? ":" : "") + std::to_string(number);
+      if (i > 0) text += ':';
+      text += std::to_string(number);
     }
     return TryImport(text);
   }
