@@ -35,15 +35,16 @@ bool read_number(const char** at, uint64_t most, uint64_t* number) {
   return some;
 }
 
-// The numbers in the order of the text, and the most that each may be.
+// The numbers in the order of the text, and the least and the most that each may be.
 struct Field {
   uint64_t LentName::*number;
+  uint64_t least;
   uint64_t most;
 };
 constexpr Field kFields[] = {
-    {&LentName::process, INT_MAX},      {&LentName::memory, INT_MAX},
-    {&LentName::pipe, INT_MAX},         {&LentName::memory_file, UINT64_MAX},
-    {&LentName::pipe_file, UINT64_MAX}, {&LentName::space, UINT64_MAX}};
+    {&LentName::process, 1, INT_MAX},      {&LentName::memory, 0, INT_MAX},
+    {&LentName::pipe, 0, INT_MAX},         {&LentName::memory_file, 1, UINT64_MAX},
+    {&LentName::pipe_file, 1, UINT64_MAX}, {&LentName::space, 0, UINT64_MAX}};
 
 }  // namespace
 
@@ -97,7 +98,9 @@ int read_exported(const char* text, LentName* name) {
   if (!read_number(&text, UINT32_MAX, &version) || *text != ':') return -EBADMSG;
   if (version != ExportedState::kVersion) return -EPROTONOSUPPORT;
   for (const Field& field : kFields) {
-    if (*text++ != ':' || !read_number(&text, field.most, &(name->*field.number))) return -EBADMSG;
+    uint64_t& number = name->*field.number;
+    if (*text++ != ':' || !read_number(&text, field.most, &number)) return -EBADMSG;
+    if (number < field.least) return -EBADMSG;
   }
   return *text == '\0' ? 0 : -EBADMSG;
 }

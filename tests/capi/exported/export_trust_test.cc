@@ -39,6 +39,9 @@ TEST(ExportTrust, Rule66_ATextThatIsNoneIsRefused) {
         std::string(100'000, '1'), std::string(100'000, ':')}) {
     EXPECT_EQ(TryImport(bad), -EBADMSG) << bad.substr(0, 100);
   }
+  // No process, and no file, has the number 0: nothing that is found may count as that.
+  for (const int place : {1, 4, 5})
+    EXPECT_EQ(TryImport(exported.With(place, 0)), -EBADMSG) << place;
   EXPECT_EQ(TryImport(std::string("2").append(good, 1)), -EPROTONOSUPPORT);
   EXPECT_EQ(TryImport("2:anything at all"), -EPROTONOSUPPORT);
   EXPECT_EQ(TryImport(good), 0);
