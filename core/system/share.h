@@ -30,7 +30,7 @@ struct LentName {
 
 // The lender's side.
 struct Lent {
-  // Of zeros. 0 or a negative errno; -ENOTSUP where the system seals none.
+  // Of zeros. 0 or a negative errno; -ENOTSUP where the system seals none; -EFBIG if no file may be so large.
   int open_memory(size_t size);
   int open_pipe();  // 0 or a negative errno
   void wake();      // the pipe is readable from now on, whoever else has a write end

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,9 +91,17 @@ int open_either(const LentName& name, uint64_t number, mode_t type, uint64_t wan
   return file_of_descriptor(inherited, type) == wanted ? io::duplicate(inherited) : result;
 }
 
+// A file that grows beyond the limit brings the process a signal, which ends it.
+bool may_be_so_large(size_t bytes) {
+  rlimit limit{};
+  getrlimit(RLIMIT_FSIZE, &limit);
+  return bytes <= limit.rlim_cur;
+}
+
 }  // namespace
 
 int Lent::open_memory(size_t bytes) {
+  if (!may_be_so_large(bytes)) return -EFBIG;
   const int saved = errno;
   memory_fd = memfd_create("libctx", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   int result = memory_fd < 0 ? -errno : 0;

@@ -4,6 +4,7 @@
 // cannot be had is an error.
 #include <limits.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -186,6 +187,16 @@ TEST(ExportTrust, Rule46_WithoutDescriptors) {
     EXPECT_EQ(TryImport(exported.text), left < 2 ? -EMFILE : 0) << left;
   }
   EXPECT_EQ(TryImport(exported.text), 0);
+}
+
+// To exceed the limit would end the process, by SIGXFSZ.
+TEST(ExportTrust, Rule46_WhereAFileMayNotBeSoLarge) {
+  InChild([] {
+    const rlimit none = {0, RLIM_INFINITY};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+    char text[CTX_EXPORT_SIZE];
+    EXPECT_EQ(ctx_export(ctx_background(), text, sizeof text, nullptr), -EFBIG);
+  });
 }
 
 TEST(ExportTrust, Rule43_BadArguments) {
