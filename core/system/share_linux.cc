@@ -36,11 +36,6 @@ uint64_t file_of_descriptor(int fd, mode_t type) {
   return quietly([&] { return fstat(fd, &file); }) == 0 ? number_of(file, type) : 0;
 }
 
-uint64_t space_of_numbers() {
-  struct stat file {};
-  return quietly([&] { return stat("/proc/self/ns/pid", &file); }) == 0 ? file.st_ino : 0;
-}
-
 // Where /proc hides the processes of other users, one that is there looks as if it were gone.
 bool is_hidden(uint64_t process) {
   return quietly([=] { return kill(static_cast<pid_t>(process), 0); }) == -EPERM;
@@ -59,6 +54,18 @@ char* put(char* at, uint64_t number) {
   } while ((number /= 10) != 0);
   while (count > 0) *at++ = digits[--count];
   return at;
+}
+
+uint64_t file_at(const char* path) {
+  struct stat file {};
+  return quietly([&] { return stat(path, &file); }) == 0 ? file.st_ino : 0;
+}
+
+// 0 also where /proc is that of another space, and shows other processes under the numbers of this one.
+uint64_t space_of_numbers() {
+  char path[32] = "/proc/";
+  *put(path + 6, static_cast<uint64_t>(getpid())) = '\0';
+  return file_at(path) == file_at("/proc/self") ? file_at("/proc/self/ns/pid") : 0;
 }
 
 // A descriptor of the lender, opened once more. It looks before it opens: by now the number may be that of a device,

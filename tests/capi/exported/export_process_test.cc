@@ -214,5 +214,13 @@ TEST(ExportProcess, Rule65_WhereAProcessCannotLookInheritedDescriptorsServe) {
   EXPECT_EQ(heir.Line(), "context canceled|7|1|told");
 }
 
+// There another process, or none, has the exporter's number: that says nothing of the exporter.
+TEST(ExportProcess, Rule65_NorWhereProcIsThatOfAnotherSpaceOfNumbers) {
+  if (getuid() != 0) return;  // only root may make a space of process numbers
+  const Child between("", {"unshare", "--pid", "--fork", "--kill-child", "sh", "-c",
+                           "\"$0\" export \"$0\" import; true", kChild});
+  EXPECT_EQ(between.Line(), "error " + std::to_string(-EACCES));
+}
+
 }  // namespace
 }  // namespace ctxtest
