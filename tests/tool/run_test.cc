@@ -162,6 +162,19 @@ TEST(RunTool, Rule67_ACommandOfAnotherUserImportsToo) {
   EXPECT_EQ(tool.End(), "status 124");
 }
 
+// A program that begins late, and has inherited no descriptor.
+TEST(RunTool, Rule67_TheEndIsToldAlsoToThoseThatComeLate) {
+  const char* const kTwice =
+      "import subprocess, sys\nfor _ in range(2): subprocess.run([sys.argv[1], 'import'])";
+  Started tool(CtxRun({"--timeout", "100ms", "--cooperative", "--grace", "inf"},
+                      {"python3", "-c", kTwice, kChild}));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(tool.Line().rfind("imported", 0), 0u);
+    EXPECT_EQ(tool.Line(), "context deadline exceeded|-110|2|context deadline exceeded");
+  }
+  EXPECT_EQ(tool.End(), "status 124");
+}
+
 TEST(RunTool, TellsWhatItCan) {
   Started help({kTool, "--help"});
   EXPECT_EQ(help.Line(), "ctx run [OPTION]... [--] COMMAND [ARGUMENT]...");

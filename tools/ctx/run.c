@@ -33,8 +33,9 @@ struct running {
   ctx_t *ctx;
   ctx_canceler_t *canceler;
   char exported[CTX_EXPORT_SIZE];
-  sigset_t signals; /* that signal_fd takes */
-  sigset_t mask;    /* that the command begins with */
+  ctx_watch_t *watch; /* kept: so who imports in the grace still learns how the context ended */
+  sigset_t signals;   /* that signal_fd takes */
+  sigset_t mask;      /* that the command begins with */
   int signal_fd;
   struct guard guard;
   struct target target;
@@ -67,7 +68,7 @@ static int make_context(struct running *run) {
   }
   if (result >= 0) result = ctx_with_timeout(ctx, options->timeout_ns, &run->ctx, &run->canceler);
   if (result >= 0) ctx_unref(ctx);
-  if (result >= 0) result = ctx_export(run->ctx, run->exported, sizeof run->exported, NULL);
+  if (result >= 0) result = ctx_export(run->ctx, run->exported, sizeof run->exported, &run->watch);
   if (result < 0) complain("cannot make a context: %s", ctx_strerror(result));
   return result;
 }
