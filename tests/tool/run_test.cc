@@ -175,6 +175,26 @@ TEST(RunTool, Rule67_TheEndIsToldAlsoToThoseThatComeLate) {
   EXPECT_EQ(tool.End(), "status 124");
 }
 
+// The command ends the process that watches, the first that ctx has started, and waits until its pipe is closed.
+const char* const kEndsTheGuard =
+    "read guard command < /proc/$PPID/task/$PPID/children; kill -KILL $guard;"
+    "until grep -q 'State:.Z' /proc/$guard/status; do :; done; exit 7";
+
+TEST(RunTool, Rule67_IfWhatWatchesItIsKilledTheCommandGoesOn) {
+  Started tool(CtxRun({}, {"sh", "-c", kEndsTheGuard}));
+  EXPECT_EQ(tool.End(), "status 7");
+}
+
+TEST(RunTool, Rule67_WhenNobodyReadsWhatItSays) {
+  const char* const kUnread =
+      "pipe(R, W); open(STDERR, '>&', \\*W); close(R); close(W); exec(@ARGV)";
+  Started tool(Words{"perl", "-e", kUnread} + CtxRun({"--timeout", "100ms"}, {"sleep", "1000"}));
+  EXPECT_EQ(tool.End(), "status 124");
+  Started lets({"perl", "-e", "$SIG{PIPE} = 'DEFAULT'; exec(@ARGV)", kTool, "run", "sh", "-c",
+                "kill -PIPE $$; echo it is ignored"});
+  EXPECT_EQ(lets.End(), "signal 13") << "the command begins with what ctx began with";
+}
+
 TEST(RunTool, TellsWhatItCan) {
   Started help({kTool, "--help"});
   EXPECT_EQ(help.Line(), "ctx run [OPTION]... [--] COMMAND [ARGUMENT]...");

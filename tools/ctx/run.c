@@ -36,6 +36,7 @@ struct running {
   ctx_watch_t *watch; /* kept: so who imports in the grace still learns how the context ended */
   sigset_t signals;   /* that signal_fd takes */
   sigset_t mask;      /* that the command begins with */
+  void (*broken_pipe)(int); /* what the command begins with for SIGPIPE */
   int signal_fd;
   struct guard guard;
   struct target target;
@@ -81,6 +82,7 @@ static void add_unless_ignored(sigset_t *set, int signal) {
 /* What nohup(1) or a shell has ignored stays ignored, here and in the command. */
 static int take_signals(struct running *run) {
   signal(SIGCHLD, SIG_DFL);
+  run->broken_pipe = signal(SIGPIPE, SIG_IGN); /* of a reader of its messages, or of the guard */
   sigemptyset(&run->signals);
   sigaddset(&run->signals, SIGCHLD);
   add_unless_ignored(&run->signals, SIGHUP);
@@ -107,6 +109,7 @@ static void become_command(const struct running *run) {
   setenv("LIBCTX", run->exported, 1);
   signal(SIGTTIN, SIG_DFL);
   signal(SIGTTOU, SIG_DFL);
+  signal(SIGPIPE, run->broken_pipe);
   sigprocmask(SIG_SETMASK, &run->mask, NULL);
   execvp(name_of(run), run->options->command);
   const int error = errno;
