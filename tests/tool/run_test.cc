@@ -195,6 +195,22 @@ TEST(RunTool, Rule67_WhenNobodyReadsWhatItSays) {
   EXPECT_EQ(lets.End(), "signal 13") << "the command begins with what ctx began with";
 }
 
+// As the first process of a container, whose group has the number 1: to kill(2), -1 is all processes.
+TEST(RunTool, Rule67_AsTheFirstProcessItEndsItsGroupOnly) {
+  if (getuid() != 0) return;  // only root may make a space of process numbers
+  // Ends the context, and goes on until the command, which has got its signal by then, says so.
+  const char* const kApart =
+      "$| = 1; $SIG{TERM} = sub { print qq(told\\n) }; $SIG{USR1} = sub { $over = 1 };"
+      "kill('TERM', 1); sleep(1) until $over; print qq(over\\n)";
+  Started tool(
+      Words{"unshare", "--pid", "--fork", "--kill-child", "--mount-proc"} +
+      CtxRun({},
+             {"sh", "-c",
+              "trap 'kill -USR1 $!; wait $!; exit 3' TERM; setsid perl -e \"$0\" & wait", kApart}));
+  EXPECT_EQ(tool.Line(), "over");
+  EXPECT_EQ(tool.End(), "status 3");
+}
+
 TEST(RunTool, TellsWhatItCan) {
   Started help({kTool, "--help"});
   EXPECT_EQ(help.Line(), "ctx run [OPTION]... [--] COMMAND [ARGUMENT]...");

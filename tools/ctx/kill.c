@@ -10,7 +10,9 @@ static void send_one(const struct target *target, int signal) {
   /* A command may have left the group. A group that is stopped would not go on, and ctx is in it. */
   const bool apart = target->command > 0 && getpgid(target->command) != target->group;
   if (target->command > 0 && (apart || signal == SIGSTOP)) kill(target->command, signal);
-  if (target->group > 0 && signal != SIGSTOP) kill(-target->group, signal);
+  /* 0 is the own group, also of the first process of a container: -1 would be all processes. */
+  const pid_t group = target->group == getpgrp() ? 0 : -target->group;
+  if (target->group > 0 && signal != SIGSTOP) kill(group, signal);
 }
 
 void send_signal(const struct target *target, int signal) {
