@@ -40,7 +40,6 @@ struct running {
   int signal_fd;
   struct guard guard;
   struct target target;
-  bool passed_on;    /* a signal came, which ends the command as if it had got it itself */
   bool asked;        /* the context has ended: the grace runs */
   bool ended;        /* for another reason than a signal */
   long long kill_at; /* CTX_FOREVER: never, or it was sent */
@@ -165,7 +164,7 @@ static void pass_on(struct running *run, const struct signalfd_siginfo *info) {
     snprintf(text, sizeof text, "signal %d from process %u", signal, info->ssi_pid);
   }
   ctx_cause_new_at(signal, text, CTX_ORIGIN_SIGNAL, NULL, 0, NULL, NULL, NULL, NULL, &cause);
-  if (ctx_cancel_with(run->canceler, CTX_CANCELED, cause) == 1) run->passed_on = true;
+  ctx_cancel_with(run->canceler, CTX_CANCELED, cause);
   ctx_cause_unref(cause);
   if (!run->asked) begin_grace(run);
   if (!run->options->cooperative) send_signal(&run->target, signal);
