@@ -211,6 +211,16 @@ TEST(RunTool, Rule67_AsTheFirstProcessItEndsItsGroupOnly) {
   EXPECT_EQ(tool.End(), "status 3");
 }
 
+// What ctx opens does not take the place of what the command finds closed.
+TEST(RunTool, Rule67_WhatWasClosedStaysClosed) {
+  for (const char* const way : {"<&-", "<&- 2>&-"}) {
+    const std::string script = "exec \"$@\" " + std::string(way);
+    Started tool(Words{"sh", "-c", script, "sh"} + CtxRun({}, {"readlink", "/proc/self/fd/0"}));
+    EXPECT_EQ(tool.Line(), "") << way;
+    EXPECT_EQ(tool.End(), "status 1") << way;
+  }
+}
+
 TEST(RunTool, TellsWhatItCan) {
   Started help({kTool, "--help"});
   EXPECT_EQ(help.Line(), "ctx run [OPTION]... [--] COMMAND [ARGUMENT]...");

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include <ctx/ctx.h>
 #include <ctype.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "run.h"
 
@@ -133,7 +135,17 @@ static int read_and_run(int argc, char **argv) {
   return status;
 }
 
+/* What is opened later must not become standard input, output or error. The command finds these closed, as ctx did. */
+static void fill_standard(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv) {
+  fill_standard();
   if (argc >= 2 && strcmp(argv[1], "run") == 0) return read_and_run(argc - 1, argv + 1);
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("ctx of libctx %s\n", ctx_version_string());
