@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Rule 67: what `ctx run` does beyond timeout(1): the context goes down, and comes from above; nothing outlives it.
+#include <fstream>
 #include <string>
 
 #include "capi/exported/exported.h"
@@ -119,6 +120,22 @@ TEST(RunTool, Rule67_ItsDeathEndsTheCommandInForeground) {
     EXPECT_EQ(Said(tool.Join(SIGKILL)), "signal 9");
     EXPECT_EQ(tool.Line(), "");
   }
+}
+
+// With nothing left to do, what watches ends too, whatever becomes of the command.
+TEST(RunTool, Rule67_ItsDeathLeavesNothingThatWaitsForEver) {
+  const char* const kStays =
+      "trap '' TERM; read guard command < /proc/$PPID/task/$PPID/children; echo $guard; echo $$;"
+      "exec sleep 1000";
+  Started tool(CtxRun({"--grace", "inf"}, {"sh", "-c", kStays}));
+  const std::string guard = tool.Line();
+  const Stray command(std::atoi(tool.Line().c_str()));
+  tool.Join(SIGKILL);
+  EXPECT_TRUE(Soon([&] {  // one that nobody has waited for has no command line
+    std::ifstream line("/proc/" + guard + "/cmdline");
+    return line.get() == EOF;
+  }));
+  EXPECT_TRUE(command.IsThere());
 }
 
 // A program below learns it by itself, without a signal.

@@ -40,9 +40,10 @@ static void end_command(const struct run_options *options, pid_t group) {
   const long long begin = now_ns();
   if (!options->cooperative) send(group, options->signal);
   if (!options->cooperative && options->signal == SIGKILL) return;
+  if (options->grace_ns == CTX_FOREVER) return;
   /* Nobody tells when a group is empty. Its number is looked at so often that no other can have it meanwhile. */
   while (is_there(group)) {
-    if (options->grace_ns != CTX_FOREVER && now_ns() - begin >= options->grace_ns) {
+    if (now_ns() - begin >= options->grace_ns) {
       send(group, SIGKILL);
       return;
     }
