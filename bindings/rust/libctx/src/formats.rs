@@ -6,7 +6,8 @@ use std::ffi::CStr;
 use std::ptr;
 use std::time::Duration;
 
-/// Which headers [`Context::inject`] writes and [`Context::extract`] reads: none, until they are asked for.
+/// Which headers [`Context::inject`](crate::Context::inject) writes and [`Context::extract`](crate::Context::extract)
+/// reads: none, until they are asked for.
 ///
 /// ```
 /// use libctx::{Context, Formats};
