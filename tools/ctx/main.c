@@ -85,7 +85,8 @@ static int read_and_run(int argc, char **argv) {
       {"signal", required_argument, NULL, 's'},  {"set", required_argument, NULL, 'S'},
       {"foreground", no_argument, NULL, 'f'},    {"cooperative", no_argument, NULL, 'c'},
       {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-  struct setting *settings = calloc((size_t)argc, sizeof *settings);
+  static struct setting *settings; /* goes with the process */
+  settings = calloc((size_t)argc, sizeof *settings);
   if (settings == NULL) return fail("no memory", "for the options");
   struct run_options options = {.timeout_ns = CTX_FOREVER,
                                 .grace_ns = INT64_C(5000000000),
@@ -130,9 +131,7 @@ static int read_and_run(int argc, char **argv) {
   }
   if (optind >= argc) return fail("no command", "what is to be run?");
   options.command = argv + optind;
-  const int status = run(&options);
-  free(settings);
-  return status;
+  return run(&options);
 }
 
 /* What is opened later must not become standard input, output or error. The command finds these closed, as ctx did. */

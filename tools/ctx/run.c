@@ -238,7 +238,9 @@ static int status_of(const struct running *run, int status) {
 }
 
 int run(const struct run_options *options) {
-  struct running run = {.options = options, .kill_at = CTX_FOREVER};
+  static struct running run; /* what it holds goes with the process */
+  run.options = options;
+  run.kill_at = CTX_FOREVER;
   if (make_context(&run) < 0) return STATUS_FAILED;
   if (ctx_err(run.ctx) != 0) { /* what this process belongs to has ended: nothing is begun */
     say_why(&run);
