@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/text.h"
+#include "core/wire/chars.h"
 
 namespace ctxcore {
 
@@ -19,13 +20,11 @@ size_t cut(const char* text, size_t length, size_t room) {
   return room;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Reads a number and moves *at behind it; false if there is none, or one that is too large.
 bool read_number(const char** at, uint64_t most, uint64_t* number) {
   const char* c = *at;
   *number = 0;
-  for (; is_digit(*c); ++c) {
+  for (; is_of(kDigitChar, *c); ++c) {
     const auto digit = static_cast<uint64_t>(*c - '0');
     if (*number > (most - digit) / 10) return false;
     *number = *number * 10 + digit;
