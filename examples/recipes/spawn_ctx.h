@@ -45,7 +45,7 @@ static inline int spawn_reap(spawn_child_t *child, siginfo_t *ret) {
  * Starts a program. It begins with no signal blocked, and with SIGTERM not ignored, whatever this thread does.
  * @param file    looked for in PATH, as posix_spawnp() does.
  * @param actions for its descriptors; may be NULL.
- * @param ret     receives the child, which spawn_wait_ctx() must be called for.
+ * @param ret     receives the child, which spawn_wait_ctx() must be called for; on an error, one with the number -1.
  * @return 0; the error of ctx, if that is done: nothing was started; else what the system answered, such as -ENOENT.
  */
 static inline int spawn_ctx(ctx_t *ctx, const char *file, const posix_spawn_file_actions_t *actions,
@@ -55,6 +55,7 @@ static inline int spawn_ctx(ctx_t *ctx, const char *file, const posix_spawn_file
   siginfo_t how;
   sigset_t set;
   int r = ctx_err(ctx);
+  *ret = child;
   if (r == 0) r = -posix_spawnattr_init(&attr);
   if (r != 0) return r;
   posix_spawnattr_setflags(&attr,

@@ -26,7 +26,7 @@ Ctx WithBaggage(ctx_t* parent, const char* name, const char* value) {
 }
 
 // The value of a member k, which a list gives so.
-std::string Decoded(const std::string& value) {
+std::string ValueOf(const std::string& value) {
   return MemberOf(WithString(ctx_background(), "baggage", ("k=" + value).c_str()), "k");
 }
 
@@ -102,30 +102,30 @@ TEST(Baggage, Rule61_OfSeveralTheLast) {
 }
 
 TEST(Baggage, Rule61_Decoded) {
-  EXPECT_EQ(Decoded("DF%2028"), "DF 28");
-  EXPECT_EQ(Decoded("%C3%a9%e2%82%AC%F0%9F%98%80"), "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80");
-  EXPECT_EQ(Decoded("a+b"), "a+b");
-  EXPECT_EQ(Decoded("100%"), "100%") << "no digits behind it";
-  EXPECT_EQ(Decoded("%4"), "%4");
-  EXPECT_EQ(Decoded("%4g%g4"), "%4g%g4");
-  EXPECT_EQ(Decoded("%2541"), "%41") << "once only";
+  EXPECT_EQ(ValueOf("DF%2028"), "DF 28");
+  EXPECT_EQ(ValueOf("%C3%a9%e2%82%AC%F0%9F%98%80"), "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80");
+  EXPECT_EQ(ValueOf("a+b"), "a+b");
+  EXPECT_EQ(ValueOf("100%"), "100%") << "no digits behind it";
+  EXPECT_EQ(ValueOf("%4"), "%4");
+  EXPECT_EQ(ValueOf("%4g%g4"), "%4g%g4");
+  EXPECT_EQ(ValueOf("%2541"), "%41") << "once only";
 }
 
 TEST(Baggage, Rule61_WhatIsNoUtf8IsReplaced) {
   const std::string bad = "\xEF\xBF\xBD";
-  EXPECT_EQ(Decoded("%FF"), bad);
-  EXPECT_EQ(Decoded("a%80b"), "a" + bad + "b");
-  EXPECT_EQ(Decoded("%C3"), bad);
-  EXPECT_EQ(Decoded("%C3x"), bad + "x");
-  EXPECT_EQ(Decoded("%E2%82x"), bad + "x") << "what broke off is one character";
-  EXPECT_EQ(Decoded("%F0%9F%98"), bad);
-  EXPECT_EQ(Decoded("%C0%AF"), bad + bad) << "overlong";
-  EXPECT_EQ(Decoded("%E0%9F%BF"), bad + bad + bad);
-  EXPECT_EQ(Decoded("%ED%A0%80"), bad + bad + bad) << "a surrogate";
-  EXPECT_EQ(Decoded("%F4%90%80%80"), bad + bad + bad + bad) << "beyond Unicode";
-  EXPECT_EQ(Decoded("%F0%8F%BF%BF"), bad + bad + bad + bad);
-  EXPECT_EQ(Decoded("%F4%8F%BF%BF"), "\xF4\x8F\xBF\xBF");
-  EXPECT_EQ(Decoded("%00a"), bad + "a") << "it would end the text";
+  EXPECT_EQ(ValueOf("%FF"), bad);
+  EXPECT_EQ(ValueOf("a%80b"), "a" + bad + "b");
+  EXPECT_EQ(ValueOf("%C3"), bad);
+  EXPECT_EQ(ValueOf("%C3x"), bad + "x");
+  EXPECT_EQ(ValueOf("%E2%82x"), bad + "x") << "what broke off is one character";
+  EXPECT_EQ(ValueOf("%F0%9F%98"), bad);
+  EXPECT_EQ(ValueOf("%C0%AF"), bad + bad) << "overlong";
+  EXPECT_EQ(ValueOf("%E0%9F%BF"), bad + bad + bad);
+  EXPECT_EQ(ValueOf("%ED%A0%80"), bad + bad + bad) << "a surrogate";
+  EXPECT_EQ(ValueOf("%F4%90%80%80"), bad + bad + bad + bad) << "beyond Unicode";
+  EXPECT_EQ(ValueOf("%F0%8F%BF%BF"), bad + bad + bad + bad);
+  EXPECT_EQ(ValueOf("%F4%8F%BF%BF"), "\xF4\x8F\xBF\xBF");
+  EXPECT_EQ(ValueOf("%00a"), bad + "a") << "it would end the text";
 }
 
 TEST(Baggage, Rule61_WrittenAsSnprintfDoes) {

@@ -17,12 +17,12 @@
 namespace ctxtest {
 namespace {
 
-constexpr char kMs[] = "timeout-ms";
+constexpr char kTimeoutMs[] = "timeout-ms";
 constexpr uint32_t kAll = CTX_FORMAT_GRPC_TIMEOUT | kW3C;
 
 HeaderMap Whole() {
   return {{"grpc-timeout", "1S"},
-          {kMs, "1000"},
+          {kTimeoutMs, "1000"},
           {"traceparent", kTraceparent},
           {"tracestate", "a=1"},
           {"baggage", "b=2"}};
@@ -86,18 +86,18 @@ TEST(Extract, Rule59_TheParentKeepsItsOwn) {
 
 TEST(Extract, Rule59_NamesOfHeadersAndOfTheEnvironment) {
   HeaderMap map = Whole();
-  const ctx_formats_t headers = Formats(kAll, kMs);
+  const ctx_formats_t headers = Formats(kAll, kTimeoutMs);
   Scope made;
   EXPECT_EQ(ctx_extract(ctx_background(), &headers, HeaderMap::Get, &map, made.ctx.out(),
                         made.canceler.out()),
             0);
-  EXPECT_EQ(map.names(), (std::vector<std::string>{"grpc-timeout", kMs, "traceparent", "tracestate",
-                                                   "baggage"}));
+  EXPECT_EQ(map.names(), (std::vector<std::string>{"grpc-timeout", kTimeoutMs, "traceparent",
+                                                   "tracestate", "baggage"}));
   EXPECT_EQ(Inject(made, headers).names(), map.names());
 
   const uint32_t environment = kW3C | CTX_FORMAT_ENVIRONMENT;
-  const HeaderMap sent = Inject(made, Formats(environment | CTX_FORMAT_GRPC_TIMEOUT, kMs));
-  EXPECT_EQ(sent.names(), (std::vector<std::string>{"grpc-timeout", kMs, "TRACEPARENT",
+  const HeaderMap sent = Inject(made, Formats(environment | CTX_FORMAT_GRPC_TIMEOUT, kTimeoutMs));
+  EXPECT_EQ(sent.names(), (std::vector<std::string>{"grpc-timeout", kTimeoutMs, "TRACEPARENT",
                                                     "TRACESTATE", "BAGGAGE"}));
   const Scope child = Extract(ctx_background(), Formats(environment), sent);
   EXPECT_EQ(StringOf(child, "traceparent"), kTraceparent);
@@ -115,7 +115,7 @@ TEST(Extract, Rule59_NothingIsAskedForThatDoesNotCount) {
 }
 
 TEST(Extract, Rule59_LiesOfAMap) {
-  const ctx_formats_t formats = Formats(kAll, kMs);
+  const ctx_formats_t formats = Formats(kAll, kTimeoutMs);
   const auto null_text = [](const char*, const char** text, void*) {
     *text = nullptr;
     return int64_t{7};
@@ -180,7 +180,7 @@ TEST(Inject, Rule52_UserCodeMayUseTheLibraryAndIsNoCancellationPoint) {
 }
 
 TEST(Propagate, BadArgumentsAreEINVAL) {
-  const ctx_formats_t formats = Formats(kAll, kMs);
+  const ctx_formats_t formats = Formats(kAll, kTimeoutMs);
   HeaderMap map = Whole();
   ctx_t* ret = ctx_todo();
   const auto extract = [&](ctx_t* parent, const ctx_formats_t* options, ctx_get_fn get) {
@@ -306,7 +306,7 @@ TEST(Propagate, Rule59_NothingIsLeftBehind) {
   Drop drop;
   {
     const Ctx watched = Watched(ctx_background(), &drop);
-    const Scope made = Extract(watched, Formats(kAll, kMs), Whole());
+    const Scope made = Extract(watched, Formats(kAll, kTimeoutMs), Whole());
     Ctx more;
     EXPECT_EQ(ctx_with_baggage(made, "more", "1", more.out()), 0);
     HeaderMap bad = {{"grpc-timeout", "x"}};
