@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "capi/handles.h"
+#include "core/tree/claim.h"
 #include "core/wire/baggage.h"
-#include "core/wire/cause_text.h"
 
 using namespace ctxcapi;  // NOLINT: the shims do nothing else
 using ctxcore::Formats;
@@ -87,14 +87,8 @@ int ctx_with_baggage(ctx_t* parent, const char* name, const char* value, ctx_t**
 int64_t ctx_cause_encode(const ctx_cause_t* cause, const char* who, char* buf, size_t size) {
   if (buf == nullptr && size != 0) return -EINVAL;
   if (const int result = check_readable(cause); result < 0) return result;
-  const Cause* const object = from(cause);
-  const char* const claimant = ctxcore::claimant_of(object);
-  const char* const by = claimant != nullptr ? claimant : who;
   char text[ctxcore::kCauseText];
-  const size_t length = ctxcore::write_cause(
-      {object->code, ctxcore::origin_of(object), by == nullptr || *by == '\0' ? nullptr : by,
-       object->message == ctxcore::error_text(object->code) ? nullptr : object->message},
-      text);
+  const size_t length = ctxcore::write_claim(from(cause), who, text);
   if (size > 0) {
     const size_t copied = std::min(length, size - 1);
     std::memcpy(buf, text, copied);
@@ -105,13 +99,12 @@ int64_t ctx_cause_encode(const ctx_cause_t* cause, const char* who, char* buf, s
 
 int ctx_cause_decode(const char* text, size_t length, ctx_cause_t** ret) {
   if (text == nullptr || ret == nullptr) return -EINVAL;
-  char by[ctxcore::kCauseText], message[ctxcore::kCauseText];
-  ctxcore::CauseText read;
-  if (!ctxcore::read_cause({text, length}, by, message, &read)) return -EBADMSG;
-  return hand_out_cause(
-      ctxcore::make_claimed_cause(read.code, read.message, static_cast<uint8_t>(read.origin),
-                                  read.by == nullptr ? "" : read.by),
-      ret);
+  Cause* const made = ctxcore::make_blank_cause(ctxcore::kCauseText, ctxcore::kOriginNotStated);
+  if (made != nullptr && !ctxcore::read_claim({text, length}, made)) {
+    ctxcore::unref(made);
+    return -EBADMSG;
+  }
+  return hand_out_cause(made, ret);
 }
 
 const char* ctx_cause_peer(const ctx_cause_t* cause) {

@@ -13,6 +13,7 @@
 #include "core/life/make_node.h"
 #include "core/loop/import_node.h"
 #include "core/loop/loop.h"
+#include "core/tree/claim.h"
 #include "core/tree/exported.h"
 
 namespace ctxcore {
@@ -20,15 +21,19 @@ namespace ctxcore {
 namespace {
 
 constexpr char kGone[] = "parent process gone";
-static_assert(sizeof kGone <= ExportedCause::kText);
 
-Cause* make_reason() { return make_blank_cause(ExportedCause::kText + 1, kOriginParentProcess); }
+Cause* make_reason() { return make_blank_cause(kCauseText, kOriginParentProcess); }
+
+// What is not well formed says nothing. A text without an end is too long.
+bool read_reason(const char* text, Cause* blank) {
+  return read_claim({text, strnlen(text, kCauseText)}, blank);
+}
 
 // Fills in how a state says that its context has ended. One that says nothing is that of an exporter that is gone.
 int read_end(const ExportedState& state, Cause* reason, const Cause** cause) {
   *cause = reason;
   if (state.error == kCanceled || state.error == kDeadlineExceeded) {
-    if (!state.end.fill(reason)) *cause = nullptr;
+    if (!read_reason(state.end, reason)) *cause = nullptr;
     return state.error;
   }
   std::memcpy(blank_text(reason), kGone, sizeof kGone);
@@ -46,7 +51,7 @@ class Copy {
   // 0; -EBADMSG; -EPROTONOSUPPORT; -ENOMEM.
   int read(const Borrowed& from) {
     const size_t size = from.size();
-    if (size < sizeof state_ || size > sizeof state_ + ExportedState::kMostStrings) return -EBADMSG;
+    if (size < sizeof state_ || size > sizeof state_ + ExportedState::kMostBytes) return -EBADMSG;
     if (!from.read(&state_, sizeof state_, 0) || state_.magic != ExportedState::kMagic) {
       return -EBADMSG;
     }
@@ -58,7 +63,8 @@ class Copy {
     if (!from.read(memory_, state_.strings, sizeof state_)) return -EBADMSG;
     // Names and values in turn: an even number of texts, and the last one ends with a NUL, too.
     const auto texts = std::count(memory_, memory_ + state_.strings, '\0');
-    return texts % 2 == 0 && memory_[state_.strings - 1] == '\0' ? 0 : -EBADMSG;
+    if (texts % 2 != 0 || memory_[state_.strings - 1] != '\0') return -EBADMSG;
+    return texts / 2 <= ExportedState::kMostStrings ? 0 : -EBADMSG;
   }
 
   // Again, now that an end shows: all of it was written before.
@@ -101,12 +107,12 @@ int add_deadline(const Copy& copy, Context** at) {
   Loop* const loop = family_loop(node_of(*at));
   const int64_t deadline = deadline_on(*loop, copy.state().deadline);
   if (deadline == kForever) return 0;
-  bool failed = false;
-  const Cause* const cause = copy.state().at_deadline.make(&failed);
-  if (failed) return -ENOMEM;
+  Cause* const reason = make_reason();
+  if (reason == nullptr) return -ENOMEM;
+  const Cause* const cause = read_reason(copy.state().at_deadline, reason) ? reason : nullptr;
   Node* below = nullptr;
   const int result = derive_deadline(*at, deadline, loop->now(), cause, 1, &below);
-  unref(cause);
+  unref(reason);
   if (result < 0) return result;
   release(*at);
   *at = below;

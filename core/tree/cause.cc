@@ -57,18 +57,6 @@ Cause* make_cause(int code, const char* message, const CauseData& data, uint8_t 
       stamp::make(stamp::kCause), 1, code, origin, behind, text, data.key, data.data, data.drop};
 }
 
-Cause* make_claimed_cause(int code, const char* message, uint8_t origin, const char* claimant) {
-  auto* const memory =
-      static_cast<char*>(allocate(sizeof(Cause) + size_of(claimant) + size_of(message)));
-  if (memory == nullptr) return nullptr;
-  char* at = memory + sizeof(Cause);
-  copy(claimant, &at);
-  const char* const text = message != nullptr ? copy(message, &at) : error_text(code);
-  const auto behind = Cause::Behind::claimant;
-  return ::new (memory)
-      Cause{stamp::make(stamp::kCause), 1, code, origin, behind, text, nullptr, nullptr, nullptr};
-}
-
 Cause* make_blank_cause(size_t room, uint8_t origin) {
   void* memory = allocate(sizeof(Cause) + room);
   if (memory == nullptr) return nullptr;

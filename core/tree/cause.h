@@ -59,9 +59,6 @@ struct CauseData {
 Cause* make_cause(int code, const char* message, const CauseData& data,
                   uint8_t origin = kOriginNotStated, const Place& place = {});
 
-// A cause that another process claims; the name of who does may be empty. nullptr if there is no memory.
-Cause* make_claimed_cause(int code, const char* message, uint8_t origin, const char* claimant);
-
 // A cause whose code and text, of at most `room` bytes, are written later, before a context gets it. A source
 // makes its cause in advance, since ending a context must not fail.
 Cause* make_blank_cause(size_t room, uint8_t origin);

@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "core/tree/exported.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 
 #include "core/base/text.h"
+#include "core/tree/claim.h"
 #include "core/wire/chars.h"
 
 namespace ctxcore {
 
 namespace {
-
-// How much of a text there is room for.
-size_t cut(const char* text, size_t length, size_t room) {
-  if (length <= room) return length;
-  while (room > 0 && (text[room] & 0xC0) == 0x80) --room;
-  return room;
-}
 
 // Reads a number and moves *at behind it; false if there is none, or one that is too large.
 bool read_number(const char** at, uint64_t most, uint64_t* number) {
@@ -45,41 +37,19 @@ constexpr Field kFields[] = {
     {&LentName::pipe, 0, INT_MAX},         {&LentName::memory_file, 1, UINT64_MAX},
     {&LentName::pipe_file, 1, UINT64_MAX}, {&LentName::space, 0, UINT64_MAX}};
 
+void write(const Cause* cause, char* at) {
+  if (cause != nullptr && is_given(cause)) write_claim(cause, nullptr, at);
+}
+
 }  // namespace
 
-void ExportedCause::write(const Cause* cause) {
-  given = cause != nullptr && is_given(cause) ? 1 : 0;
-  if (given == 0) return;
-  code = cause->code;
-  origin = origin_of(cause);
-  const size_t all = std::strlen(cause->message);
-  length = static_cast<uint32_t>(cut(cause->message, all, sizeof text));
-  std::memcpy(text, cause->message, length);
-}
-
-bool ExportedCause::fill(Cause* blank) const {
-  if (given == 0) return false;
-  char* const at = blank_text(blank);
-  const size_t size = std::min<size_t>(length, sizeof text);
-  std::memcpy(at, text, size);
-  at[size] = '\0';
-  blank->code = code;
-  const bool known = origin > 0 && origin <= UINT8_MAX;
-  blank->origin.store(known ? static_cast<uint8_t>(origin) : kOriginParentProcess,
-                      std::memory_order_relaxed);
-  return true;
-}
-
-const Cause* ExportedCause::make(bool* failed) const {
-  if (given == 0) return nullptr;
-  Cause* const blank = make_blank_cause(sizeof text + 1, kOriginParentProcess);
-  *failed = blank == nullptr;
-  if (blank != nullptr) fill(blank);
-  return blank;
+void ExportedState::write_deadline(int64_t when, const Cause* cause) {
+  deadline = when;
+  write(cause, at_deadline);
 }
 
 void ExportedState::end_with(int with, const Cause* cause) {
-  end.write(cause);
+  write(cause, end);
   // Pairs with the acquire of an importer that sees the error before the pipe hangs up (life/import.cc). And an exporter
   // that is killed on the way has told no end.
   __atomic_store_n(&error, with, __ATOMIC_RELEASE);

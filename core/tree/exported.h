@@ -7,7 +7,6 @@
 //  2. All but `end` and `error` is written before anybody can find it. They are written once, when the context has
 //     ended, and `error` last: so an exporter that dies on the way has told no end.
 //  3. Whoever reads a state trusts nothing in it. The reader has a copy, which no longer changes, and checks each length.
-//  4. A text that is too long for its room is cut where a character of UTF-8 begins.
 #ifndef CTX_CORE_TREE_EXPORTED_H
 #define CTX_CORE_TREE_EXPORTED_H
 
@@ -16,41 +15,26 @@
 
 #include "core/system/share.h"
 #include "core/tree/cause.h"
+#include "core/wire/cause_text.h"
 
 namespace ctxcore {
-
-// A cause, in the little that goes from one process to another.
-struct ExportedCause {
-  static constexpr size_t kText = 500;
-
-  void write(const Cause* cause);  // nullptr, or one that says no more than the error: none
-
-  // What this says, as a claim of whoever wrote it. nullptr: it says none; or there is no memory, and then *failed is
-  // set.
-  const Cause* make(bool* failed) const;
-  // The same into a blank one with room for kText. False: it says none.
-  bool fill(Cause* blank) const;
-
-  uint32_t given;
-  int32_t code;
-  uint32_t origin;
-  uint32_t length;
-  char text[kText];
-};
 
 struct ExportedState {
   static constexpr uint64_t kMagic = 0x3174786374637862;  // any number
   static constexpr uint32_t kVersion = 1;
-  static constexpr uint32_t kMostStrings = 1 << 20;
+  static constexpr uint32_t kMostBytes = 1 << 20;  // of strings,
+  static constexpr uint32_t kMostStrings =
+      1 << 10;  // and how many: each is looked for among all others
 
+  void write_deadline(int64_t when, const Cause* cause);
   void end_with(int with, const Cause* cause);  // once
 
   uint64_t magic;
   uint32_t version;
   uint32_t strings;  // how many bytes of them follow: name and value in turn, each with its NUL
   int64_t deadline;  // on CLOCK_MONOTONIC; kForever for none
-  ExportedCause at_deadline;
-  ExportedCause end;
+  char at_deadline[kCauseText];  // causes, as text; empty for one that says no more than the error
+  char end[kCauseText];
   int32_t error;  // 0: it has not ended
   uint32_t reserved;
 };

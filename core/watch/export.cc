@@ -34,8 +34,15 @@ constinit Cause stopped{
     0,       1,       kCanceled, kOriginParentProcess, Cause::Behind::texts, "export stopped",
     nullptr, nullptr, nullptr};
 
-int add_size(const char* name, const char* value, void* total) {
-  *static_cast<size_t*>(total) += std::strlen(name) + std::strlen(value) + 2;
+struct Size {
+  size_t strings = 0;
+  size_t bytes = 0;
+};
+
+int add_size(const char* name, const char* value, void* size) {
+  auto* const all = static_cast<Size*>(size);
+  all->bytes += std::strlen(name) + std::strlen(value) + 2;
+  ++all->strings;
   return 0;
 }
 
@@ -61,18 +68,20 @@ int64_t real_deadline(const Node* node) {
 }  // namespace
 
 int Export::make(Context* context, char* text, Watch** ret) {
-  size_t strings = 0;
-  each_string(context, add_size, &strings);
-  if (strings > ExportedState::kMostStrings) return -E2BIG;
+  Size size;
+  each_string(context, add_size, &size);
+  if (size.bytes > ExportedState::kMostBytes || size.strings > ExportedState::kMostStrings) {
+    return -E2BIG;
+  }
   auto* const made = ctxcore::make<Export>(0);
   if (made == nullptr) return -ENOMEM;
-  if (const int result = made->open(strings); result < 0) {
+  if (const int result = made->open(size.bytes); result < 0) {
     made->lent_.close();
     deallocate(made);
     return result;
   }
   made->stamp = stamp::make(stamp::kWatch);
-  made->write_state(context, strings);
+  made->write_state(context, size.bytes);
   write_exported(text, made->lent_.name());
   if (ret != nullptr) {
     made->refs_.store(2, std::memory_order_relaxed);
@@ -99,11 +108,9 @@ void Export::write_state(Context* context, size_t strings) {
   to->magic = ExportedState::kMagic;
   to->version = ExportedState::kVersion;
   to->strings = static_cast<uint32_t>(strings);
-  to->deadline = real_deadline(node);
-  if (to->deadline != kForever) {
-    const TimerNode* const owner = deadline_to_pass_on(node);
-    to->at_deadline.write(owner != nullptr ? owner->reason : nullptr);
-  }
+  const int64_t deadline = real_deadline(node);
+  const TimerNode* const owner = deadline != kForever ? deadline_to_pass_on(node) : nullptr;
+  to->write_deadline(deadline, owner != nullptr ? owner->reason : nullptr);
   char* end = reinterpret_cast<char*>(to + 1) + strings;
   each_string(context, add_string, &end);
   CTX_ASSERT(end == reinterpret_cast<char*>(to + 1));

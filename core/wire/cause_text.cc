@@ -35,10 +35,12 @@ bool read_int(std::string_view text, int least, int most, int* ret) {
   return error == std::errc() && end == text.data() + text.size() && *ret >= least && *ret <= most;
 }
 
-void read_text(std::string_view encoded, char* at) {
-  Text text(at, kCauseText - 1);
+// Decodes a text to `at`, and returns where it ends. It takes no more room than the encoded one.
+char* read_text(std::string_view encoded, char* at) {
+  Text text(at, encoded.size());
   add_decoded(text, encoded);
   text.end();
+  return at + text.length() + 1;
 }
 
 }  // namespace
@@ -54,9 +56,10 @@ size_t write_cause(const CauseText& cause, char* at) {
 }
 
 // Later versions may add pairs, and must not change what these mean.
-bool read_cause(std::string_view text, char* by, char* message, CauseText* ret) {
+bool read_cause(std::string_view text, char* room, CauseText* ret) {
   constexpr std::string_view kNames[] = {"v", "code", "origin", "by", "message"};
   if (text.empty() || text.size() >= kCauseText || !is_encoded_well(text)) return false;
+  std::string_view by, message;
   unsigned seen = 0;
   int version = 0;
   for (size_t at = 0; at <= text.size();) {
@@ -74,10 +77,17 @@ bool read_cause(std::string_view text, char* by, char* message, CauseText* ret) 
     if (which == 0 && !read_int(value, 1, INT32_MAX, &version)) return false;
     if (which == 1 && !read_int(value, INT32_MIN, INT32_MAX, &ret->code)) return false;
     if (which == 2 && !read_int(value, 1, UINT8_MAX, &ret->origin)) return false;
-    if (which == 3) ret->by = by, read_text(value, by);
-    if (which == 4) ret->message = message, read_text(value, message);
+    if (which == 3) by = value;
+    if (which == 4) message = value;
   }
-  return (seen & 3) == 3;
+  if ((seen & 3) != 3) return false;
+  char* const behind = read_text(by, room);
+  ret->by = room;
+  if ((seen >> 4 & 1) != 0) {
+    read_text(message, behind);
+    ret->message = behind;
+  }
+  return true;
 }
 
 }  // namespace ctxcore

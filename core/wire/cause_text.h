@@ -23,8 +23,9 @@ struct CauseText {
 // of who says so, is cut off between two characters.
 size_t write_cause(const CauseText& cause, char* at);
 
-// Whether a text is well formed. The texts of `ret` are written into the two buffers, of kCauseText each.
-bool read_cause(std::string_view text, char* by, char* message, CauseText* ret);
+// Whether a text is well formed; else nothing is written. `room` is for kCauseText and begins with who says so, empty
+// for nobody; the message follows.
+bool read_cause(std::string_view text, char* room, CauseText* ret);
 
 }  // namespace ctxcore
 

@@ -16,8 +16,8 @@
  * They are close-on-exec, as all of the library's: clear that between fork and exec, or list them where such a child is
  * started (posix_spawn_file_actions_adddup2() of a number to itself; pass_fds in Python).
  *
- * What goes over: of the causes, that of the end and that of the deadline, code, origin and at most 500 bytes of the
- * message; no values but strings. A deadline goes over as a time on CLOCK_MONOTONIC, which is one for a machine: a loop
+ * What goes over: of the causes, that of the end and that of the deadline, what ctx_cause_encode() writes of them; no
+ * values but strings. A deadline goes over as a time on CLOCK_MONOTONIC, which is one for a machine: a loop
  * with another clock converts it once, and one of a virtual loop does not go over. In a time namespace of its own
  * a process has another CLOCK_MONOTONIC, and its deadlines are wrong by the difference.
  *
@@ -49,7 +49,7 @@ extern "C" {
  *             have ended. Until then it keeps ctx in memory, though not its values. Once ctx is done, whoever imports
  *             still learns how it ended, until the watch is given back; one that was given back before, or never taken,
  *             is gone with the end.
- * @return 0, also if the context is done; -EINVAL; -E2BIG for more than a megabyte of strings; -EFBIG if RLIMIT_FSIZE
+ * @return 0, also if the context is done; -EINVAL; -E2BIG for more than 1024 strings, or a megabyte of them; -EFBIG if RLIMIT_FSIZE
  *         leaves no room for them; -ENOMEM; -EMFILE; -ENFILE; -ENOTSUP where the system cannot seal memory.
  */
 CTX_API int ctx_export(ctx_t *ctx, char *buf, size_t size, ctx_watch_t **ret);

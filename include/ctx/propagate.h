@@ -151,8 +151,8 @@ CTX_API int ctx_cause_decode(const char *text, size_t length, ctx_cause_t **ret)
 
 /**
  * Who claims a cause. Nothing proves it: whoever writes the text can write any name.
- * @return the name, borrowed: it lives as long as the cause; "" if the text named nobody; NULL if the cause came by no
- *         such text, as one that this process made itself or imported (ctx/process.h).
+ * @return the name, borrowed: it lives as long as the cause; "" for a claim that names nobody, as that of an exporter
+ *         (ctx/process.h); NULL for a cause that this process made itself.
  */
 CTX_API const char *ctx_cause_peer(const ctx_cause_t *cause);
 

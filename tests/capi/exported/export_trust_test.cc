@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -173,6 +174,33 @@ TEST(ExportTrust, Rule66_TooManyStringsAreRefused) {
   EXPECT_EQ(ctx_export(second, text, sizeof text, &watch), -E2BIG);
   EXPECT_EQ(text[0], 'u');
   EXPECT_EQ(watch, nullptr);
+}
+
+TEST(ExportTrust, Rule66_MoreThan1024StringsAreRefused) {
+  Ctx ctx(ctx_ref(ctx_background()));
+  for (int i = 0; i < 1024; ++i) ctx = WithString(ctx, std::to_string(i).c_str(), "");
+  char text[CTX_EXPORT_SIZE];
+  {
+    const Exported exported(ctx);
+    EXPECT_EQ(TryImport(exported.text), 0);
+  }
+  ctx = WithString(ctx, "3", "again");
+  { const Exported exported(ctx); }
+  ctx = WithString(ctx, "1024", "");
+  EXPECT_EQ(ctx_export(ctx, text, sizeof text, nullptr), -E2BIG);
+
+  // Nor does a state have more, whoever wrote it: its strings follow it, and their size is its second 64-bit word's
+  // upper half.
+  const Exported none(ctx_background());
+  Forged forged(none);
+  const std::vector<unsigned char> state = forged.bytes;
+  for (const uint32_t strings : {1024u, 1025u}) {
+    forged.bytes = state;
+    const uint32_t size = strings * 3;
+    std::memcpy(forged.bytes.data() + 12, &size, sizeof size);
+    for (uint32_t i = 0; i < strings; ++i) forged.bytes.insert(forged.bytes.end(), {'k', 0, 0});
+    EXPECT_EQ(forged.Import(), strings == 1024 ? 0 : -EBADMSG);
+  }
 }
 
 TEST(ExportTrust, Rule46_WithoutDescriptors) {
