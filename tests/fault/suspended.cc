@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // In place of libc's functions: CLOCK_BOOTTIME is CLOCK_MONOTONIC plus what the tests have suspended, and so are the
-// timers on it.
+// timers on it. CLOCK_REALTIME is off by what the tests have set it.
 #include "fault/suspended.h"
 
 #include <dlfcn.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -22,6 +23,8 @@ namespace {
 struct System {
   std::mutex mutex;
   int64_t suspended = kSuspendedBefore;
+  int64_t wall = 0;
+  int wall_uses = 0;
   std::map<int, itimerspec> timers;  // on CLOCK_BOOTTIME, as they were set
 };
 
@@ -33,6 +36,15 @@ System& TheSystem() {
 int64_t ToNs(const timespec& time) { return time.tv_sec * kSecond + time.tv_nsec; }
 
 timespec FromNs(int64_t ns) { return {ns / kSecond, ns % kSecond}; }
+
+bool IsWall(clockid_t clock) {
+  return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI;
+}
+
+bool IsOfLibctx(const void* caller) {
+  Dl_info info{};
+  return dladdr(caller, &info) != 0 && strstr(info.dli_fname, "libctx") != nullptr;
+}
 
 int SetTimer(int fd, itimerspec when, int64_t suspended) {
   if (ToNs(when.it_value) != 0) {
@@ -50,6 +62,16 @@ void Suspend(int64_t ns) {
   for (const auto& [fd, when] : system.timers) SetTimer(fd, when, system.suspended);
 }
 
+void SetWallClock(int64_t ns) {
+  const std::lock_guard<std::mutex> lock(TheSystem().mutex);
+  TheSystem().wall += ns;
+}
+
+int WallClockUses() {
+  const std::lock_guard<std::mutex> lock(TheSystem().mutex);
+  return TheSystem().wall_uses;
+}
+
 }  // namespace ctxtest
 
 using ctxtest::TheSystem;
@@ -63,6 +85,11 @@ int clock_gettime(clockid_t clock, timespec* now) {
     const std::lock_guard<std::mutex> lock(TheSystem().mutex);
     *now = ctxtest::FromNs(ctxtest::ToNs(*now) + TheSystem().suspended);
   }
+  if (result == 0 && ctxtest::IsWall(clock)) {
+    const std::lock_guard<std::mutex> lock(TheSystem().mutex);
+    *now = ctxtest::FromNs(ctxtest::ToNs(*now) + TheSystem().wall);
+    TheSystem().wall_uses += ctxtest::IsOfLibctx(__builtin_return_address(0));
+  }
   return result;
 }
 
@@ -70,6 +97,7 @@ int timerfd_create(int clock, int flags) {
   const int fd = static_cast<int>(syscall(SYS_timerfd_create, CLOCK_MONOTONIC, flags));
   const std::lock_guard<std::mutex> lock(TheSystem().mutex);
   TheSystem().timers.erase(fd);
+  TheSystem().wall_uses += ctxtest::IsWall(clock);
   if (fd >= 0 && clock == CLOCK_BOOTTIME) TheSystem().timers[fd] = {};
   return fd;
 }

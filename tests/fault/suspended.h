@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A system that is suspended now and then, as CLOCK_BOOTTIME and the timers on it show that.
+// A system that is suspended now and then, as CLOCK_BOOTTIME and the timers on it show that; and whose wall clock is
+// set.
 #ifndef CTX_TESTS_FAULT_SUSPENDED_H_
 #define CTX_TESTS_FAULT_SUSPENDED_H_
 
@@ -14,6 +15,12 @@ inline constexpr int64_t kSuspendedBefore = 5'000'000'000'000;
 
 // Suspends the system for so long, and resumes it.
 void Suspend(int64_t ns);
+
+// Sets the wall clock, CLOCK_REALTIME, on by so long; back if negative.
+void SetWallClock(int64_t ns);
+
+// How often libctx has asked for the wall clock or a timer on it.
+int WallClockUses();
 
 }  // namespace ctxtest
 

@@ -8,9 +8,11 @@
 
 #include <thread>
 
+#include "capi/exported/exported.h"
 #include "support/callback.h"
 #include "support/descriptor.h"
 #include "support/handles.h"
+#include "support/header_map.h"
 #include "support/loops.h"
 #include "support/process.h"
 
@@ -121,6 +123,28 @@ TEST(Suspended, Rule23_AGraceCountsOnTheSameClock) {
   Suspend(kHour);
   EXPECT_EQ(host.Dispatch(), 1);
   EXPECT_EQ(ctx_err(grace), CTX_DEADLINE_EXCEEDED);
+}
+
+// The wall clock may jump: no end comes earlier or later, nor does what has travelled as text or to another process.
+TEST(Suspended, Rule57_TheWallClockMeansNothing) {
+  const int before = WallClockUses();
+  const Scope soon = WithTimeout(ctx_background(), 20 * kMillisecond);
+  const Scope late = WithTimeout(ctx_background(), kHour);
+  const Exported exported(late);
+  for (const int64_t jump : {24 * kHour, -48 * kHour}) {
+    SetWallClock(jump);
+    const ctx_formats_t formats = Formats(CTX_FORMAT_GRPC_TIMEOUT);
+    const Scope received = Extract(ctx_background(), formats, Inject(late, formats));
+    const Scope imported = Import(exported.text);
+    EXPECT_EQ(Deadline(imported), Deadline(late));
+    EXPECT_LE(ctx_remaining(received), kHour);
+    EXPECT_GT(ctx_remaining(received), kHour / 2);
+    EXPECT_EQ(ctx_wait(late, 1), 0);
+    EXPECT_EQ(ctx_err(late), 0);
+  }
+  EXPECT_TRUE(Done(soon));
+  EXPECT_GE(ctx_now(ctx_background()), Deadline(soon));
+  EXPECT_EQ(WallClockUses(), before) << "and the library never looks at it";
 }
 
 void TheDefaultLoopHasIt() {
