@@ -40,7 +40,8 @@ extern "C" {
  * ends. It costs three descriptors, a page of memory and the strings' size, whoever imports it.
  *
  * A process that is forked and runs no other program does not keep it alive: the library closes its copies there. (That
- * of _Fork() or clone() does.) fork() waits while another thread makes or ends an export; a handler of pthread_atfork() must do neither.
+ * of _Fork() or clone() does.) fork() waits while another thread makes or ends an export; so a handler of
+ * pthread_atfork() must do neither.
  *
  * @param buf  receives the text, with its NUL.
  * @param size of buf; at least CTX_EXPORT_SIZE, else -EINVAL.
