@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The descriptors of the model, in place of core/system/event_linux.cc, poller_linux.cc, signal_fd_linux.cc and
-// io_linux.cc; and those of the scenarios.
+// The descriptors of the model, in place of core/system/event_linux.cc, poller_linux.cc, signal_fd_linux.cc, share_linux.cc
+// and io_linux.cc; and those of the scenarios.
 #include "model/descriptors.h"
 
 #include <poll.h>
@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -49,10 +50,13 @@ struct Description {
   std::vector<Watch> watches;  // of a poller
   int64_t alarm = kForever;
   uint64_t signals = 0;
+  uint64_t number = 0;      // no other file has it
+  std::vector<char> bytes;  // of memory that is lent
 };
 
 std::vector<DescriptionPtr> table;  // by number, from kFirst
 uint64_t pending_signals = 0;
+uint64_t last_number = 0;
 
 constexpr int kFirst = 1000;  // no number that the system gives out
 
@@ -75,6 +79,7 @@ int give_number(DescriptionPtr what) {
 int open_kind(Description::Kind kind) {
   auto made = std::make_shared<Description>();
   made->kind = kind;
+  made->number = ++last_number;
   return give_number(std::move(made));
 }
 
@@ -144,6 +149,7 @@ bool any_ready(const void* polled) { return count_ready(*static_cast<const Polle
 void descriptors_reset() {
   table.clear();
   pending_signals = 0;
+  last_number = 0;
 }
 
 void forget_signals() { pending_signals = 0; }
@@ -328,18 +334,76 @@ void SignalFd::close() {
   fd_ = -1;
 }
 
-// Nothing goes to other processes: the scenarios have one.
-int Lent::open_memory(size_t) { return -ENOTSUP; }
-int Lent::open_pipe() { return -ENOTSUP; }
-void Lent::wake() {}
-void Lent::hang_up() {}
-void Lent::close() {}
-LentName Lent::name() const { return {}; }
-int Borrowed::open(const LentName&) { return -ESRCH; }
-void Borrowed::close() {}
-size_t Borrowed::size() const { return 0; }
-bool Borrowed::read(void*, size_t, size_t) const { return false; }
-bool Borrowed::hung_up() const { return true; }
+// A scenario imports what it has exported itself: all processes are one.
+int Lent::open_memory(size_t bytes) {
+  memory_fd = model::open_kind(Description::Kind::own);
+  std::vector<char>& of = model::find(memory_fd)->bytes;
+  of.resize(bytes);
+  memory = of.data();
+  size = bytes;
+  return 0;
+}
+
+int Lent::open_pipe() {
+  read_end = model::open_kind(Description::Kind::own);
+  write_end = model::give_number(model::shared(read_end));
+  return 0;
+}
+
+void Lent::wake() { model::make_readable(read_end); }
+
+void Lent::hang_up() {
+  if (write_end < 0) return;
+  model::make_readable(read_end);
+  io::close(write_end);
+  write_end = -1;
+}
+
+void Lent::close() {
+  hang_up();
+  for (const int fd : {memory_fd, read_end}) {
+    if (fd >= 0) io::close(fd);
+  }
+}
+
+LentName Lent::name() const {
+  return {0,
+          1,
+          static_cast<uint64_t>(memory_fd),
+          static_cast<uint64_t>(read_end),
+          model::find(memory_fd)->number,
+          model::find(read_end)->number};
+}
+
+int Borrowed::open(const LentName& name) {
+  model::step("open", nullptr, MODEL_WHERE);
+  const int fds[] = {static_cast<int>(name.memory), static_cast<int>(name.pipe)};
+  const uint64_t numbers[] = {name.memory_file, name.pipe_file};
+  for (int i = 0; i < 2; ++i) {
+    const Description* const what = model::find(fds[i]);
+    if (what == nullptr || what->number != numbers[i]) return -ESRCH;
+  }
+  memory = io::duplicate(fds[0]);
+  pipe = io::duplicate(fds[1]);
+  return 0;
+}
+
+void Borrowed::close() {
+  if (memory < 0) return;
+  io::close(memory);
+  io::close(pipe);
+  memory = pipe = -1;
+}
+
+size_t Borrowed::size() const { return model::find(memory)->bytes.size(); }
+
+bool Borrowed::read(void* at, size_t bytes, size_t offset) const {
+  model::step("read", nullptr, MODEL_WHERE);
+  std::memcpy(at, model::find(memory)->bytes.data() + offset, bytes);
+  return true;
+}
+
+bool Borrowed::hung_up() const { return model::is_readable(pipe); }
 
 namespace io {
 
