@@ -7,7 +7,7 @@ impl Machine {
     fn made(&mut self, made: usize, ctx: Context, canceler: Option<Canceler>) {
         assert_eq!(self.model.contexts[made].canceler, canceler.is_some());
         if !self.virtual_time {
-            self.adopt_deadline(made, &ctx);
+            self.adopt_grace(made, &ctx);
         }
         self.shared.contexts.lock().unwrap().insert(made, ctx);
         let mut cancelers = self.shared.cancelers.lock().unwrap();
@@ -15,16 +15,29 @@ impl Machine {
     }
 
     /// On a clock of real time some nanoseconds have passed.
-    fn adopt_deadline(&mut self, made: usize, ctx: &Context) {
-        let told = ctx.deadline_on_clock().map_or(FOREVER, nanoseconds);
-        let expected = self.model.contexts[made].deadline;
-        let passed = self.model.now() - self.before;
-        let earliest = if expected == FOREVER { FOREVER } else { expected - passed };
-        let node = self.model.node(made);
-        if node == made && matches!(self.model.contexts[made].kind, Kind::Deadline | Kind::Grace) {
+    fn adopt_grace(&mut self, made: usize, ctx: &Context) {
+        if self.model.contexts[made].kind == Kind::Grace {
+            let told = ctx.deadline_on_clock().map_or(FOREVER, nanoseconds);
+            let expected = self.model.contexts[made].deadline;
+            let passed = self.model.now() - self.before;
+            let earliest = if expected == FOREVER { FOREVER } else { expected - passed };
             assert!((earliest..=expected).contains(&told), "{expected} and {told}");
             self.model.adopt_deadline(made, told);
         }
+    }
+
+    /// The reference makes what the binding has made with a timeout. On a clock of real time nobody knows from when that
+    /// was counted; and if the parent's deadline is so near, not whose came first: it is as it was told.
+    fn timed(&mut self, parent: usize, length: i64, cause: Option<Cause>, ctx: &Context) -> usize {
+        let (now, above) = (self.model.now(), self.model.deadline_of(parent));
+        let mut when = now.saturating_add(length);
+        if !self.virtual_time {
+            let told = ctx.deadline_on_clock().map_or(FOREVER, nanoseconds);
+            let earliest = self.before.saturating_add(length).min(above);
+            assert!((earliest..=when.min(above)).contains(&told), "{told} of {length}");
+            when = if told < above { told } else { when.max(above) };
+        }
+        self.model.with_timeout(parent, length, when, cause.map(Reason::Given))
     }
 
     pub(super) fn run(&mut self, op: &Op) {
@@ -44,7 +57,7 @@ impl Machine {
                     Some(cause) => ctx.with_timeout_cause(time(length), cause),
                 }
                 .unwrap();
-                let made = self.model.with_timeout(i, length, cause.map(Reason::Given));
+                let made = self.timed(i, length, cause, &ctx);
                 self.made(made, ctx, Some(canceler));
             }
             Op::WithDeadline(pick, length, cause) if !self.virtual_time => {
@@ -61,7 +74,7 @@ impl Machine {
                 if self.model.contexts[self.model.node(i)].deadline == FOREVER {
                     assert_eq!(ctx.deadline(), Some(instant), "to the nanosecond");
                 }
-                let made = self.model.with_timeout(i, length, cause.map(Reason::Given));
+                let made = self.timed(i, length, cause, &ctx);
                 self.made(made, ctx, Some(canceler));
             }
             Op::WithDeadline(..) => {} // an Instant is not exact on a clock of its own
@@ -373,7 +386,7 @@ impl Machine {
             Some(cause) => ctx.with_timeout_cause(soon, cause),
         }
         .unwrap();
-        let made = self.model.with_timeout(i, nanoseconds(soon), cause.map(Reason::Given));
+        let made = self.timed(i, nanoseconds(soon), cause, &ctx);
         self.made(made, ctx.clone(), Some(canceler));
         if self.model.ended(made).is_none() {
             self.arm(made, &ctx, 0, Action::Nothing);

@@ -49,7 +49,7 @@ impl Reference {
         self.ended(ctx).is_some()
     }
 
-    pub(super) fn deadline_of(&self, ctx: usize) -> i64 {
+    pub(crate) fn deadline_of(&self, ctx: usize) -> i64 {
         self.contexts[self.node(ctx)].deadline
     }
 
@@ -76,21 +76,12 @@ impl Reference {
         self.below(Kind::Cancel, parent)
     }
 
+    /// A timeout of that length, which passes then.
     pub(crate) fn with_timeout(
         &mut self,
         parent: usize,
         length: i64,
-        reason: Option<Reason>,
-    ) -> usize {
-        let now = self.now();
-        self.until(parent, now.saturating_add(length), now, reason)
-    }
-
-    pub(super) fn until(
-        &mut self,
-        parent: usize,
         when: i64,
-        now: i64,
         reason: Option<Reason>,
     ) -> usize {
         if self.deadline_of(parent) <= when {
@@ -100,7 +91,7 @@ impl Reference {
         self.contexts[made].deadline = when;
         self.contexts[made].reason.clone_from(&reason);
         if !self.is_done(made) {
-            if when <= now {
+            if length <= 0 {
                 self.end(made, Err::DeadlineExceeded, reason);
             } else {
                 self.contexts[made].timer = when;
