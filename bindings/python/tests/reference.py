@@ -152,19 +152,12 @@ class Reference:
     def with_cancel(self, parent: Context) -> Context:
         return self._below("cancel", parent)
 
-    def with_timeout(self, parent: Context, length: int, reason: Reason | None) -> Context:
-        now = self.now
-        return self._until(parent, min(now + length, FOREVER), now, reason)
-
-    def with_deadline(self, parent: Context, when: int, reason: Reason | None) -> Context:
-        return self._until(parent, when, self.now, reason)
-
-    def _until(self, parent: Context, when: int, now: int, reason: Reason | None) -> Context:
+    def with_deadline(self, parent: Context, when: int, passed: bool, reason: Reason | None) -> Context:
         if parent.node.deadline <= when:  # the parent's counts
             return self._below("cancel", parent)
         ctx = self._below("deadline", parent)
         ctx.deadline, ctx.reason = when, reason
-        if ctx.err is None and when <= now:
+        if ctx.err is None and passed:
             self._end(ctx, EXCEEDED, reason)
         elif ctx.err is None:
             ctx.timer = when

@@ -104,13 +104,27 @@ class Machine(RuleBasedStateMachine):
         assert (cancel is not None) == model.canceler
         if cancel is not None:
             self.cancelers[model.number] = cancel
-        told = ctx.deadline()
-        if model.deadline != FOREVER and not self.virtual:
+        if model.kind == "grace" and model.deadline != FOREVER and not self.virtual:
+            told = ctx.deadline()
             assert told is not None
             assert -1e-5 <= model.deadline / 1e9 - told <= (self.model.now - self.before) / 1e9 + 1e-5
-            if model.kind != "merge" and model.deadline != (model.parent or model).node.deadline:
-                model.deadline = round(told * 1e9)
-                model.timer = model.deadline if model.timer != FOREVER else FOREVER
+            model.deadline = round(told * 1e9)
+            model.timer = model.deadline if model.timer != FOREVER else FOREVER
+
+    def timed(self, above: Context, length: int, when: int, reason: Any, derived: libctx.Derived) -> Context:
+        """The reference makes what was made with a timeout. On a clock of real time nobody knows from when that was
+        counted; and if the parent's deadline is so near, not whose came first: it is as it was told.
+        """
+        passed = when <= self.model.now if self.virtual else length <= 0
+        if not self.virtual:
+            told, latest = derived.ctx.deadline(), min(when, above.node.deadline)
+            at = FOREVER if told is None else round(told * 1e9)
+            earliest = min(self.before + length, above.node.deadline)
+            assert earliest - 10_000 <= at <= latest + 10_000
+            when = at if at < above.node.deadline else max(when, above.node.deadline)
+        model = self.model.with_deadline(above, when, passed, None if reason is None else Reason(reason, True))
+        self.made(model, *derived)
+        return model
 
     def does(self, operation: Callable[[], Any]) -> Any:
         try:
@@ -145,7 +159,7 @@ class Machine(RuleBasedStateMachine):
         self.tick()
         above, (ns, seconds), cause = self.pick(parent), self.time(length), reason()
         derived = libctx.with_timeout(self.contexts[above.number], seconds, cause=cause)
-        self.made(self.model.with_timeout(above, ns, None if cause is None else Reason(cause, True)), *derived)
+        self.timed(above, ns, min(self.model.now + ns, FOREVER), cause, derived)
 
     @rule(parent=picks, length=picks, reason=reasons)
     def with_deadline(self, parent: int, length: int, reason: Callable[[], BaseException | str | None]) -> None:
@@ -153,8 +167,7 @@ class Machine(RuleBasedStateMachine):
         above, (ns, _), cause = self.pick(parent), self.time(length), reason()
         when = None if ns == FOREVER else (self.before + ns) / 1e9
         derived = libctx.with_deadline(self.contexts[above.number], when, cause=cause)
-        exact = FOREVER if when is None else math.ceil(when * 1e9)
-        self.made(self.model.with_deadline(above, exact, None if cause is None else Reason(cause, True)), *derived)
+        self.timed(above, ns, FOREVER if when is None else math.ceil(when * 1e9), cause, derived)
 
     @rule(parent=picks, length=picks, reason=reasons)
     def with_idle(self, parent: int, length: int, reason: Callable[[], BaseException | str | None]) -> None:
@@ -268,8 +281,7 @@ class Machine(RuleBasedStateMachine):
         self.tick()
         above, cause = self.pick(parent), reason()
         derived = libctx.with_timeout(self.contexts[above.number], 0.001, cause=cause)
-        model = self.model.with_timeout(above, 1_000_000, None if cause is None else Reason(cause, True))
-        self.made(model, *derived)
+        model = self.timed(above, 1_000_000, self.model.now + 1_000_000, cause, derived)
         if model.err is None:
             self.arm(model, derived.ctx, defer, lambda: None, None)
             assert derived.ctx.wait()
