@@ -3,8 +3,8 @@
  * pq_ctx.h - connections and queries of libpq that a context ends. Copy it into your program.
  *
  * The calling thread sleeps in ctx_poll(). When the context is done, the server is asked to cancel the query. PQcancel()
- * blocks for as long as the network does, so it runs on a thread of the library, and nobody waits longer than
- * PQ_CTX_GRACE_NS for it and for the server's answer. Without both in that time the connection is shut down: a cancel
+ * blocks for as long as the network does, so it runs on a thread of the library. A server forgets a cancel that overtakes
+ * its query, so it is asked again until it answers. Nobody waits longer than PQ_CTX_GRACE_NS for all that. Without an end in that time the connection is shut down: a cancel
  * that comes later must not meet the next query.
  *
  * The server is not told the deadline. C11. On a default loop without threads, somebody else must dispatch.
@@ -21,6 +21,11 @@
 /** How long a query that a context has ended may take to end. */
 #ifndef PQ_CTX_GRACE_NS
 #define PQ_CTX_GRACE_NS INT64_C(2000000000)
+#endif
+
+/** After how long without an answer a query is canceled once more. */
+#ifndef PQ_CTX_AGAIN_NS
+#define PQ_CTX_AGAIN_NS INT64_C(50000000)
 #endif
 
 /** The error of a context; also of one whose deadline has passed on a loop that nobody dispatches. */
@@ -133,21 +138,29 @@ static inline int pq_cancel_start(PGconn *conn, ctx_t **ret_over) {
 
 /** Ends the query. Then the connection is idle, and no cancel is on its way; or it is shut down. */
 static inline void pq_stop_ctx(PGconn *conn, PGresult **last) {
-  ctx_t *waits[2] = {NULL, NULL}; /* for the cancel, and for no longer than this */
-  int safe = 0;
-  if (ctx_with_timeout(ctx_background(), PQ_CTX_GRACE_NS, &waits[1], NULL) == 0 &&
-      pq_cancel_start(conn, &waits[0]) == 0) {
-    safe = pq_collect_ctx(waits[1], conn, last) == 0;
-    while (ctx_wait_any(waits, 2, CTX_FOREVER, NULL) == -EINTR) {
+  ctx_t *limit = NULL;
+  int answered = 0, safe = 0;
+  if (ctx_with_timeout(ctx_background(), PQ_CTX_GRACE_NS, &limit, NULL) == 0) {
+    while (!safe && !answered && ctx_err(limit) == 0) {
+      ctx_t *over = NULL, *again = NULL;
+      if (pq_cancel_start(conn, &over) != 0) break;
+      /* The server forgets a cancel that overtakes its query: without an answer soon, ask once more. */
+      if (ctx_with_timeout(limit, PQ_CTX_AGAIN_NS, &again, NULL) == 0) {
+        ctx_t *const waits[2] = {over, limit};
+        answered = pq_collect_ctx(again, conn, last) == 0;
+        while (ctx_wait_any(waits, 2, CTX_FOREVER, NULL) == -EINTR) {
+        }
+        safe = answered && ctx_err(over) != 0;
+      }
+      ctx_unref(again), ctx_unref(over);
     }
-    safe = safe && ctx_err(waits[0]) != 0;
   }
   if (!safe) {
     shutdown(PQsocket(conn), SHUT_RDWR);
     PQconsumeInput(conn); /* it finds the connection closed */
     pq_collect_ctx(ctx_background(), conn, last);
   }
-  ctx_unref(waits[0]), ctx_unref(waits[1]);
+  ctx_unref(limit);
 }
 
 /**

@@ -99,7 +99,8 @@ class Postgres {
   spawn_child_t server_ = {-1, -1};
 };
 
-// Passes on what comes. A request to cancel it keeps until `cancels` is open; with `mute` set it passes on no answer.
+// Passes on what comes. A request to cancel it keeps until `cancels` is open; with `mute` set it passes on no answer;
+// with `late` set, what else a client sends only after the first cancel.
 class PostgresProxy {
  public:
   explicit PostgresProxy(const Postgres& postgres) : server_(postgres.Address()) {
@@ -135,14 +136,16 @@ class PostgresProxy {
 
   Counter asked;  // requests to cancel that have come
   Counter muted;  // answers that were kept back
+  Counter kept;   // what is to come late
   Gate cancels;
-  std::atomic<bool> mute{false};
+  std::atomic<bool> mute{false}, late{false};
   std::atomic<int> accepted{0}, open{0};  // connections
 
  private:
   void Pass(Fd client) {
     Fd server(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connect(server, reinterpret_cast<const sockaddr*>(&server_), sizeof server_) != 0) return;
+    bool cancels_one = false;
     char bytes[4096];
     for (bool first = true;; first = false) {
       // Behind the end of the test nobody is passed on any more.
@@ -153,10 +156,17 @@ class PostgresProxy {
       if (poll(fds, 4, -1) < 0 || fds[2].revents != 0 || fds[3].revents != 0) return;
       const bool from_client = fds[0].revents != 0;
       const ssize_t n = recv(from_client ? client : server, bytes, sizeof bytes, 0);
-      if (n <= 0) return;
+      if (n <= 0) {
+        if (cancels_one) canceled_.Add();
+        return;
+      }
       if (first && n == 16 && memcmp(bytes + 4, "\x04\xd2\x16\x2e", 4) == 0) {
         asked.Add();
         if (!cancels.Wait()) return;
+        cancels_one = true;
+      } else if (from_client && late) {
+        kept.Add();
+        if (!canceled_.WaitFor(1)) return;
       }
       if (!from_client && mute) {
         muted.Add();
@@ -170,6 +180,7 @@ class PostgresProxy {
   const sockaddr_un server_;
   Fd listener_{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   Pipe over_, dropped_;
+  Counter canceled_;
   std::vector<std::thread> connections_;
   std::thread accepts_;
 };

@@ -230,6 +230,24 @@ TEST_F(PqRecipe, CancelThatComesLateDoesNotMeetTheNextQuery) {
   EXPECT_EQ(conn.Ask("SELECT 7"), "7");
 }
 
+// The server forgets a cancel that comes before the query does.
+TEST_F(PqRecipe, CancelThatComesEarlyIsRepeated) {
+  PostgresProxy proxy(*postgres);
+  proxy.cancels.Open();
+  Connection conn(proxy.Conninfo());
+  proxy.late = true;
+  const Scope scope = WithCancel(ctx_background());
+  std::thread other([&] {
+    EXPECT_TRUE(proxy.kept.WaitFor(1));
+    scope.Cancel();
+  });
+  EXPECT_EQ(conn.Exec(scope, kLong), CTX_CANCELED);
+  other.join();
+  EXPECT_GE(proxy.asked.Get(), 2);
+  EXPECT_EQ(PQstatus(conn.conn), CONNECTION_OK);
+  EXPECT_EQ(conn.Ask("SELECT 7"), "7");
+}
+
 TEST_F(PqRecipe, CancelThatHangsHoldsUpNobody) {
   PostgresProxy proxy(*postgres);
   Connection conn(proxy.Conninfo()), watcher;
