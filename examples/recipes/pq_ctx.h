@@ -4,8 +4,8 @@
  *
  * The calling thread sleeps in ctx_poll(). When the context is done, the server is asked to cancel the query. PQcancel()
  * blocks for as long as the network does, so it runs on a thread of the library. A server forgets a cancel that overtakes
- * its query, so it is asked again until it answers. Nobody waits longer than PQ_CTX_GRACE_NS for all that. Without an end in that time the connection is shut down: a cancel
- * that comes later must not meet the next query.
+ * its query, so it is asked again until it answers. Nobody waits longer than PQ_CTX_GRACE_NS for all that. Without an end
+ * in that time the connection is shut down: a cancel that comes later must not meet the next query.
  *
  * The server is not told the deadline. C11. On a default loop without threads, somebody else must dispatch.
  */
