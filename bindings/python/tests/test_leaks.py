@@ -27,6 +27,7 @@ HEADERS = {"ms": "1500", "traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "baggage
 PROXY = MappingProxyType(HEADERS)
 CARRYING = libctx.extract(libctx.with_timeout(background(), 1e9).ctx, HEADERS).ctx
 CLAIM = libctx.encode_cause("why", "a peer")
+EXPORT = libctx.Export(LIVE)
 QUEUE = _core.Queue()
 TOKEN = b"8 bytes."
 
@@ -89,6 +90,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "loops": lambda: (loop := VirtualLoop()) and (libctx.with_timeout(loop.background(), 1), loop.advance(2), loop.close()),
     "the loop": lambda: (CLOCK.now(), CLOCK.next(), CLOCK.background(), CLOCK.advance(0), CLOCK.__exit__(None, None, None)),
     "manual loops": lambda: (loop := libctx.ManualLoop()) and (loop.dispatch(), loop.next(), loop.fileno()),
+    "exports": lambda: libctx.Export(LIVE).stop(),
+    "imports": lambda: libctx.import_context(LIVE, EXPORT.text),
     "use": lambda: leave(libctx.use(LIVE)),
     "wrap": lambda: libctx.wrap(id)(1),
     "timeout": lambda: leave(libctx.timeout(1)),
@@ -107,6 +110,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "no cause to cancel": lambda: END(1),  # type: ignore[arg-type]
     "a limit below 0": lambda: LIVE.wait(-1),
     "no descriptor": lambda: libctx.with_fd(LIVE, 1 << 20, 1),
+    "no export": lambda: libctx.Export(None),  # type: ignore[arg-type]
+    "no text of an export": lambda: libctx.import_context(LIVE, "no"),
     "no signal": lambda: libctx.with_signal(LIVE, signal.SIGKILL),
     "a signal that is none": lambda: libctx.with_signal(LIVE, signal.SIGKILL, "1"),  # type: ignore[arg-type]
     "no function": lambda: LIVE.after(None),  # type: ignore[arg-type]

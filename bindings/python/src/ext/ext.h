@@ -50,7 +50,7 @@ extern PyTypeObject *context_type, *canceler_type, *derived_type, *key_type, *wa
     *queue_type, *loop_type, *group_type;
 extern PyType_Spec context_spec, canceler_spec, derived_spec, key_spec, watch_spec, queue_spec,
     loop_spec, thread_loop_spec, manual_loop_spec, virtual_loop_spec, group_spec;
-extern PyMethodDef derive_functions[], wait_functions[], propagate_functions[];
+extern PyMethodDef derive_functions[], wait_functions[], propagate_functions[], process_functions[];
 
 /* What Python code of the package does for the types here; see _core.setup(). */
 extern PyObject *hook_err, *hook_cause, *hook_origin, *hook_done, *hook_pack, *hook_variables,

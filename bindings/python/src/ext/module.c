@@ -107,6 +107,7 @@ PyMODINIT_FUNC PyInit__core(void) {
   if (PyModule_AddFunctions(module, derive_functions) < 0 ||
       PyModule_AddFunctions(module, wait_functions) < 0 ||
       PyModule_AddFunctions(module, propagate_functions) < 0 ||
+      PyModule_AddFunctions(module, process_functions) < 0 ||
       add_type(module, "Context", &context_spec, NULL, &context_type) < 0 ||
       add_type(module, "Canceler", &canceler_spec, NULL, &canceler_type) < 0 ||
       add_type(module, "Derived", &derived_spec, &PyTuple_Type, &derived_type) < 0 ||

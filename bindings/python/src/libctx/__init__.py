@@ -27,6 +27,7 @@ from ._core import (
     background,
     encode_cause,
     extract,
+    import_context,
     inject,
     library_path,
     merge,
@@ -50,6 +51,7 @@ from ._core import (
 )
 from ._current import current, use, wrap
 from ._errors import Canceled, Cause, DeadlineExceeded, Error, Origin, Place, decode_cause, here
+from ._export import Export
 from ._group import Group
 from ._scope import deadline, idle, scope, timeout
 from ._virtual import VirtualEventLoop
@@ -62,6 +64,7 @@ __all__ = [
     "DeadlineExceeded",
     "Derived",
     "Error",
+    "Export",
     "Group",
     "Key",
     "Loop",
@@ -80,6 +83,7 @@ __all__ = [
     "extract",
     "here",
     "idle",
+    "import_context",
     "inject",
     "library_path",
     "merge",
