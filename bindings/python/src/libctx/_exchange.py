@@ -53,10 +53,13 @@ class Exchange(Guard):
         self._complete = False
         self._gone = False
         self._answer: asyncio.Task[None] | None = None  # ours, in place of that of the application
+        self._trailers = False  # wanted, or promised if the response has started
         self._variables = copy_context()
         self.inbox = Inbox(receive, self._client_gone, self._variables)
 
-    async def run(self, app: App, scope: Any) -> None:
+    async def run(self, app: App, scope: Any, trailers: bool = False) -> None:
+        """With trailers, a response that has begun ends by the reason in place of being cut off."""
+        self._trailers = trailers
         await self.enter()
         self._entered = enter(self._ctx)
         failure: BaseException | None = None
@@ -78,6 +81,10 @@ class Exchange(Guard):
             failure = None  # its traceback holds this frame
             if self._answer is not None:
                 await self._answer
+            elif self._is_over() and self._started and self._trailers and not self._gone:
+                self._complete = True
+                await self._send({"type": "http.response.body", "body": b""})
+                await self._send_trailers([(CAUSE.encode(), self._why())])
 
     def _is_told(self, error: BaseException) -> bool:
         """Whether an exception says only that the context is done. That of a task group may say so several times."""
@@ -94,12 +101,29 @@ class Exchange(Guard):
             self._ctx.check()
         if message["type"] in FIRST:
             self._started = True
+            message = self._promise(message)
         last = message["type"] in PARTS and not message.get("more_body", False)
         if last:
             self._complete = True
         await self._send(message)
+        if last and self._trailers:
+            await self._send_trailers([])
         if last:
             self._detach()
+
+    def _promise(self, message: Message) -> Message:
+        """Trailers of ours, unless the length is told, or there are the application's own."""
+        headers = list(message.get("headers", ()))
+        self._trailers &= not message.get("trailers") and all(name.lower() != b"content-length" for name, _ in headers)
+        if not self._trailers:
+            return message
+        return {**message, "headers": [*headers, (b"trailer", CAUSE.encode())], "trailers": True}
+
+    async def _send_trailers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        await self._send({"type": "http.response.trailers", "headers": headers, "more_trailers": False})
+
+    def _why(self) -> bytes:
+        return encode_cause(self._ctx.cause() or "", self._who).encode()
 
     def _is_over(self) -> bool:
         if self._complete:
@@ -136,5 +160,4 @@ class Exchange(Guard):
         with use(self._ctx):
             error = self._ctx.err()
             late = isinstance(error, DeadlineExceeded) and not self._ctx.ended_by(self._parent)
-            why = encode_cause(self._ctx.cause() or "", self._who).encode()
-            await answer(self._kind, self._send, 504 if late else 503, str(error), (CAUSE.encode(), why))
+            await answer(self._kind, self._send, 504 if late else 503, str(error), (CAUSE.encode(), self._why()))

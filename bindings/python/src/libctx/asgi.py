@@ -31,7 +31,9 @@ class ContextMiddleware:
       `timeout_header`, else `default_timeout`, and never longer than `maximum_timeout` (both in seconds);
     - when `parent` ends (background() unless it is named): 503, if no response has begun.
 
-    A response that has begun is cut off, which the client can tell from a whole one. The answer does not wait for a
+    A response that has begun is cut off, which the client can tell from a whole one. With `trailers` it ends by the trailer
+    ctx-cause in place of that, if the server has trailers and the client asks for them: for clients that look there, as
+    others take it for the whole. The answer does not wait for a
     handler that does not stop; what such a handler sends later raises the error of its context.
 
     Headers that are named in `strings` become strings of the context; those of the trace and the baggage are checked
@@ -53,17 +55,19 @@ class ContextMiddleware:
         maximum_timeout: Seconds = None,
         strings: Iterable[str] = STRINGS,
         name: str | None = None,
+        trailers: bool = False,
     ) -> None:
         self._app = app
         self._parent = background() if parent is None else parent
         if not isinstance(self._parent, Context):
             raise TypeError(f"expected a libctx.Context, not {type(parent)!r}")
         self._name = name
+        self._trailers = trailers
         encode_cause("", name)  # a name that is none is refused here, and so are times below
         self._format = Format(timeout_header, strings)
         self._limits = {"default_timeout": default_timeout, "maximum_timeout": maximum_timeout}
         self._format.extract(background(), {}, self._limits)
-        self._wanted = {each.encode(): each for each in (*self._format.names, "expect")}
+        self._wanted = {each.encode(): each for each in (*self._format.names, "expect", "te")}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -80,7 +84,9 @@ class ContextMiddleware:
         exchange = Exchange(ctx, cancel, self._parent, self._name, kind, receive, send)
         if headers.get("expect", "").lower() != "100-continue":
             exchange.inbox.start_soon()
-        await exchange.run(self._app, scope)
+        able = kind == "http" and "http.response.trailers" in (scope.get("extensions") or ())
+        asked = "trailers" in map(str.strip, headers.get("te", "").lower().split(","))
+        await exchange.run(self._app, scope, self._trailers and able and asked)
 
     def _headers(self, scope: Any) -> dict[str, str]:
         """Those that are asked for; one that came several times is one text."""
