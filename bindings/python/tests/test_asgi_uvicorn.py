@@ -2,21 +2,14 @@
 """ContextMiddleware below uvicorn, with its two parsers, and around Starlette and FastAPI."""
 
 import asyncio
-import re
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import fastapi
 import httpx
 import libctx
 import pytest
-import websockets.asyncio.client
-import websockets.exceptions
 from conftest import WATCHDOG, Run
 from libctx.asgi import ContextMiddleware
 from serving import App, connected, serving, while_not
@@ -26,8 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.routing import Route
 
 HOUR = "x-request-timeout-ms: 3600000"
 
@@ -337,122 +329,3 @@ def test_what_is_no_request(http: str, run: Run) -> None:
                     assert (await client.rest())[:12] == answer
 
     run(main())
-
-
-def websocket_app(endpoint: Callable[[WebSocket], Any], **options: Any) -> App:
-    return ContextMiddleware(Starlette(routes=[WebSocketRoute("/", endpoint)]), **options)
-
-
-def test_a_websocket(run: Run) -> None:
-    found: list[str] = []
-
-    async def endpoint(socket: WebSocket) -> None:
-        await socket.accept()
-        assert libctx.current().deadline() is None
-        await socket.send_text(await socket.receive_text() + libctx.current().string("name", ""))
-        try:
-            await socket.receive_text()
-        except WebSocketDisconnect as error:
-            await asyncio.sleep(0.001)  # the handler itself is not canceled
-            found.append(f"{error.code}: {libctx.current().cause()}")
-
-    async def main() -> None:
-        async with serving(websocket_app(endpoint, default_timeout=30, maximum_timeout=60, strings=["name"])) as port:
-            headers = {"Name": "seven", "x-request-timeout-ms": "1"}
-            async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/", additional_headers=headers) as client:
-                await client.send("text of ")
-                assert await client.recv() == "text of seven"
-            await while_not(lambda: found)
-
-    run(main())
-    assert found == ["1000: the client has gone"]
-
-
-def test_a_websocket_whose_handler_never_receives(run: Run) -> None:
-    found: list[str] = []
-
-    async def endpoint(socket: WebSocket) -> None:
-        await socket.accept()
-        found.append("entered")
-        try:
-            async with libctx.timeout(3600):
-                await asyncio.sleep(3600)
-        except libctx.Canceled as error:
-            found.append(str(error.__cause__))
-
-    async def main() -> None:
-        async with serving(websocket_app(endpoint)) as port:
-            async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/"):
-                await while_not(lambda: found)
-            await while_not(lambda: len(found) == 2)
-
-    run(main())
-    assert found == ["entered", "the client has gone"]
-
-
-def test_a_websocket_when_the_server_ends(run: Run) -> None:
-    async def endpoint(socket: WebSocket) -> None:
-        await socket.accept()
-        await socket.send_text("entered")
-        await asyncio.sleep(3600)
-
-    async def main() -> None:
-        parent, stop = libctx.with_cancel(libctx.background())
-        async with serving(websocket_app(endpoint, parent=parent)) as port:
-            async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/") as client:
-                assert await client.recv() == "entered"
-                stop()
-                with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
-                    await client.recv()
-                assert caught.value.rcvd is not None and caught.value.rcvd.code == 1001
-            with pytest.raises(websockets.exceptions.InvalidStatus):
-                await websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/")
-
-    run(main())
-
-
-README = (Path(__file__).parents[1] / "README.md").read_text()
-SERVER = """
-import asyncio, libctx, signal, socket, sys, uvicorn
-from libctx.asgi import ContextMiddleware
-
-async def app(scope, receive, send):
-    print("asked", flush=True)
-    await (stopping if scope["path"] == "/short" else asyncio.sleep(3600))
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-    await send({"type": "http.response.body", "body": b"text"})
-
-listening = socket.create_server(("127.0.0.1", 0))
-print(listening.getsockname()[1], flush=True)
-"""
-
-
-def server_of_the_readme(grace: float) -> str:
-    program: str
-    (program,) = re.findall(r"^```py\n(signal.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    changes = [("stopping, 20", f"stopping, {grace}"), ("run()", "run([listening])")]
-    changes += [("ctx)))", "ctx), log_config=None, lifespan='off'))")]
-    for old, new in changes:
-        assert program.count(old) == 1
-        program = program.replace(old, new)
-    return SERVER + program
-
-
-@pytest.mark.parametrize(("path", "grace", "status"), [("/short", 3600, 200), ("/long", 0, 503)])
-def test_sigterm_leaves_time_for_what_was_begun(path: str, grace: float, status: int) -> None:
-    command = [sys.executable, "-c", server_of_the_readme(grace)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            port = int(server.stdout.readline())
-            answers: list[httpx.Response] = []
-            asking = threading.Thread(target=lambda: answers.append(httpx.get(f"http://127.0.0.1:{port}{path}", timeout=WATCHDOG)))
-            asking.start()
-            assert server.stdout.readline() == "asked\n"
-            server.send_signal(signal.SIGTERM)
-            asking.join(WATCHDOG)
-            assert [answer.status_code for answer in answers] == [status]
-            _, errors = server.communicate(timeout=WATCHDOG)
-            assert (server.returncode, errors) == (0, "")
-        finally:
-            server.kill()
