@@ -3,8 +3,10 @@
 
 import asyncio
 import ctypes
+import errno
 import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,6 +50,24 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def with_few_descriptors(call: Callable[[], None]) -> int:
+    """Makes the call with no descriptor to spare, with one, and so on, until it succeeds; how often it was refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [number for number in range(1000) if not Path(f"/proc/self/fd/{number}").is_symlink()]
+    try:
+        for refused in range(100):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free[refused], hard))
+            try:
+                call()
+                return refused
+            except OSError as error:
+                assert error.errno == errno.EMFILE
+            gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    raise AssertionError("it never succeeds")
 
 
 class Mallinfo(ctypes.Structure):

@@ -3,14 +3,13 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
 
 import libctx
 import pytest
-from conftest import WATCHDOG, descriptors, python, until
+from conftest import WATCHDOG, descriptors, python, until, with_few_descriptors
 from libctx import Export, background, import_context, with_cancel, with_string, with_timeout
 from test_fork import in_child
 
@@ -135,23 +134,15 @@ def test_a_context_that_is_done_is_exported_as_that() -> None:
         assert str(import_context(background(), export.text).ctx.cause()) == "why"
 
 
+def with_export(ctx: libctx.Context) -> None:
+    with Export(ctx):
+        pass
+
+
 def test_too_few_descriptors() -> None:
     """Whichever of them is missing, nothing is left behind."""
-    before, limits = descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE)
-    refused = 0
-    try:
-        for spare in range(20):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (before + spare, limits[1]))
-            try:
-                export = Export(background())
-                break
-            except OSError as error:
-                assert error.errno == errno.EMFILE
-                refused += 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert refused > 0
-    del export
+    before = descriptors()
+    assert with_few_descriptors(lambda: with_export(background())) == 3
     assert descriptors() == before
 
 
