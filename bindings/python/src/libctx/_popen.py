@@ -141,7 +141,10 @@ class Popen(subprocess.Popen[AnyStr]):
         raise ended from error.__cause__
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
-        """As that of subprocess. An Ended has what the child has written."""
+        """As that of subprocess. An Ended has what the child has written.
+
+        After reads of your own in text mode, what those have taken ahead is not in it: read on there, or in bytes.
+        """
         child, end = self._started, None if timeout is None else time.monotonic() + timeout
         if self._pipes is None:
             self._pipes = Pipes(self.stdin, self.stdout, self.stderr)
