@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""The channel of a client on grpc.aio."""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from .._asyncio import _hub
+from .._core import Context
+from .._current import current
+from .._errors import Cause
+from .._propagation import STRINGS
+from ._caller import AT_ONCE, COMPANION_TIMEOUT, Caller, delegated, engine_ends
+from ._calls import TELL, Metadata, cause_of, error_of
+
+ERRORS = (grpc.RpcError, asyncio.CancelledError, asyncio.InvalidStateError)
+
+
+def intercept_channel(
+    channel: grpc.aio.Channel,
+    *,
+    strings: Iterable[str] = STRINGS,
+    name: str | None = None,
+    tell_reasons: bool = True,
+) -> grpc.aio.Channel:
+    """A channel of grpc.aio whose calls take current() along and end with it: see libctx.grpc.intercept_channel."""
+    return _Channel(channel, Caller(strings, name), tell_reasons)
+
+
+async def cause(call: Any) -> Cause | None:
+    """Why a server that has the interceptor answered a call of grpc.aio so, once it is over: see libctx.grpc.cause."""
+    return cause_of(await call.trailing_metadata())
+
+
+class _Companions:
+    """Small calls that tell a server why another one is canceled, right before that."""
+
+    def __init__(self, channel: grpc.aio.Channel, tells: bool) -> None:
+        self._tell: Any = channel.unary_unary(TELL)
+        self.wanted = tells
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def send(self, metadata: tuple[tuple[str, str], ...], then: Callable[[], object]) -> None:
+        """What comes then is done by the next turn of the loop, right after gRPC has begun the companion in it."""
+        loop = asyncio.get_running_loop()
+        if not self.wanted or len(self._under_way) >= AT_ONCE:
+            then()
+            return
+        try:
+            call = self._tell(b"", timeout=COMPANION_TIMEOUT, metadata=metadata, wait_for_ready=False)
+        except Exception:  # of a channel that was closed
+            then()
+            return
+        loop.call_soon(then)
+        task = loop.create_task(self._look(call))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _look(self, call: Any) -> None:
+        if await call.code() is grpc.StatusCode.UNIMPLEMENTED:
+            self.wanted = False
+
+
+class _Method:
+    """A method of a server, as gRPC has it, whose calls are tied to contexts."""
+
+    def __init__(self, channel: "_Channel", method: Any, kind: type["_Call"]) -> None:
+        self._channel = channel
+        self._method = method
+        self._kind = kind
+
+    def __call__(
+        self,
+        request: Any = None,
+        timeout: float | None = None,
+        metadata: Metadata | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> Any:
+        ctx = current()
+        caller, companions = self._channel.caller, self._channel.companions
+        out = caller.outgoing(ctx, timeout, metadata, companions.wanted)
+        call = self._method(
+            request,
+            timeout=out.timeout,
+            metadata=out.metadata,
+            credentials=credentials,
+            wait_for_ready=wait_for_ready,
+            compression=compression,
+        )
+        if not ctx.cancelable:
+            return call
+        reference = weakref.ref(call)
+
+        def end() -> None:
+            found = reference()
+            if found is None or found.done() or engine_ends(ctx):
+                return
+            told = caller.companion(ctx, out.number)
+            if told is None:
+                found.cancel()
+            else:
+                companions.send(told, found.cancel)
+
+        hub = _hub(asyncio.get_running_loop())
+        entry = hub.add(ctx, end)
+        call.add_done_callback(lambda _: hub.discard(entry))
+        return self._kind(call, ctx, out.seconds)
+
+
+for _kind in (
+    grpc.aio.UnaryUnaryMultiCallable,
+    grpc.aio.UnaryStreamMultiCallable,
+    grpc.aio.StreamUnaryMultiCallable,
+    grpc.aio.StreamStreamMultiCallable,
+):
+    _kind.register(_Method)
+
+
+class _Call:
+    """A call as gRPC has it, but for its errors: the context's come first."""
+
+    def __init__(self, call: Any, ctx: Context, seconds: float | None) -> None:
+        self._call = call
+        self._ctx = ctx
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return delegated(self._call, name)
+
+    def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
+        self._call.add_done_callback(lambda _: callback(self))
+
+    def _fail(self, error: BaseException, canceling: int) -> NoReturn:
+        """A cancel of the task that waits is no error of the call."""
+        if isinstance(error, asyncio.CancelledError) and _canceling() > canceling:
+            raise error
+        raise error_of(self._ctx, self._seconds, error)
+
+
+def _canceling() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+class _AnsweredOnce(_Call):
+    def __await__(self) -> Generator[Any, Any, Any]:
+        canceling = _canceling()
+        try:
+            return (yield from self._call.__await__())
+        except ERRORS as error:
+            self._fail(error, canceling)
+
+
+class _AnsweredByStream(_Call):
+    _responses: AsyncIterator[Any] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if self._responses is None:
+            self._responses = self._iterate()
+        return self._responses
+
+    async def _iterate(self) -> AsyncIterator[Any]:
+        responses = aiter(self._call)
+        while True:
+            canceling = _canceling()
+            try:
+                response = await anext(responses)
+            except StopAsyncIteration:
+                return
+            except ERRORS as error:
+                self._fail(error, canceling)
+            yield response
+
+    async def read(self) -> Any:
+        canceling = _canceling()
+        try:
+            return await self._call.read()
+        except ERRORS as error:
+            self._fail(error, canceling)
+
+
+class _Asks(_Call):
+    async def write(self, request: Any) -> None:
+        canceling = _canceling()
+        try:
+            await self._call.write(request)
+        except ERRORS as error:
+            self._fail(error, canceling)
+
+    async def done_writing(self) -> None:
+        canceling = _canceling()
+        try:
+            await self._call.done_writing()
+        except ERRORS as error:
+            self._fail(error, canceling)
+
+
+class _AsksAnsweredOnce(_Asks, _AnsweredOnce):
+    pass
+
+
+class _AsksAnsweredByStream(_Asks, _AnsweredByStream):
+    pass
+
+
+grpc.aio.UnaryUnaryCall.register(_AnsweredOnce)
+grpc.aio.UnaryStreamCall.register(_AnsweredByStream)
+grpc.aio.StreamUnaryCall.register(_AsksAnsweredOnce)
+grpc.aio.StreamStreamCall.register(_AsksAnsweredByStream)
+
+
+class _Channel(grpc.aio.Channel):
+    def __init__(self, channel: grpc.aio.Channel, caller: Caller, tells: bool) -> None:
+        self._channel = channel
+        self.caller = caller
+        self.companions = _Companions(channel, tells)
+
+    def unary_unary(self, *args: Any, **named: Any) -> Any:
+        return _Method(self, self._channel.unary_unary(*args, **named), _AnsweredOnce)
+
+    def unary_stream(self, *args: Any, **named: Any) -> Any:
+        return _Method(self, self._channel.unary_stream(*args, **named), _AnsweredByStream)
+
+    def stream_unary(self, *args: Any, **named: Any) -> Any:
+        return _Method(self, self._channel.stream_unary(*args, **named), _AsksAnsweredOnce)
+
+    def stream_stream(self, *args: Any, **named: Any) -> Any:
+        return _Method(self, self._channel.stream_stream(*args, **named), _AsksAnsweredByStream)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self._channel.channel_ready()
+
+    async def close(self, grace: float | None = None) -> None:
+        await self._channel.close(grace)
+
+    async def __aenter__(self) -> "_Channel":
+        await self._channel.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        return await self._channel.__aexit__(*error)
