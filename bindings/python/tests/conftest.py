@@ -136,6 +136,14 @@ def default_sigint() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def held() -> Iterator[threading.Event]:
+    """Holds the requests of a stream back."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
 C_LIBRARY = r"""
 #include <ctx/ctx.h>
 #include <pthread.h>

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import h2.config
 import h2.connection
 import h2.events
@@ -164,7 +165,7 @@ def http2_server() -> Iterator[tuple[int, list[dict[str, str]]]]:
 
 def test_what_a_grpc_client_sends_is_read() -> None:
     with http2_server() as (port, calls), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary(METHOD)
+        call: Any = channel.unary_unary(METHOD)
         for seconds in TIMES:
             begin = time.monotonic()
             with pytest.raises(grpc.RpcError) as error:

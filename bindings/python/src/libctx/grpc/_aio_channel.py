@@ -2,7 +2,6 @@
 """The channel of a client on grpc.aio."""
 
 import asyncio
-import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, NoReturn
 
@@ -95,17 +94,15 @@ class _Method:
         )
         if not ctx.cancelable:
             return call
-        reference = weakref.ref(call)
 
         def end() -> None:
-            found = reference()
-            if found is None or found.done() or engine_ends(ctx):
+            if call.done() or engine_ends(ctx):
                 return
             told = caller.companion(ctx, out.number)
             if told is None:
-                found.cancel()
+                call.cancel()
             else:
-                companions.send(told, found.cancel)
+                companions.send(told, call.cancel)
 
         hub = _hub(asyncio.get_running_loop())
         entry = hub.add(ctx, end)

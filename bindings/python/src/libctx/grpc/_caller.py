@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from .._core import Context, encode_cause
 from .._errors import DeadlineExceeded, reason_of
 from .._propagation import CAUSE
-from ._calls import NUMBER, Metadata, format_of
+from ._calls import NUMBER, Metadata, due, format_of
 
 AT_ONCE = 64  # companions of a channel
 COMPANION_TIMEOUT = 1.0  # seconds
+TICK = 0.001  # seconds; the engine may be so much early, and the context is to be the first to end, since it knows why
 
 
 class Outgoing(NamedTuple):
@@ -41,7 +42,7 @@ class Caller:
             headers[NUMBER] = number = secrets.token_hex(16)
         seconds = ctx.remaining()
         if seconds is not None and (timeout is None or seconds < timeout):
-            timeout = seconds
+            timeout = seconds + TICK
         return Outgoing(timeout, (*given, *headers.items()), number, seconds)
 
     def companion(self, ctx: Context, number: str) -> tuple[tuple[str, str], ...] | None:
@@ -52,7 +53,7 @@ class Caller:
 
 def engine_ends(ctx: Context) -> bool:
     """Whether a context has ended by the deadline that the engine has, too, or by a later one."""
-    return ctx.remaining() == 0 and isinstance(ctx.err(), DeadlineExceeded)
+    return due(ctx) and isinstance(ctx.err(), DeadlineExceeded)
 
 
 def delegated(owner: object, name: str) -> Any:

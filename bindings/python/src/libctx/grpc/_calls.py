@@ -29,12 +29,18 @@ def format_of(strings: Iterable[str]) -> Format:
     return form
 
 
+def due(ctx: Context) -> bool:
+    """Whether its deadline has passed."""
+    left = ctx.remaining()
+    return left is not None and left <= 0
+
+
 def error_of(ctx: Context, seconds: float | None, error: BaseException) -> BaseException:
     """What a client is told in place of an error of its call: the end of its own context comes first.
 
     The seconds are those that the context had left when the call began.
     """
-    if ctx.remaining() == 0:
+    if due(ctx):
         ctx.wait(0)  # the engine's clock may be the first to see the deadline: let the tree see it, with its cause
     if (ended := ctx.err()) is not None:
         return ended
