@@ -145,9 +145,9 @@ def python_names():
                 for name in members:
                     if name and not name.startswith("_"):
                         names.setdefault(name, set()).add(node.name)
-    for path in sorted((ROOT / PYTHON).glob("[!_]*.py")):
+    for path in sorted([*(ROOT / PYTHON).glob("[!_]*.py"), *(ROOT / PYTHON).glob("*/__init__.py"), *(ROOT / PYTHON).glob("*/[!_]*.py")]):
         for name in exported_by(ast.parse(path.read_text(encoding="utf-8"))):
-            names.setdefault(name, set()).add(path.stem)
+            names.setdefault(name, set()).add(path.parent.stem if path.stem == "__init__" else path.stem)
     return names
 
 

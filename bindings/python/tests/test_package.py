@@ -13,6 +13,7 @@ from types import ModuleType
 import libctx
 import libctx.aiohttp
 import libctx.asgi
+import libctx.grpc
 import libctx.httpx
 import libctx.logging
 import libctx.process
@@ -99,7 +100,7 @@ def test_what_is_public_is_listed() -> None:
 
 
 def test_everything_public_is_documented() -> None:
-    for module in (libctx.asgi, libctx.aiohttp, libctx.httpx, libctx.logging, libctx.process):
+    for module in (libctx.asgi, libctx.aiohttp, libctx.grpc, libctx.grpc.aio, libctx.httpx, libctx.logging, libctx.process):
         assert module.__doc__ and all(getattr(module, name).__doc__ for name in module.__all__)
     for name in libctx.__all__:
         thing = getattr(libctx, name)
