@@ -46,7 +46,7 @@ tar -xf "$CTX_DIST"/libctx-*.tar.gz -C "$build/unpacked" --strip-components 1
 cd "$build"  # what is imported is what was installed
 say "mypy --strict"
 "$python" -m mypy --strict --cache-dir "$build/mypy" --package libctx
-"$python" -m mypy --strict --cache-dir "$build/mypy" "$here/tests" "$here/bench.py"
+"$python" -m mypy --strict --cache-dir "$build/mypy" "$here/tests" "$here/bench.py" "$here/bench_grpc.py"
 say "stubtest: the types of the extension are what it has"
 "$python" -m mypy.stubtest libctx
 

@@ -30,6 +30,10 @@ class Format:
         """What the caller itself has set stays."""
         for name, text in inject(ctx, **self.timed).items():
             headers.setdefault(name, text)
+        self.inject_strings(ctx, headers)
+
+    def inject_strings(self, ctx: Context, headers: MutableMapping[str, str]) -> None:
+        """Those that inject() does not know."""
         for name in self.plain:
             text = ctx.string(name, "\n")
             if text.isascii() and text.isprintable():
@@ -40,10 +44,14 @@ class Format:
     ) -> tuple[Context, Canceler]:
         """The limits are those of libctx.extract(); None for no timeout at all. ValueError for what is malformed."""
         ctx, cancel = extract(parent, headers, **(self.untimed if limits is None else self.timed | limits))
+        return self.with_strings(ctx, headers), cancel
+
+    def with_strings(self, ctx: Context, headers: Mapping[str, str]) -> Context:
+        """Those that extract() does not know; what they replace is the server's own."""
         for name in self.plain:
-            if name in headers or ctx.string(name) is not None:  # which is the server's own
+            if name in headers or ctx.string(name) is not None:
                 ctx = with_string(ctx, name, headers.get(name))
-        return ctx, cancel
+        return ctx
 
 
 def at_deadline(ctx: Context, seconds: float | None) -> bool:

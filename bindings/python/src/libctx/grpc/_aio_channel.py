@@ -2,13 +2,13 @@
 """The channel of a client on grpc.aio."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
-from .._asyncio import _hub
 from .._core import Context
 from .._current import current
 from .._errors import Cause
@@ -104,10 +104,25 @@ class _Method:
             else:
                 companions.send(told, call.cancel)
 
-        hub = _hub(asyncio.get_running_loop())
-        entry = hub.add(ctx, end)
-        call.add_done_callback(lambda _: hub.discard(entry))
+        watch = ctx.after(_on_the_loop(end))
+        call.add_done_callback(lambda _: watch.stop())
         return self._kind(call, ctx, out.seconds)
+
+
+def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
+    """For a callback of a context, which runs where that is canceled: at once if it is the thread of the loop."""
+    loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
+    def call() -> None:
+        if threading.get_ident() == thread:
+            end()
+            return
+        try:
+            loop.call_soon_threadsafe(end)
+        except RuntimeError:
+            pass  # the loop was closed, and its calls with it
+
+    return call
 
 
 for _kind in (

@@ -18,9 +18,10 @@ from .._errors import Error
 from .._propagation import STRINGS
 from ._calls import TELL
 from ._served import Seconds, Served, Serving
-from ._server import Handler, answered, stream, unary, with_behavior
+from ._server import Handler, answered, behavior_of, stream, unary, with_behavior
 
 Work: TypeAlias = Coroutine[Any, Any, Any]
+Outcome: TypeAlias = tuple[Any, BaseException | None]
 
 
 def told(error: BaseException, ctx: Context) -> Error | None:
@@ -30,15 +31,62 @@ def told(error: BaseException, ctx: Context) -> Error | None:
     return error if isinstance(error, Error) else None
 
 
-async def _serve(call: Served, context: Any, work: Work) -> Any:
-    """Runs a handler in a task of its own: gRPC cancels the one that calls this, and so that is no cancel of its scopes."""
+class _Over(asyncio.Future[Outcome]):
+    """What a handler returns or raises. gRPC cancels the task that waits for it: that ends the context of the call, so that
+    the handler is canceled and can see why, and the task waits on.
+    """
+
+    def __init__(self, call: Served) -> None:
+        super().__init__()
+        self._call = call
+        self.canceled = False
+
+    def cancel(self, msg: object = None) -> bool:
+        if self.done():
+            return False
+        self.canceled = True
+        self._call.gone()
+        _hub(self.get_loop()).drain()  # the handler's task is canceled now, and not in the next turn of the loop
+        return True
+
+    async def run(self, work: Work) -> None:
+        try:
+            self.set_result((await work, None))
+        except BaseException as error:
+            self.set_result((None, error))
+
+    def not_begun(self, task: object) -> None:
+        """If the task was canceled so early."""
+        if not self.done():
+            self.set_result((None, asyncio.CancelledError()))
+
+
+async def _handle(call: Served, work: Work) -> Outcome:
+    """Runs a handler in a task of its own, since a cancel by gRPC is none by the handler's own scopes."""
+    over = _Over(call)
+    entered = enter(call.ctx)
+    task = over.get_loop().create_task(over.run(work))
+    leave(entered)
+    task.add_done_callback(over.not_begun)
+    hub = _hub(over.get_loop())
+    entry = hub.add(call.ctx, task.cancel)
     try:
-        error: BaseException | None = None
+        response, error = await over
+    finally:
+        hub.discard(entry)
+        work.close()
+    if over.canceled and (error is None or isinstance(error, asyncio.CancelledError) or told(error, call.ctx) is not None):
+        raise asyncio.CancelledError
+    return response, error
+
+
+async def _serve(call: Served, context: Any, work: Work) -> Any:
+    error: BaseException | None = None
+    try:
         if not call.ctx.is_done:
-            task = await _run(call, work)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            response, error = await _handle(call, work)
             if error is None and (not call.ctx.is_done or answered(context)):
-                return task.result()
+                return response
         else:
             work.close()
         reason: Error | None = None
@@ -56,37 +104,6 @@ async def _serve(call: Served, context: Any, work: Work) -> Any:
     finally:
         call.over()
         error = None  # its traceback holds this frame
-
-
-async def _run(call: Served, work: Work) -> asyncio.Task[Any]:
-    """Until the handler has ended. A cancel of gRPC ends its context first, so that it can see why it is canceled."""
-    loop = asyncio.get_running_loop()
-    entered = enter(call.ctx)
-    task = loop.create_task(work)
-    leave(entered)
-    over = loop.create_future()
-
-    def end(task: object) -> None:
-        if not over.done():
-            over.set_result(None)
-
-    task.add_done_callback(end)
-    hub = _hub(loop)
-    entry = hub.add(call.ctx, task.cancel)
-    try:
-        await over
-    except asyncio.CancelledError:
-        call.gone()
-        hub.drain()  # the task is canceled now, and not in the next turn of the loop
-        while not task.done():
-            await asyncio.wait([task])
-        error = None if task.cancelled() else task.exception()
-        if error is not None and told(error, call.ctx) is None:
-            raise error from None
-        raise
-    finally:
-        hub.discard(entry)
-    return task
 
 
 def _of_task(begin: Callable[[Any], Served], handler: Handler) -> Handler:
@@ -138,14 +155,20 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        return with_behavior(handler, functools.partial(self._behavior, bool(handler.response_streaming)))
+        in_task = self._serving.handler(handler_call_details.method, handler, functools.partial(self._in_task, handler))
+        return self._in_thread(handler, _Ends()) if in_task is None else in_task
 
-    def _behavior(self, answers: bool, handler: Handler) -> Handler:
-        if inspect.iscoroutinefunction(handler):
-            return _of_task(self._begin, handler)
-        if answers and inspect.isasyncgenfunction(handler):
-            return _of_generator(self._begin, handler)
-        return (stream if answers else unary)(functools.partial(self._begin_in_thread, _Ends()), handler)
+    def _in_task(self, handler: Any) -> Any:
+        behavior = behavior_of(handler)
+        if inspect.iscoroutinefunction(behavior):
+            return with_behavior(handler, _of_task(self._begin, behavior))
+        if handler.response_streaming and inspect.isasyncgenfunction(behavior):
+            return with_behavior(handler, _of_generator(self._begin, behavior))
+        return None
+
+    def _in_thread(self, handler: Any, ends: "_Ends") -> Any:
+        make = stream if handler.response_streaming else unary
+        return with_behavior(handler, make(functools.partial(self._begin_in_thread, ends), behavior_of(handler)))
 
     def _begin(self, context: Any) -> Served:
         return Served(self._serving, context.invocation_metadata(), context.time_remaining())

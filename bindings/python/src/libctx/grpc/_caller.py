@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the calls of a client share: what goes out with them, and when the engine ends them by itself."""
 
-import secrets
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .._core import Context, encode_cause
+from .._core import Context, encode_cause, inject
 from .._errors import DeadlineExceeded, reason_of
 from .._propagation import CAUSE
 from ._calls import NUMBER, Metadata, due, format_of
@@ -32,14 +32,15 @@ class Caller:
 
     def outgoing(self, ctx: Context, timeout: float | None, metadata: Metadata | None, tells: bool) -> Outgoing:
         """Raises the error of a context that is done."""
-        headers: dict[str, str] = {}
-        self._format.inject(ctx, headers)
+        headers = inject(ctx, **self._format.untimed)
+        if self._format.plain:
+            self._format.inject_strings(ctx, headers)
         given = () if metadata is None else tuple(metadata)
         for name, _ in given:
             headers.pop(name.lower(), None)  # what the caller itself has set stays
         number = ""
         if tells and ctx.cancelable:
-            headers[NUMBER] = number = secrets.token_hex(16)
+            headers[NUMBER] = number = os.urandom(16).hex()
         seconds = ctx.remaining()
         if seconds is not None and (timeout is None or seconds < timeout):
             timeout = seconds + TICK

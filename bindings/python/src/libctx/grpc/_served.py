@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
 """A call that a server serves: its context, what ends that, and how the call is answered then."""
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
-from .._core import Canceler, Context, background, encode_cause, with_timeout
+from .._core import Canceler, Context, background, encode_cause, extract, with_timeout
 from .._errors import Cause, DeadlineExceeded, Error, Origin, decode_cause
 from .._propagation import CAUSE, at_deadline
 from ._calls import NUMBER, Metadata, format_of
 
 Seconds: TypeAlias = float | timedelta | None
+is_number = re.compile("[0-9a-fA-F]{32}").fullmatch
+HANDLERS = 1024
+
 Status: TypeAlias = tuple[grpc.StatusCode, str, tuple[str, str]]
 
 FOREVER = 1e9  # seconds; gRPC has a large number for a call without a deadline
@@ -37,10 +41,25 @@ class Serving:
         self.name = name
         encode_cause("", name)  # a name that is none is refused here, and so are times below
         self.format = format_of(strings)
-        self.limits = {"default_timeout": default_timeout, "maximum_timeout": maximum_timeout}
-        self.format.extract(background(), {}, self.limits)
+        self.default_timeout = default_timeout
+        self._extract = functools.partial(extract, maximum_timeout=maximum_timeout, **self.format.untimed)
+        self.extract({}, default_timeout)
         self.numbered: dict[str, Canceler] = {}
         self.told = False  # whether a companion has come
+        self._handlers: dict[str, tuple[Any, Any]] = {}
+
+    def extract(self, headers: Mapping[str, str], timeout: Seconds) -> tuple[Context, Canceler]:
+        ctx, cancel = self._extract(self.parent, headers, default_timeout=timeout)
+        return self.format.with_strings(ctx, headers), cancel
+
+    def handler(self, method: str, found: Any, make: Callable[[], Any]) -> Any:
+        """What make() has made once of a handler that was found for a method."""
+        known = self._handlers.get(method)
+        if known is None or known[0] is not found:
+            if len(self._handlers) >= HANDLERS:  # a server of any method may find a new one each time
+                self._handlers.clear()
+            known = self._handlers[method] = found, make()
+        return known[1]
 
     def tell(self, metadata: Metadata) -> None:
         """The companion of a cancel: ends the call of that number as its client asks. Nobody learns whether there is one."""
@@ -68,14 +87,12 @@ class Served:
             if name in wanted:
                 if isinstance(text, str) and text.isascii() and text.isprintable():
                     headers[name] = f"{headers[name]},{text}" if name in headers else text
-            elif name == NUMBER and isinstance(text, str) and re.fullmatch("[0-9a-fA-F]{32}", text):
+            elif name == NUMBER and isinstance(text, str) and is_number(text):
                 number = text.lower()
-        limits = serving.limits
-        if seconds is not None and seconds < FOREVER:
-            limits = limits | {"default_timeout": seconds}
         self._serving = serving
         self._number = number
-        self.ctx, self.cancel = serving.format.extract(serving.parent, headers, limits)
+        limited = seconds is not None and seconds < FOREVER
+        self.ctx, self.cancel = serving.extract(headers, seconds if limited else serving.default_timeout)
         self._seconds = self.ctx.remaining()
         if number:
             serving.numbered[number] = self.cancel

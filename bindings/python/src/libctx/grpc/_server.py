@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from .._core import Context
-from .._current import use
+from .._current import enter, leave, use
 from .._errors import Error
 from .._propagation import STRINGS
 from ._calls import TELL
@@ -24,11 +24,13 @@ def in_context(ctx: Context, steps: Any) -> Iterator[Any]:
         iterator = iter(steps)
     try:
         while True:
-            with use(ctx):
-                try:
-                    step = next(iterator)
-                except StopIteration:
-                    return
+            entered = enter(ctx)
+            try:
+                step = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                leave(entered)
             yield step
     finally:
         close = getattr(iterator, "close", None)
@@ -57,8 +59,11 @@ def unary(begin: Begin, handler: Handler) -> Handler:
         call = begin(context)
         try:
             if not call.ctx.is_done:
-                with use(call.ctx):
+                entered = enter(call.ctx)
+                try:
                     response = handler(request, context)
+                finally:
+                    leave(entered)
                 if not call.ctx.is_done or answered(context):
                     return response
             _refuse(call, context, None)
@@ -96,12 +101,20 @@ def stream(begin: Begin, handler: Handler) -> Handler:
     return run
 
 
-def with_behavior(handler: Any, behavior: Callable[[Handler], Handler]) -> Any:
-    """A handler for the same method, whose function is another one."""
-    asks, answers = bool(handler.request_streaming), bool(handler.response_streaming)
-    kind = f"{'stream' if asks else 'unary'}_{'stream' if answers else 'unary'}"
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    return make(behavior(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer)
+def _kind(handler: Any) -> str:
+    return f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if handler.response_streaming else 'unary'}"
+
+
+def behavior_of(handler: Any) -> Handler:
+    """The function of what gRPC calls a handler of a method."""
+    behavior: Handler = getattr(handler, _kind(handler))
+    return behavior
+
+
+def with_behavior(handler: Any, behavior: Handler) -> Any:
+    """The same with another one."""
+    make = getattr(grpc, f"{_kind(handler)}_rpc_method_handler")
+    return make(behavior, handler.request_deserializer, handler.response_serializer)
 
 
 def _told(request: bytes, context: Any) -> bytes:
@@ -147,8 +160,11 @@ class ServerInterceptor(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None:
             return None
+        return self._serving.handler(handler_call_details.method, handler, functools.partial(self._make, handler))
+
+    def _make(self, handler: Any) -> Any:
         make = stream if handler.response_streaming else unary
-        return with_behavior(handler, functools.partial(make, self._begin))
+        return with_behavior(handler, make(self._begin, behavior_of(handler)))
 
     def _begin(self, context: Any) -> Served:
         call = Served(self._serving, context.invocation_metadata(), context.time_remaining())
