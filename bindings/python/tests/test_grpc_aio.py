@@ -167,6 +167,18 @@ def test_a_call_outside_of_any_context(run: Run) -> None:
 
 
 @EACH
+def test_the_context_ends_with_its_handler(kind: str, run: Run) -> None:
+    found: list[libctx.Context] = []
+
+    async def main() -> None:
+        async with serving(ServerInterceptor(), **echo(lambda: found.append(libctx.current()))) as address, calling(address) as methods:
+            await finish(kind, begin(methods, kind, each_of(b"a")))
+            await while_not(lambda: found and all(ctx.is_done for ctx in found))
+
+    run(main())
+
+
+@EACH
 @pytest.mark.parametrize("reason", ["the user went away", None])
 def test_a_cancel_at_the_client(kind: str, reason: str | None, run: Run) -> None:
     async def main() -> None:
@@ -483,6 +495,9 @@ def test_a_handler_that_does_not_stop(clock: libctx.VirtualLoop, run: Run) -> No
             assert (await failing("unary", methods.unary(b""))).code() is CODE.DEADLINE_EXCEEDED
             call = methods.down(b"")
             assert await call.read() == b"in time"
+            with pytest.raises(grpc.RpcError) as caught:
+                await with_watchdog(call.read())
+            assert caught.value.code() is CODE.DEADLINE_EXCEEDED
 
     run(main())
 

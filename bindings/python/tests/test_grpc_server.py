@@ -13,7 +13,7 @@ import libctx.grpc
 import libctx.logging
 import pytest
 from calling import CODE, EACH, KINDS, PARENT, Handler, ask, calling, echo, failing, finish, handlers, seen, serving
-from conftest import WATCHDOG
+from conftest import WATCHDOG, until
 from libctx.grpc import ServerInterceptor
 
 
@@ -183,6 +183,42 @@ def test_no_context_stays_on_a_thread_of_the_pool() -> None:
                 finish(kind, methods.begin(kind, iter([b"a"])))
                 assert pool.submit(libctx.current).result(WATCHDOG) == libctx.background()
         server.stop(None).wait()
+
+
+class Generic(grpc.GenericRpcHandler):
+    """Has a new handler for each call of any method."""
+
+    found = 0
+
+    def service(self, handler_call_details: Any) -> Any:
+        self.found += 1
+        number = self.found
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"%d" % number)
+
+
+def test_handlers_of_any_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were found are kept, but not too many."""
+    monkeypatch.setattr("libctx.grpc._served.HANDLERS", 2)
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool, [Generic()], [interceptor := ServerInterceptor()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for number, name in enumerate(("/a/a", "/a/a", "/a/b", "/a/a", "/a/c", "/a/b", "/a/b"), 1):
+                method: Any = channel.unary_unary(name)
+                assert method(b"") == b"%d" % number
+        assert 0 < len(interceptor._serving._handlers) <= 2
+        server.stop(None).wait()
+
+
+@EACH
+def test_the_context_ends_with_its_handler(kind: str) -> None:
+    """And so does what the handler has left behind below it."""
+    found: list[libctx.Context] = []
+    with serving(ServerInterceptor(), **echo(lambda: found.append(libctx.with_cancel(libctx.current()).ctx))) as address:
+        with calling(address) as methods:
+            finish(kind, methods.begin(kind, iter([b"a"])))
+            until(lambda: found and all(ctx.is_done for ctx in found))
 
 
 def test_work_that_outlives_its_call() -> None:

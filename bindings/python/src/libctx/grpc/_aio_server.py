@@ -13,7 +13,7 @@ import grpc.aio
 
 from .._asyncio import _hub
 from .._core import Context
-from .._current import enter, leave
+from .._current import current, enter, leave
 from .._errors import Error
 from .._propagation import STRINGS
 from ._calls import TELL
@@ -118,6 +118,7 @@ def _of_generator(begin: Callable[[Any], Served], handler: Handler) -> Handler:
     async def write(request: Any, context: Any) -> None:
         async with aclosing(handler(request, context)) as responses:
             async for response in responses:
+                current().check()  # a handler may go on after its end
                 await context.write(response)
 
     async def run(request: Any, context: Any) -> None:
