@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of gRPC share: methods of each kind with bytes each way, a server of them, and what it was asked."""
 
+import os
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TELL = "/libctx.Causes/Tell"
 NUMBER = "0123456789abcdef" * 2
 CODE = grpc.StatusCode
+CANCELS = int(os.environ.get("CTX_CANCELS", "300"))  # of those tests that count what arrives
 LONGER = 1.01  # gRPC rounds a timeout up when it sends it
 KINDS = {"unary": "unary_unary", "down": "unary_stream", "up": "stream_unary", "both": "stream_stream"}
 EACH = pytest.mark.parametrize("kind", ["unary", "down", "up", "both"])

@@ -12,7 +12,7 @@ import grpc
 import libctx
 import libctx.grpc
 import pytest
-from calling import KINDS, NUMBER, PARENT, PLAIN, TELL, AioSpy, Methods, handlers, seen
+from calling import CANCELS, KINDS, NUMBER, PARENT, PLAIN, TELL, AioSpy, Methods, handlers, seen
 from conftest import WATCHDOG, Run, in_use
 from libctx.grpc.aio import ServerInterceptor, intercept_channel
 from serving import while_not, with_watchdog
@@ -203,7 +203,7 @@ def test_a_cancel_at_the_client(kind: str, reason: str | None, run: Run) -> None
 
 
 def test_nearly_all_reasons_arrive(run: Run) -> None:
-    rounds = 300
+    rounds = CANCELS
     found: list[str] = []
 
     async def main() -> None:

@@ -10,7 +10,7 @@ import libctx
 import libctx.grpc
 import libctx.logging
 import pytest
-from calling import CODE, EACH, NUMBER, PLAIN, TELL, Handler, Methods, Spy, ask, calling, failing, finish, handlers, seen, serving
+from calling import CANCELS, CODE, EACH, NUMBER, PLAIN, TELL, Handler, Methods, Spy, ask, calling, failing, finish, handlers, seen, serving
 from conftest import WATCHDOG, Told, until
 from libctx.grpc import ServerInterceptor
 
@@ -40,7 +40,7 @@ def test_a_cancel_at_the_client(kind: str, reason: str | None, held: threading.E
 
 
 def test_nearly_all_reasons_arrive(held: threading.Event) -> None:
-    rounds = 300
+    rounds = CANCELS
     handler = Handler()
     found: list[str] = []
     with serving(ServerInterceptor(), unary=handler.unary) as address, calling(address) as methods:

@@ -16,6 +16,8 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 TELL = "/libctx.Causes/Tell"
 NUMBER = "ctx-call"
 
+ENDING = 0.05  # seconds, at most, that a thread may take to end what is due
+
 # A call that ends so may have been broken off; by any other status somebody answers.
 BROKEN = frozenset((grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE))
 
@@ -41,7 +43,7 @@ def error_of(ctx: Context, seconds: float | None, error: BaseException) -> BaseE
     The seconds are those that the context had left when the call began.
     """
     if due(ctx):
-        ctx.wait(0)  # the engine's clock may be the first to see the deadline: let the tree see it, with its cause
+        ctx.wait(ENDING)  # the engine may be the first to see the deadline: the tree is just seeing it, and knows the cause
     if (ended := ctx.err()) is not None:
         return ended
     if isinstance(error, grpc.RpcError) and error.code() in BROKEN and at_deadline(ctx, seconds):
