@@ -14,6 +14,9 @@ import libctx.grpc
 import pytest
 from calling import CANCELS, KINDS, NUMBER, PARENT, PLAIN, TELL, AioSpy, Methods, handlers, seen
 from conftest import WATCHDOG, Run, in_use
+from libctx._asyncio import _hub
+from libctx.grpc._aio_server import _handle
+from libctx.grpc._served import Served, Serving
 from libctx.grpc.aio import ServerInterceptor, intercept_channel
 from serving import while_not, with_watchdog
 
@@ -564,6 +567,23 @@ def test_a_handler_that_cleans_up_is_canceled_once(run: Run) -> None:
 
     run(main())
     assert found == ["why", "clean"]
+
+
+def test_a_handler_whose_task_is_canceled_before_it_begins(run: Run) -> None:
+    async def work() -> None:
+        raise AssertionError("it has begun")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call = Served(Serving(None, None, None, (), None), (), None)
+        call.cancel()
+        waiting = asyncio.create_task(_handle(call, work()))
+        loop.call_soon(_hub(loop).drain)
+        response, error = await with_watchdog(waiting)
+        assert response is None and isinstance(error, asyncio.CancelledError)
+        gc.collect()  # a coroutine that nobody awaits would be told of
+
+    run(main())
 
 
 def test_a_companion_ends_a_call_at_once(run: Run) -> None:

@@ -39,12 +39,10 @@ class _Over(asyncio.Future[Outcome]):
     def __init__(self, call: Served) -> None:
         super().__init__()
         self._call = call
-        self.canceled = False
 
     def cancel(self, msg: object = None) -> bool:
         if self.done():
             return False
-        self.canceled = True
         self._call.gone()
         _hub(self.get_loop()).drain()  # the handler's task is canceled now, and not in the next turn of the loop
         return True
@@ -71,13 +69,10 @@ async def _handle(call: Served, work: Work) -> Outcome:
     hub = _hub(over.get_loop())
     entry = hub.add(call.ctx, task.cancel)
     try:
-        response, error = await over
+        return await over
     finally:
         hub.discard(entry)
         work.close()
-    if over.canceled and (error is None or isinstance(error, asyncio.CancelledError) or told(error, call.ctx) is not None):
-        raise asyncio.CancelledError
-    return response, error
 
 
 async def _serve(call: Served, context: Any, work: Work) -> Any:
@@ -95,12 +90,7 @@ async def _serve(call: Served, context: Any, work: Work) -> Any:
             if reason is None or answered(context):
                 raise error
         code, text, why = call.status(reason)
-        try:
-            await context.abort(code, text, (*(context.trailing_metadata() or ()), why))
-        except grpc.aio.AbortError:
-            raise
-        except grpc.aio.BaseError:
-            pass  # its client has gone meanwhile
+        await context.abort(code, text, (*(context.trailing_metadata() or ()), why))  # nobody reads it if the client has gone
     finally:
         call.over()
         error = None  # its traceback holds this frame
