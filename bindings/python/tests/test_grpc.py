@@ -214,7 +214,7 @@ def test_a_stream_that_nobody_reads_any_more(held: threading.Event) -> None:
 
 
 def test_requests_are_made_in_the_context_of_the_call() -> None:
-    """gRPC asks for them on a thread of its own."""
+    """On a thread of gRPC, which gives it the context variables of the caller."""
     found: list[libctx.Context] = []
 
     def requests() -> Iterator[bytes]:

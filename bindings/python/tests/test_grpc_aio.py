@@ -5,7 +5,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -13,7 +13,7 @@ import libctx
 import libctx.grpc
 import pytest
 from calling import CANCELS, KINDS, NUMBER, PARENT, PLAIN, TELL, AioSpy, Methods, handlers, seen
-from conftest import WATCHDOG, Run, in_use
+from conftest import WATCHDOG, Run, Told, in_thread, in_use
 from libctx._asyncio import _hub
 from libctx.grpc._aio_server import _handle
 from libctx.grpc._served import Served, Serving
@@ -258,6 +258,38 @@ def test_the_deadline(kind: str, run: Run) -> None:
         assert spy.spy.told == 0
 
     run(main())
+
+
+def test_a_cancel_from_outside_of_the_loop(told: Told) -> None:
+    """By another thread, and while no loop runs: the loop sees to it when it goes on."""
+    handler = Handler()
+
+    with asyncio.Runner() as runner:
+
+        async def begin_call() -> tuple[Any, libctx.Canceler]:
+            ctx, cancel = libctx.with_cancel(libctx.background())
+            with libctx.use(ctx):
+                call = methods.unary(b"")
+            await with_watchdog(handler.began.get())
+            return call, cancel
+
+        async def end_call(call: Any) -> None:
+            with pytest.raises(libctx.Canceled, match="context canceled"):
+                await with_watchdog(call)
+            await with_watchdog(handler.ended.get())
+
+        stack = AsyncExitStack()
+        address = runner.run(stack.enter_async_context(serving(ServerInterceptor(), unary=handler.unary)))
+        methods = runner.run(stack.enter_async_context(calling(address)))
+        for elsewhere in (True, False):
+            call, cancel = runner.run(begin_call())
+            if elsewhere:
+                in_thread(lambda cancel=cancel: cancel("why")).join()  # type: ignore[misc]
+            else:
+                cancel("why")
+            runner.run(end_call(call))
+        runner.run(stack.aclose())
+    assert not told
 
 
 def test_in_a_scope(run: Run) -> None:

@@ -110,11 +110,11 @@ class _Method:
 
 
 def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
-    """For a callback of a context, which runs where that is canceled: at once if it is the thread of the loop."""
+    """For a callback of a context, which runs where that is canceled: at once if it is in the loop."""
     loop, thread = asyncio.get_running_loop(), threading.get_ident()
 
     def call() -> None:
-        if threading.get_ident() == thread:
+        if threading.get_ident() == thread and loop.is_running():
             end()
             return
         try:

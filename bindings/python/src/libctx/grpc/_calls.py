@@ -54,7 +54,8 @@ def error_of(ctx: Context, seconds: float | None, error: BaseException) -> BaseE
 
 
 def cause_of(metadata: Metadata | None) -> Cause | None:
-    return cause_in({name: text for name, text in metadata or () if isinstance(text, str)})
+    trailer: dict[str, Any] = dict(metadata or ())
+    return cause_in(trailer)
 
 
 def cause(call: Any) -> Cause | None:

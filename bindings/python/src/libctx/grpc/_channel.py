@@ -14,7 +14,6 @@ from .._current import current
 from .._propagation import STRINGS
 from ._caller import AT_ONCE, COMPANION_TIMEOUT, Caller, delegated, engine_ends
 from ._calls import TELL, Metadata, error_of
-from ._server import in_context
 
 ERRORS = (grpc.RpcError, grpc.FutureCancelledError)
 
@@ -70,10 +69,9 @@ class _Companions:
 class _Method:
     """A method of a server, as gRPC has it, whose calls are tied to contexts."""
 
-    def __init__(self, channel: "_Channel", method: Any, asks: bool) -> None:
+    def __init__(self, channel: "_Channel", method: Any) -> None:
         self._channel = channel
         self._method = method
-        self._asks = asks
 
     def _start(
         self, start: Callable[..., Any], request: Any, timeout: float | None, metadata: Metadata | None, rest: Any
@@ -81,8 +79,6 @@ class _Method:
         ctx = current()
         caller, companions = self._channel.caller, self._channel.companions
         out = caller.outgoing(ctx, timeout, metadata, companions.wanted)
-        if self._asks:
-            request = in_context(ctx, request)
         call = start(request, out.timeout, out.metadata, *rest)
         if ctx.cancelable:
             reference = weakref.ref(call)  # one that nobody has any more is canceled by gRPC
@@ -121,8 +117,6 @@ class _AnsweredOnce(_Method):
         rest = credentials, wait_for_ready, compression
         if not ctx.cancelable:
             out = self._channel.caller.outgoing(ctx, timeout, metadata, False)
-            if self._asks:
-                request = in_context(ctx, request)
             return self._method.with_call(request, out.timeout, out.metadata, *rest)
         call = self._start(self._method.future, request, timeout, metadata, rest)
         try:
@@ -218,16 +212,16 @@ class _Channel(grpc.Channel):
         self.companions = _Companions(channel, tells)
 
     def unary_unary(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredOnce(self, self._channel.unary_unary(*args, **named), False)
+        return _AnsweredOnce(self, self._channel.unary_unary(*args, **named))
 
     def unary_stream(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredByStream(self, self._channel.unary_stream(*args, **named), False)
+        return _AnsweredByStream(self, self._channel.unary_stream(*args, **named))
 
     def stream_unary(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredOnce(self, self._channel.stream_unary(*args, **named), True)
+        return _AnsweredOnce(self, self._channel.stream_unary(*args, **named))
 
     def stream_stream(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredByStream(self, self._channel.stream_stream(*args, **named), True)
+        return _AnsweredByStream(self, self._channel.stream_stream(*args, **named))
 
     def subscribe(self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False) -> None:
         self._channel.subscribe(callback, bool(try_to_connect))
