@@ -279,6 +279,7 @@ def test_with_interceptors_of_others() -> None:
 
 def test_nothing_of_a_call_is_kept() -> None:
     ended = Handler()
+    lasting = libctx.with_cancel(libctx.background()).ctx  # by what is armed on it, neither
     server = ServerInterceptor(name="it")
     with serving(server, unary=ended.unary, **{k: v for k, v in echo(int).items() if k != "unary"}) as address, calling(address) as methods:
 
@@ -292,7 +293,7 @@ def test_nothing_of_a_call_is_kept() -> None:
                 with pytest.raises(libctx.Canceled):
                     call.result(WATCHDOG)
                 ended.ended.get(timeout=WATCHDOG)
-                with libctx.timeout(3600):
+                with libctx.use(lasting):
                     list(methods.down(b""))
                     methods.up(iter([b"a"]))
                     list(methods.both(iter([b"a"])))

@@ -101,7 +101,7 @@ async def each_of(*requests: bytes) -> AsyncIterator[bytes]:
 
 async def finish(kind: str, call: Any) -> bytes:
     if kind in ("unary", "up"):
-        return bytes(await with_watchdog(call))
+        return bytes(await call)
     return b"".join([part async for part in call])
 
 
@@ -256,6 +256,25 @@ def test_the_deadline(kind: str, run: Run) -> None:
             assert str(caught.value.__cause__) == "no time"
             assert seen(await with_watchdog(handler.ended.get()))[0] is libctx.DeadlineExceeded
         assert spy.spy.told == 0
+
+    run(main())
+
+
+def test_a_cancel_of_both(run: Run) -> None:
+    """Of the context and of the task: the task's must not get lost."""
+
+    async def main() -> None:
+        handler = Handler()
+        async with serving(ServerInterceptor(), unary=handler.unary) as address, calling(address) as methods:
+            ctx, cancel = libctx.with_cancel(libctx.background())
+            with libctx.use(ctx):
+                task = asyncio.create_task(finish("unary", begin(methods, "unary")))
+            await with_watchdog(handler.began.get())
+            cancel("why")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await with_watchdog(handler.ended.get())
 
     run(main())
 
@@ -804,6 +823,7 @@ def test_handlers_with_threads(run: Run) -> None:
 def test_nothing_of_a_call_is_kept(run: Run) -> None:
     async def main() -> None:
         ended = Handler()
+        lasting = libctx.with_cancel(libctx.background()).ctx  # by what is armed on it, neither
         server = ServerInterceptor(name="it")
         async with serving(server, **(echo(int) | {"unary": ended.unary})) as address, calling(address) as methods:
 
@@ -817,7 +837,7 @@ def test_nothing_of_a_call_is_kept(run: Run) -> None:
                     with pytest.raises(libctx.Canceled):
                         await call
                     await ended.ended.get()
-                    async with libctx.timeout(3600):
+                    with libctx.use(lasting):
                         await finish("down", methods.down(b""))
                         await methods.up(each_of(b"a"))
                         await finish("both", methods.both(each_of(b"a")))
