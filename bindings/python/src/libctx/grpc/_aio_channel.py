@@ -125,13 +125,10 @@ def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-for _kind in (
-    grpc.aio.UnaryUnaryMultiCallable,
-    grpc.aio.UnaryStreamMultiCallable,
-    grpc.aio.StreamUnaryMultiCallable,
-    grpc.aio.StreamStreamMultiCallable,
-):
-    _kind.register(_Method)
+grpc.aio.UnaryUnaryMultiCallable.register(_Method)
+grpc.aio.UnaryStreamMultiCallable.register(_Method)
+grpc.aio.StreamUnaryMultiCallable.register(_Method)
+grpc.aio.StreamStreamMultiCallable.register(_Method)
 
 
 class _Call:
