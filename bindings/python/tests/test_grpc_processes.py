@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Calls of gRPC from one process to another, each with threads or on asyncio."""
 
+import queue
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import WATCHDOG, python
+from conftest import WATCHDOG, in_thread, python
 
 SERVER = {
     "threads": """
@@ -107,10 +108,24 @@ class Program:
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = in_thread(self._read)
 
-    def line(self) -> str:
+    def _read(self) -> None:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        for line in self.process.stdout:
+            self._lines.put(line.strip())
+
+    def line(self, timeout: float = WATCHDOG) -> str:
+        return self._lines.get(timeout=timeout)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(WATCHDOG)
+        self._reader.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def go_on(self) -> None:
         assert self.process.stdin is not None
@@ -124,8 +139,7 @@ def running(program: str, *arguments: str) -> Iterator[Program]:
     try:
         yield it
     finally:
-        it.process.kill()
-        it.process.communicate(timeout=WATCHDOG)
+        it.kill()
 
 
 @SERVERS
@@ -147,10 +161,17 @@ def test_a_reason_goes_over(server: str, client: str) -> None:
 @CLIENTS
 def test_a_deadline_goes_over(server: str, client: str) -> None:
     with running(SERVER[server]) as serving:
-        with running(CLIENT[client], f"127.0.0.1:{serving.line()}", PARENT, "0.2") as calling:
-            assert serving.line() == f"begun {PARENT}"
-            assert calling.line() == "DeadlineExceeded('context deadline exceeded') too slow"
-            assert serving.line().startswith("DeadlineExceeded('context deadline exceeded') ")
+        address = f"127.0.0.1:{serving.line()}"
+        for seconds in ("0.5", "5", "50"):  # one may be too short for the call to get there
+            with running(CLIENT[client], address, PARENT, seconds) as calling:
+                assert calling.line() == "DeadlineExceeded('context deadline exceeded') too slow"
+                try:
+                    assert serving.line(float(seconds)) == f"begun {PARENT}"
+                except queue.Empty:
+                    continue
+                assert serving.line().startswith("DeadlineExceeded('context deadline exceeded') ")
+                return
+        raise AssertionError("no call got there")
 
 
 @SERVERS
