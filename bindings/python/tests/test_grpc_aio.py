@@ -315,26 +315,29 @@ def test_a_cancel_from_outside_of_the_loop(told: Told) -> None:
 
 
 def test_in_a_scope(run: Run) -> None:
-    """The scope cancels the task as the call ends, and says why."""
+    """The scope cancels the task as the call ends, and says why; and so does the call, since it ends first."""
+    found: list[str] = []
 
     async def main() -> None:
         handler = Handler()
         async with serving(ServerInterceptor(), unary=handler.unary) as address, calling(address) as methods:
-            ctx, cancel = libctx.with_cancel(libctx.background())
+            for number in range(100):
+                ctx, cancel = libctx.with_cancel(libctx.background())
 
-            async def end() -> None:
-                await handler.began.get()
-                cancel("enough")
+                async def end(cancel: libctx.Canceler, reason: str) -> None:
+                    await handler.began.get()
+                    cancel(reason)
 
-            ending = asyncio.create_task(end())
-            with pytest.raises(libctx.Canceled) as caught:
-                async with libctx.scope(ctx):
-                    await methods.unary(b"")
-            assert str(caught.value.__cause__) == "enough"
-            await ending
-            assert str((await with_watchdog(handler.ended.get())).cause()) in ("enough", PLAIN[1])
+                ending = asyncio.create_task(end(cancel, f"reason {number}"))
+                with pytest.raises(libctx.Canceled) as caught:
+                    async with libctx.scope(ctx):
+                        await methods.unary(b"")
+                assert str(caught.value.__cause__) == f"reason {number}"
+                await ending
+                found.append(str((await with_watchdog(handler.ended.get())).cause()))
 
     run(main())
+    assert sum(text == f"reason {number}" for number, text in enumerate(found)) >= 99, found
 
 
 @EACH

@@ -12,7 +12,7 @@ import libctx.logging
 import pytest
 from calling import CANCELS, CODE, EACH, NUMBER, PLAIN, TELL, Handler, Methods, Spy, ask, calling, failing, finish, handlers, seen, serving
 from conftest import WATCHDOG, Told, until
-from libctx.grpc import ServerInterceptor
+from libctx.grpc import ServerInterceptor, _channel
 
 
 @EACH
@@ -151,8 +151,10 @@ class Recorder:
         return self._method.future(*args, **named)
 
 
-def test_at_most_64_companions_are_under_way() -> None:
-    """A server that does not answer them: the others' reasons are lost, and no cancel waits."""
+def test_at_most_64_companions_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer them: the others' reasons are lost, and their cancels do not wait."""
+    assert _channel.COMPANION_TIMEOUT == 0.1
+    monkeypatch.setattr(_channel, "COMPANION_TIMEOUT", WATCHDOG)
     n = 70
     told: list[str] = []
     hold, began, over = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
@@ -185,13 +187,15 @@ def test_at_most_64_companions_are_under_way() -> None:
             for _ in range(n):
                 assert began.acquire(timeout=WATCHDOG)
             cancel("why")
-            assert len(recorder.sent) == 64 and {args[1] for args in recorder.sent} == {1.0}
+            assert len(recorder.sent) == 64 and {args[1] for args in recorder.sent} == {WATCHDOG}
+            for _ in range(n - 64):
+                assert over.acquire(timeout=WATCHDOG)
+            hold.set()
             for call in calls:
                 with pytest.raises(libctx.Canceled):
                     call.result(WATCHDOG)
-            for _ in range(n):
+            for _ in range(64):
                 assert over.acquire(timeout=WATCHDOG)
-            hold.set()
             until(lambda: channel.companions._under_way == 0)
         server.stop(None).wait()
 
@@ -209,5 +213,7 @@ def test_a_companion_of_a_channel_that_is_closed(told: Told) -> None:
         cancel("too late")
         with pytest.raises(libctx.Canceled):
             call.result(WATCHDOG)
-        channel.companions.send((("ctx-call", NUMBER), ("ctx-cause", "")))
+        canceled = threading.Event()
+        channel.companions.send((("ctx-call", NUMBER), ("ctx-cause", "")), canceled.set)
+        assert canceled.wait(WATCHDOG)
         assert channel.companions._under_way == 0 and not told

@@ -3,8 +3,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,7 +13,7 @@ from .._core import Context
 from .._current import current
 from .._errors import Cause
 from .._propagation import STRINGS
-from ._caller import AT_ONCE, COMPANION_TIMEOUT, Caller, delegated, engine_ends
+from ._caller import AT_ONCE, COMPANION_TIMEOUT, Caller, Outgoing, delegated, engine_ends
 from ._calls import TELL, Metadata, cause_of, error_of
 
 ERRORS = (grpc.RpcError, asyncio.CancelledError, asyncio.InvalidStateError)
@@ -36,32 +36,33 @@ async def cause(call: Any) -> Cause | None:
 
 
 class _Companions:
-    """Small calls that tell a server why another one is canceled, right before that."""
+    """Small calls that tell a server why another one is canceled."""
 
     def __init__(self, channel: grpc.aio.Channel, tells: bool) -> None:
         self._tell: Any = channel.unary_unary(TELL)
         self.wanted = tells
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def send(self, metadata: tuple[tuple[str, str], ...], then: Callable[[], object]) -> None:
-        """What comes then is done by the next turn of the loop, right after gRPC has begun the companion in it."""
-        loop = asyncio.get_running_loop()
+    def send(self, metadata: tuple[tuple[str, str], ...], cancel: Callable[[], object]) -> None:
+        """Cancels once the server has been told, or the companion's time is over."""
         if not self.wanted or len(self._under_way) >= AT_ONCE:
-            then()
+            cancel()
             return
         try:
             call = self._tell(b"", timeout=COMPANION_TIMEOUT, metadata=metadata, wait_for_ready=False)
         except Exception:  # of a channel that was closed
-            then()
+            cancel()
             return
-        loop.call_soon(then)
-        task = loop.create_task(self._look(call))
+        task = asyncio.get_running_loop().create_task(self._look(call, cancel))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _look(self, call: Any) -> None:
-        if await call.code() is grpc.StatusCode.UNIMPLEMENTED:
-            self.wanted = False
+    async def _look(self, call: Any, cancel: Callable[[], object]) -> None:
+        try:
+            if await call.code() is grpc.StatusCode.UNIMPLEMENTED:
+                self.wanted = False
+        finally:
+            cancel()
 
 
 class _Method:
@@ -95,18 +96,7 @@ class _Method:
         if not ctx.cancelable:
             return call
 
-        def end() -> None:
-            if call.done() or engine_ends(ctx):
-                return
-            told = caller.companion(ctx, out.number)
-            if told is None:
-                call.cancel()
-            else:
-                companions.send(told, call.cancel)
-
-        watch = ctx.after(_on_the_loop(end))
-        call.add_done_callback(lambda _: watch.stop())
-        return self._kind(call, ctx, out.seconds)
+        return self._kind(call, ctx, out, self._channel)
 
 
 def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
@@ -132,12 +122,21 @@ grpc.aio.StreamStreamMultiCallable.register(_Method)
 
 
 class _Call:
-    """A call as gRPC has it, but for its errors: the context's come first."""
+    """A call as gRPC has it, which ends with its context.
 
-    def __init__(self, call: Any, ctx: Context, seconds: float | None) -> None:
+    Whoever waits here waits for a future of their own. gRPC would take a cancel of the task that waits for one of the
+    call, at once, and nobody could tell the server why.
+    """
+
+    def __init__(self, call: Any, ctx: Context, out: Outgoing, channel: "_Channel") -> None:
         self._call = call
         self._ctx = ctx
-        self._seconds = seconds
+        self._out = out
+        self._channel = channel
+        self._canceled = False
+        self._waiting: set[asyncio.Future[None]] = set()
+        watch = ctx.after(_on_the_loop(self._end))
+        call.add_done_callback(lambda _: watch.stop())
 
     def __getattr__(self, name: str) -> Any:
         return delegated(self._call, name)
@@ -145,25 +144,74 @@ class _Call:
     def add_done_callback(self, callback: Callable[[Any], Any]) -> None:
         self._call.add_done_callback(lambda _: callback(self))
 
-    def _fail(self, error: BaseException, canceling: int) -> NoReturn:
-        """A cancel of the task that waits is no error of the call."""
-        if isinstance(error, asyncio.CancelledError) and _canceling() > canceling:
-            raise error
-        raise error_of(self._ctx, self._seconds, error)
+    def _end(self) -> None:
+        """The context is done."""
+        if not engine_ends(self._ctx):
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Of this call nothing is waited for any more. If the context has ended, and somebody said why, the server hears it."""
+        if self._canceled or self._call.done():
+            return
+        self._canceled = True
+        told = self._channel.caller.companion(self._ctx, self._out.number)
+        if told is None:
+            self._call.cancel()
+        else:
+            self._channel.companions.send(told, self._call.cancel)
+        for waiting in self._waiting:
+            _set(waiting)
+
+    async def _wait_for(self, what: Any) -> None:
+        """Until that is done; what has done() and add_done_callback(). Raises the error of a call that is canceled before."""
+        if what.done():
+            return
+        over = asyncio.get_running_loop().create_future()
+        what.add_done_callback(lambda _: _set(over))
+        self._waiting.add(over)
+        try:
+            if not self._canceled:
+                await over
+        except asyncio.CancelledError:
+            self._cancel()
+            raise
+        finally:
+            self._waiting.discard(over)
+        if not what.done():
+            raise self._ctx.err() or asyncio.CancelledError()
+
+    async def _step(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Reading or writing: in a task of its own, which ends with the call at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_look_at)
+        await self._wait_for(task)
+        try:
+            return task.result()
+        except ERRORS as error:
+            raise self._error(error)  # noqa: B904
+
+    def _error(self, error: BaseException) -> BaseException:
+        return error_of(self._ctx, self._out.seconds, error)
 
 
-def _canceling() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
+def _set(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Otherwise asyncio would log what a task has raised that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _AnsweredOnce(_Call):
     def __await__(self) -> Generator[Any, Any, Any]:
-        canceling = _canceling()
+        yield from self._wait_for(self._call).__await__()
         try:
             return (yield from self._call.__await__())
         except ERRORS as error:
-            self._fail(error, canceling)
+            raise self._error(error)  # noqa: B904
 
 
 class _AnsweredByStream(_Call):
@@ -176,38 +224,23 @@ class _AnsweredByStream(_Call):
 
     async def _iterate(self) -> AsyncIterator[Any]:
         responses = aiter(self._call)
-        while True:
-            canceling = _canceling()
-            try:
-                response = await anext(responses)
-            except StopAsyncIteration:
-                return
-            except ERRORS as error:
-                self._fail(error, canceling)
+        while (response := await self._step(_next(responses))) is not None:
             yield response
 
     async def read(self) -> Any:
-        canceling = _canceling()
-        try:
-            return await self._call.read()
-        except ERRORS as error:
-            self._fail(error, canceling)
+        return await self._step(self._call.read())
+
+
+async def _next(responses: AsyncIterator[Any]) -> Any:
+    return await anext(responses, None)
 
 
 class _Asks(_Call):
     async def write(self, request: Any) -> None:
-        canceling = _canceling()
-        try:
-            await self._call.write(request)
-        except ERRORS as error:
-            self._fail(error, canceling)
+        await self._step(self._call.write(request))
 
     async def done_writing(self) -> None:
-        canceling = _canceling()
-        try:
-            await self._call.done_writing()
-        except ERRORS as error:
-            self._fail(error, canceling)
+        await self._step(self._call.done_writing())
 
 
 class _AsksAnsweredOnce(_Asks, _AnsweredOnce):

@@ -11,7 +11,7 @@ from .._propagation import CAUSE
 from ._calls import NUMBER, Metadata, due, format_of
 
 AT_ONCE = 64  # companions of a channel
-COMPANION_TIMEOUT = 1.0  # seconds
+COMPANION_TIMEOUT = 0.1  # seconds; so long a cancel is held at most: it must not overtake its companion
 TICK = 0.001  # seconds; the engine may be so much early, and the context is to be the first to end, since it knows why
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The channel of a client with threads."""
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -32,8 +33,9 @@ def intercept_channel(
     raises the error of the context, also if the engine or the server was first to see the deadline. All other errors
     are those of gRPC: libctx.grpc.cause() finds why a server with the interceptor gave them.
 
-    If somebody gave a reason for a cancel, the server is told it, as what `name` says, by a small call of its own right
-    before; unless tell_reasons is False. A server that does not know such calls gets one, and then no more.
+    If somebody gave a reason for a cancel, the server is told it, as what `name` says, by a small call of its own; unless
+    tell_reasons is False. gRPC cancels once that is answered, and after 100 ms at the latest. A server that does not know
+    such calls gets one, and then no more.
 
     gRPC can cancel no call that blocks. So one whose context can be canceled is a future() here that is waited for.
     """
@@ -41,7 +43,7 @@ def intercept_channel(
 
 
 class _Companions:
-    """Small calls that tell a server why another one is canceled, right before that."""
+    """Small calls that tell a server why another one is canceled."""
 
     def __init__(self, channel: grpc.Channel, tells: bool) -> None:
         self._tell: Any = channel.unary_unary(TELL)
@@ -49,21 +51,27 @@ class _Companions:
         self._lock = threading.Lock()
         self._under_way = 0
 
-    def send(self, metadata: tuple[tuple[str, str], ...]) -> None:
+    def send(self, metadata: tuple[tuple[str, str], ...], cancel: Callable[[], object]) -> None:
+        """Cancels once the server has been told, or the companion's time is over."""
         with self._lock:
-            if not self.wanted or self._under_way >= AT_ONCE:
-                return
-            self._under_way += 1
+            tells = self.wanted and self._under_way < AT_ONCE
+            self._under_way += tells
+        if not tells:
+            cancel()
+            return
         try:
-            self._tell.future(b"", COMPANION_TIMEOUT, metadata, wait_for_ready=False).add_done_callback(self._over)
-        except Exception:  # of a channel that was closed; the cancel comes next
-            self._over(None)
+            call = self._tell.future(b"", COMPANION_TIMEOUT, metadata, wait_for_ready=False)
+        except Exception:  # of a channel that was closed
+            self._over(None, cancel)
+        else:
+            call.add_done_callback(functools.partial(self._over, cancel=cancel))
 
-    def _over(self, call: Any) -> None:
+    def _over(self, call: Any, cancel: Callable[[], object]) -> None:
         with self._lock:
             self._under_way -= 1
             if call is not None and call.code() is grpc.StatusCode.UNIMPLEMENTED:
                 self.wanted = False
+        cancel()
 
 
 class _Method:
@@ -89,8 +97,9 @@ class _Method:
                     return
                 told = caller.companion(ctx, out.number)
                 if told is not None and found.is_active():
-                    companions.send(told)
-                found.cancel()
+                    companions.send(told, found.cancel)
+                else:
+                    found.cancel()
 
             watch = ctx.after(end)
             if not call.add_callback(watch.stop):

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from .._core import Canceler, Context, background, encode_cause, extract, with_timeout
+from .._core import Canceler, Context, background, encode_cause, extract
 from .._errors import Cause, DeadlineExceeded, Error, Origin, decode_cause
 from .._propagation import CAUSE, at_deadline
 from ._calls import NUMBER, Metadata, format_of
@@ -21,7 +21,6 @@ HANDLERS = 1024
 Status: TypeAlias = tuple[grpc.StatusCode, str, tuple[str, str]]
 
 FOREVER = 1e9  # seconds; gRPC has a large number for a call without a deadline
-OVERTAKEN = 0.005  # seconds; so much earlier than the companion before it gRPC may hand out a cancel, if it reads both at once
 
 
 class Serving:
@@ -45,7 +44,6 @@ class Serving:
         self._extract = functools.partial(extract, maximum_timeout=maximum_timeout, **self.format.untimed)
         self.extract({}, default_timeout)
         self.numbered: dict[str, Canceler] = {}
-        self.told = False  # whether a companion has come
         self._handlers: dict[str, tuple[Any, Any]] = {}
 
     def extract(self, headers: Mapping[str, str], timeout: Seconds) -> tuple[Context, Canceler]:
@@ -71,7 +69,6 @@ class Serving:
             cause = decode_cause(text)
         except ValueError:
             return
-        self.told = True
         if (cancel := self.numbered.get(number.lower())) is not None:
             cancel(cause)
 
@@ -98,22 +95,13 @@ class Served:
             serving.numbered[number] = self.cancel
 
     def gone(self) -> None:
-        """Its client has canceled it, or is gone: gRPC says no more than that.
-
-        Once a client has told a reason, the calls that may be told one wait for it, since gRPC lets a cancel overtake
-        the companion that came before it.
-        """
+        """Its client has canceled it, or is gone: gRPC says no more than that."""
         if self.ctx.is_done:
             return
         if at_deadline(self.ctx, self._seconds):
             self.cancel(deadline_exceeded=True)
-        elif self._number and self._serving.told:
-            with_timeout(background(), OVERTAKEN).ctx.after(self._canceled)
         else:
-            self._canceled()
-
-    def _canceled(self) -> None:
-        self.cancel(Cause("the call was canceled", origin=Origin.PEER))
+            self.cancel(Cause("the call was canceled", origin=Origin.PEER))
 
     def over(self) -> None:
         """The handler has come to its end."""
