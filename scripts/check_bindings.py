@@ -42,7 +42,7 @@ class Cpp:
 
     def __init__(self):
         self.names = {}
-        for path in sorted((ROOT / CPP).glob("*.hpp")):
+        for path in sorted((ROOT / CPP).rglob("*.hpp")):
             self.scan(path.read_text(encoding="utf-8"))
 
     def scan(self, text):

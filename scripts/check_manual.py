@@ -43,7 +43,7 @@ def c_names():
 
 def cpp_names():
     """What the headers of C++ declare in namespace ctx: there it begins in the first column."""
-    for header in sorted((ROOT / "bindings/cpp/include/ctx").glob("*.hpp")):
+    for header in sorted((ROOT / "bindings/cpp/include/ctx").rglob("*.hpp")):
         text = re.sub(r"^namespace detail {.*?^}  // namespace detail", "", text_of(header), flags=re.S | re.M)
         for line in re.findall(r"^(?!template|namespace|#|/|}|\s).*", text, flags=re.M):
             match = (re.match(r"(?:class|struct) (?:\[\[nodiscard\]\] )?(?:CTX_API )?(\w+)(?: : .*)? {", line)

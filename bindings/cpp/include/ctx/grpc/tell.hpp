@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// ctx/grpc/tell.hpp - the companions of cancels, as a client sends them: see docs/calls.md.
+#ifndef CTX_GRPC_TELL_HPP
+#define CTX_GRPC_TELL_HPP
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/status.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <ctx/cause.hpp>
+#include <ctx/grpc/metadata.hpp>
+#include <ctx/propagate.hpp>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace ctx {
+namespace detail {
+
+// Tells the server of a channel why calls are canceled. Nothing here waits for an answer, but for the end: so the last
+// thread to let go of the channel is never one of gRPC's own, which would wait for itself.
+class teller {
+ public:
+  teller(std::shared_ptr<::grpc::Channel> channel, std::string who)
+      : channel_(std::move(channel)), stub_(channel_), who_(std::move(who)) {}
+  teller(const teller&) = delete;
+  ~teller() {
+    std::unique_lock<std::mutex> hold(mutex_);
+    for (companion_call& each : under_way_) each.context.TryCancel();
+    all_over_.wait(hold, [this] { return under_way_.empty(); });
+  }
+
+  void tell(const call_number& number, const cause& why) {
+    if (!why.given() || channel_->GetState(false) != GRPC_CHANNEL_READY) return;
+    const auto call = begin();
+    if (call == under_way_.end()) return;
+    call->context.AddMetadata(call_number::key, number.text());
+    call->context.AddMetadata(cause_key, encode_cause(why, who_));
+    call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    stub_.UnaryCall(&call->context, companion, {}, &call->request, &call->answer,
+                    [this, call](const ::grpc::Status& status) { end(call, status); });
+  }
+
+ private:
+  struct companion_call {
+    ::grpc::ClientContext context;
+    ::grpc::Slice nothing;
+    ::grpc::ByteBuffer request{&nothing, 1};
+    ::grpc::ByteBuffer answer;
+  };
+  using calls = std::list<companion_call>;
+  static constexpr std::size_t most = 64;
+
+  calls::iterator begin() {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    if (off_ || under_way_.size() == most) return under_way_.end();
+    return under_way_.emplace(under_way_.end());
+  }
+  void end(calls::iterator call, const ::grpc::Status& status) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    if (status.error_code() == ::grpc::StatusCode::UNIMPLEMENTED) off_ = true;
+    under_way_.erase(call);
+    if (under_way_.empty()) all_over_.notify_all();
+  }
+
+  const std::shared_ptr<::grpc::Channel> channel_;
+  ::grpc::GenericStub stub_;
+  const std::string who_;
+  std::mutex mutex_;
+  std::condition_variable all_over_;
+  calls under_way_;
+  bool off_ = false;
+};
+
+}  // namespace detail
+}  // namespace ctx
+
+#endif  // CTX_GRPC_TELL_HPP
