@@ -82,6 +82,10 @@ ROWS = [
     Row("P19", "… with callbacks", "P19/callbacks/last/{}", "ms"),
     Row("P19", "a lone deadline 1 ms after 100,000 others", "P19/ends/lone/{}", "ms", (Limit(5),)),
     Row("P19", "… with callbacks", "P19/callbacks/lone/{}", "ms"),
+    Row("P21", "what a unary call of gRPC takes more, C++", "P21/call/extra", "µs", (Limit(3),)),
+    Row("P21", "cancel to the handler's wake-up, C++", "P21/wake/{}", "µs", (Held(1.1, "bare"),)),
+    *(Row("P21", f"reasons that arrive, {api} API", f"P21/told/{api}", "%", (Limit(99, least=True),))
+      for api in ("sync", "callback")),
     Row("P22", "ctx run --timeout 5 true", "P22/run/{}", "µs", (Held(1.3, "timeout"),)),
     Row("P22", "lateness of its signal", "P22/late", "ms", (Limit(1),)),
     Row("P22", "export and import", "P22/pair/{}", "µs", (Limit(60),)),

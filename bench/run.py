@@ -25,7 +25,8 @@ import tempfile
 import report
 from rows import PEERS, ROWS
 
-PLAIN = {"handler", "load", "memory", "process", "queue", "timers", "wake"}  # print `name value` lines; the others are Google Benchmark's
+# These print `name value` lines; the others are Google Benchmark's.
+PLAIN = {"grpc", "handler", "load", "memory", "process", "queue", "timers", "wake"}
 
 
 def google_names(program):
