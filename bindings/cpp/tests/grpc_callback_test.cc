@@ -134,8 +134,8 @@ TEST(GrpcCallback, TheDefaultReactorHasAContextToo) {
     works = std::thread([&, reactor] {
       EXPECT_TRUE(call->get_context().wait_for(kWatchdog));
       const Status answer = call->finish(Status::CANCELLED);
-      call.reset();
       reactor->Finish(answer);
+      call.reset();  // the server context may be gone by now
       answered.set_value();
     });
     inside.set_value();

@@ -125,6 +125,18 @@ TEST(GrpcServer, ADeadlineAboveTheCallIsTheServersToo) {
   EXPECT_EQ(ctx::decode_cause(Trailer(made.client)).origin(), ctx::origin::deadline);
 }
 
+TEST(GrpcServer, TheEndOfItsLoopIsTheServersToo) {
+  ctx::virtual_loop loop;
+  Served made([&](grpc::ServerContext& server) {
+    const auto call = ctx::grpc::of(server, loop.background());
+    loop.close();
+    return call.finish(Status::CANCELLED);
+  });
+  made.Begin();
+  EXPECT_EQ(made.Await().error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ctx::decode_cause(Trailer(made.client)).origin(), ctx::origin::shutdown);
+}
+
 // The loop's own clock stands still, and the client does nothing: it is gRPC that closes the call at the deadline.
 TEST(GrpcServer, ACloseNearTheDeadlineIsTheDeadline) {
   const ctx::virtual_loop still;

@@ -36,7 +36,7 @@ inline cause claim(const ::grpc::ClientContext& client) {
   return detail::find_cause(client.GetServerTrailingMetadata());
 }
 
-/// A call that is tied to a context, until its scope ends: then the context's end cancels it no more. The client context
+/// A call that is tied to a context, until its scope ends: from then on nothing cancels it. The client context
 /// outlives it.
 class [[nodiscard]] tied {
  public:
@@ -124,7 +124,8 @@ struct client_options {
 };
 
 /// Ties calls of a channel to contexts, and tells the server why they are canceled, if somebody gave a reason: by a
-/// small call beside the first, which never delays the cancel. It outlives what it ties.
+/// small call beside the first, which never delays the cancel. It outlives what it ties. Its end takes back what is
+/// under way and waits for that, so it is not for a thread of gRPC.
 class client {
  public:
   /// In C++20 in place: `client(channel, {.name = "shop"})`.

@@ -5,7 +5,7 @@
 #define CTX_GRPC_METADATA_HPP
 
 #include <grpcpp/support/string_ref.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -63,8 +63,7 @@ class call_number {
 
   static call_number random() {
     call_number made;
-    // Only a signal in the first seconds of a machine could cut it short.
-    while (getrandom(made.parts_, sizeof made.parts_, 0) != sizeof made.parts_) continue;
+    if (getentropy(made.parts_, sizeof made.parts_) != 0) fail(-errno, "ctx::grpc: a number");
     return made;
   }
   static std::optional<call_number> find(const received& metadata) {

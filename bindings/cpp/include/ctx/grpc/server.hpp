@@ -36,8 +36,8 @@ namespace grpc {
 /// The context of a call that is served. Its scope is that of the handler: its end cancels the context. In the callback
 /// API it is a member of the reactor, which OnDone() deletes; OnCancel() need not do anything.
 ///
-/// What the end of the context calls runs on a thread of gRPC or the library. It may still run when the scope has
-/// ended: a watch_guard inside the scope waits for it.
+/// What the end of the context calls runs on a thread of gRPC or the library, and may still run when the scope has ended:
+/// keep it in a watch_guard that is declared after this. The server context may go before this, after finish().
 class [[nodiscard]] call {
  public:
   /// For of().
@@ -113,7 +113,7 @@ class [[nodiscard]] call {
 
 /// The context of the call that a handler serves, below a parent such as that of the server: with the deadline, trace
 /// and baggage of the client, and the metadata of these names, if it is printable ASCII, as strings. For handlers of
-/// the synchronous API and the callback API. The server context outlives the result. A server with a name, or one that
+/// the synchronous API and the callback API. A server with a name, or one that
 /// hears why its clients cancel, has a ctx::grpc::server.
 inline call of(::grpc::ServerContextBase& served, const context& parent = background(),
                std::initializer_list<const char*> names = {}) {
