@@ -232,18 +232,18 @@ TEST(GrpcCompanion, AnOptionTurnsItOff) {
   EXPECT_TRUE(server.Told().empty());
 }
 
+// Not from the moment at which its first answer comes, which is long before the last of so many calls.
 TEST(GrpcCompanion, AServerThatDoesNotKnowItIsToldNoMore) {
+  constexpr std::size_t kCalls = 1'000;
   Notes server(Status(StatusCode::UNIMPLEMENTED, ""));
-  ctx::grpc::client shop(server.loopback.GetChannel());
-  EXPECT_TRUE(server.CallAndCancel(shop, ctx::cause("given")).ok());
-  server.AwaitTold(1);
-  // Its answer may still be on the way, but it comes.
-  std::size_t told = 0;
-  EXPECT_TRUE(Soon([&] {
-    const std::size_t before = std::exchange(told, server.Told().size());
-    EXPECT_TRUE(server.CallAndCancel(shop, ctx::cause("given")).ok());
-    return before == told && told == server.Told().size();
-  }));
+  {
+    ctx::grpc::client shop(server.loopback.GetChannel());
+    for (std::size_t i = 0; i < kCalls; ++i) {
+      EXPECT_TRUE(server.CallAndCancel(shop, ctx::cause("given")).ok());
+    }
+  }  // waits for those under way
+  EXPECT_GE(server.Told().size(), 1u);
+  EXPECT_LT(server.Told().size(), kCalls / 2);
 }
 
 // Answers do not come; the cancels do, and return.

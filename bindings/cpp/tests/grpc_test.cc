@@ -84,19 +84,23 @@ TEST(Grpc, ACancelEndsTheCallOnBothSides) {
   EXPECT_EQ(why.get_future().get(), ctx::origin::peer);
 }
 
+// By tie(), and by a client that tells reasons.
 TEST(Grpc, ADeadlineIsLeftToGrpc) {
-  std::promise<void> given_up;  // by the client: an answer at the deadline could still come in time
-  Server server([&](grpc::ServerContext& context) {
-    const auto call = ctx::grpc::of(context);
-    EXPECT_TRUE(call.get_context().wait_for(kWatchdog));
-    given_up.get_future().wait();
-    return Status::OK;
-  });
-  const ctx::context ctx = ctx::with_timeout(ctx::background(), 50ms).first;
-  grpc::ClientContext client;
-  const auto tied = ctx::grpc::tie(ctx, client);
-  EXPECT_EQ(server.Call(client).error_code(), StatusCode::DEADLINE_EXCEEDED);
-  given_up.set_value();
+  for (const bool tells : {false, true}) {
+    std::promise<void> given_up;  // by the client: an answer at the deadline could be in time
+    Server server([&](grpc::ServerContext& context) {
+      const auto call = ctx::grpc::of(context);
+      EXPECT_TRUE(call.get_context().wait_for(kWatchdog));
+      given_up.get_future().wait();
+      return Status::OK;
+    });
+    ctx::grpc::client calls(server.GetChannel());
+    const ctx::context ctx = ctx::with_timeout(ctx::background(), 50ms).first;
+    grpc::ClientContext client;
+    const auto tied = tells ? calls.tie(ctx, client) : ctx::grpc::tie(ctx, client);
+    EXPECT_EQ(server.Call(client).error_code(), StatusCode::DEADLINE_EXCEEDED);
+    given_up.set_value();
+  }
 }
 
 // An end by std::errc::timed_out that is no deadline of the call's own cancels it.
