@@ -36,7 +36,7 @@ inline cause claim(const ::grpc::ClientContext& client) {
   return detail::find_cause(client.GetServerTrailingMetadata());
 }
 
-/// A call that is tied to a context, until its scope ends: from then on nothing cancels it. The client context
+/// A call that is tied to a context, until its scope ends: from then on nothing cancels it any more. The client context
 /// outlives it.
 class [[nodiscard]] tied {
  public:
@@ -44,7 +44,7 @@ class [[nodiscard]] tied {
   template <class Names>
   tied(const context& ctx, ::grpc::ClientContext& client, const Names& names,
        detail::teller* teller = nullptr)
-      : ctx_(ctx), client_(&client), armed_(arm(ctx, client, names, teller, deadline_)) {}
+      : ctx_(ctx), client_(&client), armed_(arm(ctx, client, names, teller, deadline_, held_)) {}
   /// Moves the duty; the other cancels nothing.
   tied(tied&&) noexcept = default;
 
@@ -70,7 +70,8 @@ class [[nodiscard]] tied {
  private:
   template <class Names>
   static watch arm(const context& ctx, ::grpc::ClientContext& client, const Names& names,
-                   detail::teller* teller, detail::call_deadline& deadline) {
+                   detail::teller* teller, detail::call_deadline& deadline,
+                   std::unique_ptr<detail::held_cancel>& held) {
     for (const auto& name : names) detail::check_name(name);
     inject(ctx, [&](const char* name, const char* text) { client.AddMetadata(name, text); });
     for (const auto& name : names) {
@@ -94,17 +95,17 @@ class [[nodiscard]] tied {
     }
     const auto number = detail::call_number::random();
     client.AddMetadata(detail::call_number::key, number.text());
-    return after_func(ctx, [&client, is_late, teller, number](const context& ended) {
-      if (is_late(ended)) return;
-      teller->tell(number, ended.cause());
-      client.TryCancel();
+    held = std::make_unique<detail::held_cancel>(client);
+    return after_func(ctx, [cancel = held.get(), is_late, teller, number](const context& ended) {
+      if (!is_late(ended)) teller->tell(number, ended.cause(), cancel->begin());
     });
   }
 
   context ctx_;
   ::grpc::ClientContext* client_;
   detail::call_deadline deadline_;
-  watch_guard armed_;
+  std::unique_ptr<detail::held_cancel> held_;
+  watch_guard armed_;  // the last: what it runs uses the others
 };
 
 /// Ties a call to a context, before it begins: gives it the deadline, trace and baggage, and the strings of these
@@ -124,8 +125,9 @@ struct client_options {
 };
 
 /// Ties calls of a channel to contexts, and tells the server why they are canceled, if somebody gave a reason: by a
-/// small call beside the first, which never delays the cancel. It outlives what it ties. Its end takes back what is
-/// under way and waits for that, so it is not for a thread of gRPC.
+/// small call beside the first. The cancel waits for its answer, 100 ms at most, so as not to overtake it; that answer
+/// comes no later than a cancel would have come. It outlives what it ties. Its end takes back what is under way and
+/// waits for that, so it is not for a thread of gRPC.
 class client {
  public:
   /// In C++20 in place: `client(channel, {.name = "shop"})`.

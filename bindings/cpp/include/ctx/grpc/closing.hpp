@@ -20,12 +20,10 @@
 #include <grpc/support/time.h>
 
 #include <atomic>
-#include <chrono>
 #include <ctx/cause.hpp>
 #include <ctx/derive.hpp>
 #include <ctx/grpc/metadata.hpp>
 #include <string>
-#include <thread>
 
 namespace ctx {
 namespace detail {
@@ -67,10 +65,8 @@ class calls_below {
 // Cancels the context of a call when that is closed, unless its handler is over.
 class closing : private grpc_completion_queue_functor {
  public:
-  // Told: the client of this call may tell why it cancels.
-  static closing* watch(grpc_call* served, const derived& made, const call_deadline& deadline,
-                        bool told) {
-    auto* const watching = new closing(served, made, deadline, told);
+  static closing* watch(grpc_call* served, const derived& made, const call_deadline& deadline) {
+    auto* const watching = new closing(served, made, deadline);
     watching->start();
     return watching;
   }
@@ -85,11 +81,10 @@ class closing : private grpc_completion_queue_functor {
   }
 
  private:
-  closing(grpc_call* served, const derived& made, const call_deadline& deadline, bool told)
+  closing(grpc_call* served, const derived& made, const call_deadline& deadline)
       : grpc_completion_queue_functor{},
         made_(made),
         deadline_(deadline),
-        told_(told),
         below_(calls_below::get().make(served)) {}
   ~closing() {
     grpc_call_unref(below_);
@@ -114,18 +109,10 @@ class closing : private grpc_completion_queue_functor {
     self->give_back();
   }
   void cancel() const {
-    if (told_) let_companion_pass();
     const cause why = deadline_.is_near()
                           ? call_deadline::why()
                           : cause(origin::peer, CTX_CANCELED, "the call was canceled");
     ctx_cancel_with(made_.second.get(), why.code(), why.get());
-  }
-  // A companion that came right before the cancel is with another thread of gRPC, which may just not have got as far.
-  void let_companion_pass() const {
-    const auto until = clock::now() + std::chrono::microseconds(200);
-    for (int i = 0; i < 200 && !made_.first.is_done() && clock::now() < until; ++i) {
-      std::this_thread::yield();
-    }
   }
   void give_back() {
     if (shares_.fetch_sub(1) == 1) delete this;
@@ -133,7 +120,6 @@ class closing : private grpc_completion_queue_functor {
 
   const derived made_;
   const call_deadline deadline_;
-  const bool told_;
   std::atomic<bool> over_{false};
   std::atomic<int> shares_{2};
   grpc_call* const below_;

@@ -51,7 +51,7 @@ class [[nodiscard]] call {
     const auto number =
         live == nullptr ? std::nullopt : detail::call_number::find(served.client_metadata());
     if (number) live_.emplace(*live, *number, made_.second);
-    closing_ = detail::closing::watch(served.c_call(), made_, deadline_, number.has_value());
+    closing_ = detail::closing::watch(served.c_call(), made_, deadline_);
   }
   call(const call&) = delete;
   ~call() {

@@ -10,10 +10,14 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <ctx/callback.hpp>
 #include <ctx/cause.hpp>
+#include <ctx/context.hpp>
+#include <ctx/derive.hpp>
 #include <ctx/grpc/metadata.hpp>
 #include <ctx/propagate.hpp>
 #include <list>
@@ -24,6 +28,30 @@
 
 namespace ctx {
 namespace detail {
+
+// The cancel of a call that waits until its server has been told why. It happens at the end of this at the latest, if
+// it has begun; what it does then is over.
+class held_cancel {
+ public:
+  explicit held_cancel(::grpc::ClientContext& client)
+      : made_(with_cancel(background())),
+        cancels_(after_func(made_.first, [&client] { client.TryCancel(); })) {}
+  held_cancel(const held_cancel&) = delete;
+  ~held_cancel() {
+    if (begun_) made_.second.cancel();
+  }
+
+  // Whoever has this cancels.
+  const canceler& begin() {
+    begun_ = true;
+    return made_.second;
+  }
+
+ private:
+  const derived made_;
+  const watch_guard cancels_;
+  std::atomic<bool> begun_{false};
+};
 
 // Tells the server of a channel why calls are canceled. Nothing here waits for an answer, but for the end: so the last
 // thread to let go of the channel is never one of gRPC's own, which would wait for itself.
@@ -38,19 +66,25 @@ class teller {
     all_over_.wait(hold, [this] { return under_way_.empty(); });
   }
 
-  void tell(const call_number& number, const cause& why) {
-    if (!why.given() || channel_->GetState(false) != GRPC_CHANNEL_READY) return;
-    const auto call = begin();
-    if (call == under_way_.end()) return;
+  // Cancels by `held` when the server has been told, or cannot be, and after 100 ms at the latest.
+  void tell(const call_number& number, const cause& why, const canceler& held) {
+    const bool tells = why.given() && channel_->GetState(false) == GRPC_CHANNEL_READY;
+    const auto call = tells ? begin(held) : under_way_.end();
+    if (call == under_way_.end()) {
+      held.cancel();
+      return;
+    }
     call->context.AddMetadata(call_number::key, number.text());
     call->context.AddMetadata(cause_key, encode_cause(why, who_));
-    call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    call->context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
     stub_.UnaryCall(&call->context, companion, {}, &call->request, &call->answer,
                     [this, call](const ::grpc::Status& status) { end(call, status); });
   }
 
  private:
   struct companion_call {
+    explicit companion_call(const canceler& of) : held(of) {}
+    const canceler held;
     ::grpc::ClientContext context;
     ::grpc::Slice nothing;
     ::grpc::ByteBuffer request{&nothing, 1};
@@ -59,12 +93,13 @@ class teller {
   using calls = std::list<companion_call>;
   static constexpr std::size_t most = 64;
 
-  calls::iterator begin() {
+  calls::iterator begin(const canceler& held) {
     const std::lock_guard<std::mutex> hold(mutex_);
     if (off_ || under_way_.size() == most) return under_way_.end();
-    return under_way_.emplace(under_way_.end());
+    return under_way_.emplace(under_way_.end(), held);
   }
   void end(calls::iterator call, const ::grpc::Status& status) {
+    call->held.cancel();
     const std::lock_guard<std::mutex> hold(mutex_);
     if (status.error_code() == ::grpc::StatusCode::UNIMPLEMENTED) off_ = true;
     under_way_.erase(call);
