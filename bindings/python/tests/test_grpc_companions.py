@@ -12,7 +12,7 @@ import libctx.logging
 import pytest
 from calling import CANCELS, CODE, EACH, NUMBER, PLAIN, TELL, Handler, Methods, Spy, ask, calling, failing, finish, handlers, seen, serving
 from conftest import WATCHDOG, Told, until
-from libctx.grpc import ServerInterceptor, _channel
+from libctx.grpc import ServerInterceptor, _caller, _channel
 
 
 @EACH
@@ -153,7 +153,7 @@ class Recorder:
 
 def test_at_most_64_companions_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer them: the others' reasons are lost, and their cancels do not wait."""
-    assert _channel.COMPANION_TIMEOUT == 0.1
+    assert _caller.COMPANION_TIMEOUT == 0.1
     monkeypatch.setattr(_channel, "COMPANION_TIMEOUT", WATCHDOG)
     n = 70
     told: list[str] = []
