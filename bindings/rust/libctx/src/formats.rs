@@ -7,17 +7,14 @@ use std::ptr;
 use std::time::Duration;
 
 /// Which headers [`Context::inject`](crate::Context::inject) writes and [`Context::extract`](crate::Context::extract)
-/// reads: none, until they are asked for.
+/// reads: the trace and the baggage, and others if they are asked for.
 ///
 /// ```
 /// use libctx::{Context, Formats};
 /// use std::{collections::HashMap, time::Duration};
 ///
-/// const HTTP: Formats = Formats::new()
-///     .trace()
-///     .baggage()
-///     .timeout_ms(c"x-timeout-ms")
-///     .maximum_timeout(Duration::from_secs(60));
+/// const HTTP: Formats =
+///     Formats::new().timeout_ms(c"x-timeout-ms").maximum_timeout(Duration::from_secs(60));
 ///
 /// let came = HashMap::from([("x-timeout-ms", "1500"), ("baggage", "user=ada")]);
 /// let (request, _canceler) = Context::background().extract(&HTTP, &came)?;
@@ -29,7 +26,7 @@ use std::time::Duration;
 /// assert_eq!(headers["baggage"], "user=ada");
 /// # Ok::<(), libctx::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "each method returns the formats with one more"]
 pub struct Formats<'name> {
     flags: u32,
@@ -39,8 +36,13 @@ pub struct Formats<'name> {
 }
 
 impl<'name> Formats<'name> {
-    /// No header.
+    /// [`trace`](Formats::trace) and [`baggage`](Formats::baggage).
     pub const fn new() -> Formats<'name> {
+        Formats::none().trace().baggage()
+    }
+
+    /// No header.
+    pub const fn none() -> Formats<'name> {
         Formats { flags: 0, timeout_ms: None, maximum: 0, default: 0 }
     }
 
@@ -92,6 +94,13 @@ impl<'name> Formats<'name> {
             maximum_ns: self.maximum,
             default_ns: self.default,
         }
+    }
+}
+
+/// As [`Formats::new`].
+impl Default for Formats<'_> {
+    fn default() -> Self {
+        Formats::new()
     }
 }
 

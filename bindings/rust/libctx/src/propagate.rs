@@ -117,7 +117,7 @@ impl Context {
     ///
     /// let ctx = Context::background().with_baggage("user", "ada")?;
     /// let mut command = std::process::Command::new("env");
-    /// ctx.inject(&Formats::new().baggage().environment(), |name: &str, text: &str| {
+    /// ctx.inject(&Formats::new().environment(), |name: &str, text: &str| {
     ///     command.env(name, text);
     /// })?;
     /// let said = String::from_utf8(command.output().unwrap().stdout).unwrap();

@@ -129,7 +129,7 @@ const OPERATIONS: &[(&str, fn())] = &[
         drop((Cause::with_origin(Origin::PEER, 1, "why"), format!("{:?}", cause().place())));
     }),
     ("texts", || {
-        let formats = Formats::new().trace().baggage().timeout_ms(c"ms");
+        let formats = Formats::new().timeout_ms(c"ms");
         let ctx = pair().0.with_baggage("name", &"x".repeat(1000)).unwrap();
         let mut headers = HashMap::new();
         ctx.inject(&formats, &mut headers).unwrap();

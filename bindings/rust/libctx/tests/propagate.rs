@@ -13,7 +13,7 @@ use std::time::Duration;
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-const ALL: Formats = Formats::new().trace().baggage().grpc_timeout().timeout_ms(c"timeout-ms");
+const ALL: Formats = Formats::new().grpc_timeout().timeout_ms(c"timeout-ms");
 
 type Headers = HashMap<String, String>;
 
@@ -51,17 +51,20 @@ fn a_map_takes_what_is_asked_for_and_gives_it_back() {
     assert_eq!(names(&headers), all);
     assert_eq!((&*headers["timeout-ms"], &*headers["baggage"]), ("2000", "b=2;p"));
     for (formats, expected) in [
-        (Formats::new(), &all[..0]),
-        (Formats::default().baggage(), &all[..1]),
-        (Formats::new().grpc_timeout(), &all[1..2]),
-        (Formats::new().timeout_ms(c"timeout-ms"), &all[2..3]),
-        (Formats::new().trace(), &all[3..]),
-        (Formats::new().trace().environment(), &["TRACEPARENT", "TRACESTATE"]),
-        (Formats::new().baggage().environment(), &["BAGGAGE"]),
-        (Formats::new().environment(), &[]),
+        (Formats::none(), &all[..0]),
+        (Formats::none().baggage(), &all[..1]),
+        (Formats::none().grpc_timeout(), &all[1..2]),
+        (Formats::none().timeout_ms(c"timeout-ms"), &all[2..3]),
+        (Formats::none().trace(), &all[3..]),
+        (Formats::none().trace().environment(), &["TRACEPARENT", "TRACESTATE"]),
+        (Formats::none().baggage().environment(), &["BAGGAGE"]),
+        (Formats::none().environment(), &[]),
+        (Formats::new(), &["baggage", "traceparent", "tracestate"]),
+        (Formats::new().environment(), &["BAGGAGE", "TRACEPARENT", "TRACESTATE"]),
     ] {
         assert_eq!(names(&injected(&ctx, &formats)), expected, "{formats:?}");
     }
+    assert_eq!(Formats::default(), Formats::new());
     let (made, canceler) = root().extract(&ALL, &headers).unwrap();
     assert_eq!(made.string("traceparent").as_deref(), Some(TRACEPARENT));
     assert_eq!(made.string("tracestate").as_deref(), Some("a=1"));
@@ -132,7 +135,7 @@ fn a_text_lives_while_it_is_read() {
         texts.set(rest);
         Some(Text(dropped.clone(), text))
     };
-    let (made, _canceler) = root().extract(&Formats::new().trace().baggage(), get).unwrap();
+    let (made, _canceler) = root().extract(&Formats::new(), get).unwrap();
     assert_eq!(made.strings().len(), 3);
     assert_eq!(*dropped.borrow(), [TRACEPARENT, "a=1", "b=2"]);
 }
@@ -227,7 +230,7 @@ fn a_panic_of_a_map_goes_on_in_the_caller() {
     // Of a text that the next one takes the place of, and of the last.
     for bad in ["traceparent", "baggage"] {
         let get = |name: &str| Some(Last(name == bad));
-        let mut extract = || drop(root().extract(&Formats::new().trace().baggage(), get));
+        let mut extract = || drop(root().extract(&Formats::new(), get));
         assert_eq!(message(&mut extract), "drop", "{bad}");
     }
 }
