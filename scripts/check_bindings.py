@@ -5,8 +5,8 @@
 A row is one thing, and each of its cells the name of it in one language, or – and the reason why there is none.
 Every function, type and constant of include/ctx/*.h has a row. Every public name is in a row: of C++ the classes,
 functions and variables of the namespace ctx and public members; of Python what is in __all__ and the public
-members of those classes, and what is in __all__ of the modules inside, such as libctx.asgi; of Rust what lib.rs
-exports and the public functions of those types. A name in a cell is exported by its language, and where a cell has
+members of those classes, and what is in __all__ of the modules inside, such as libctx.asgi; of Rust what the lib.rs
+of each crate exports and the public functions of those types. A name in a cell is exported by its language, and where a cell has
 a reason, the binding does not call the function.
 """
 
@@ -20,6 +20,7 @@ from check_names import ROOT, compare, headers, read, read_all, rows  # noqa: E4
 PAGE = "bindings/README.md"
 TABLES = ("Every function", "Every type and constant", "What only bindings have")
 CPP, PYTHON, RUST = "bindings/cpp/include/ctx", "bindings/python/src/libctx", "bindings/rust/libctx/src"
+CRATES = (RUST, "bindings/rust/libctx-tower/src")
 # Where each language calls C.
 CALLS = {"C++": (CPP, ["*.hpp"]), "Python": ("bindings/python/src", ["ext/*.c"]), "Rust": (RUST, ["*.rs"])}
 # Namespaces in ctx, each named as the library that its header is for.
@@ -153,10 +154,11 @@ def python_names():
 
 def rust_names():
     names = {}
-    exported = re.findall(r"^pub use \w+(?:::\{([^}]*)\}|::(\w+)| as (\w+));", read(f"{RUST}/lib.rs"), flags=re.M)
+    texts = "".join(read(f"{crate}/lib.rs") for crate in CRATES)
+    exported = re.findall(r"^pub use \w+(?:::\{([^}]*)\}|::(\w+)| as (\w+));", texts, flags=re.M)
     for name in re.findall(r"\w+", " ".join(" ".join(each) for each in exported)):
         names.setdefault(name, set()).add("")
-    for path in sorted((ROOT / RUST).glob("*.rs")):
+    for path in sorted(path for crate in CRATES for path in (ROOT / crate).glob("*.rs")):
         text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
         # An impl begins and ends at the left margin, as rustfmt lays it out; a trait's own names are not ours.
         for block in re.finditer(r"^impl(?:<[^{]*?>)? (\w+)[^{\n]*\{\n(.*?)^\}", text, flags=re.S | re.M):

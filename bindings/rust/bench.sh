@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Measures what the Rust wrapper costs above the C functions, in one run (libctx/benches/overhead.rs), and
-# sets it beside its target. Usage: bench.sh <build folder> <prefix of libctx>
+# Measures what the Rust wrapper costs above the C functions (libctx/benches/overhead.rs), and the layers above bare
+# tonic (libctx-tower/benches/overhead.rs), each in one run, and sets it beside its target.
+# Usage: bench.sh <build folder> <prefix of libctx>
 set -euo pipefail
 (($# == 2)) || { echo "usage: bench.sh <build folder> <prefix of libctx>" >&2; exit 2; }
 mkdir -p "$1"
@@ -22,6 +23,21 @@ cargo bench --quiet --locked --offline -p libctx --bench overhead | awk '
       if (name == "derive" || name == "timeout") target = "<= 1.1  " (ratio <= 1.1 ? "yes" : "NO")
       printf "%-4s %-30s %10.2f %10.2f %7.3f  %s\n", "P16", what[name], figure[name, "rust"],
              figure[name, "c"], ratio, target
+    }
+    if (n == 0) exit 1
+  }'
+
+cargo bench --quiet --locked --offline -p libctx-tower --features tonic --bench overhead | awk '
+  { split($1, part, "/"); figure[part[3], part[4]] = $2; if (part[4] == "ratio") order[++n] = part[3] }
+  END {
+    what["unary"] = "a unary call, processor time"; what["cancel"] = "cancel to the drop of the handler"
+    what["reason"] = "... with a reason"
+    printf "%-4s %-34s %10s %10s %7s  %s\n", "", "", "ours us", "bare us", "ratio", "target"
+    for (i = 1; i <= n; ++i) {
+      name = order[i]; ratio = figure[name, "ratio"]; more = figure[name, "ours"] - figure[name, "bare"]
+      target = name == "unary" ? "<= 3 us more  " (more <= 3 ? "yes" : "NO") : "<= 1.1  " (ratio <= 1.1 ? "yes" : "NO")
+      printf "%-4s %-34s %10.2f %10.2f %7.3f  %s\n", "P21", what[name], figure[name, "ours"], figure[name, "bare"],
+             ratio, target
     }
     if (n == 0) exit 1
   }'

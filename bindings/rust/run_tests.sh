@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Runs all tests of the Rust binding, or only those that match a name. Usage:
-#     run_tests.sh <build folder> <prefix of libctx> [<file in libctx/tests, or part of a test's name>]
+#     run_tests.sh <build folder> <prefix of libctx> [<file in a crate's tests, or part of a test's name>]
 # Downloads the crates that Cargo.lock names into the build folder, once; the rest needs no network.
 set -euo pipefail
 (($# == 2 || $# == 3)) || { sed -n '3,4s/^# //p' "$0" >&2; exit 2; }
@@ -51,7 +51,9 @@ chmod +x "$RUSTDOC"
 
 if (($# == 3)); then
   only=("$3")
-  [[ ! -e libctx/tests/$3.rs && ! -d libctx/tests/$3 ]] || only=(--package libctx --test "$3")
+  for crate in libctx libctx-tower; do
+    [[ ! -e $crate/tests/$3.rs && ! -d $crate/tests/$3 ]] || only=(--package "$crate" --test "$3")
+  done
   cargo test --locked --offline --all-features "${only[@]}"
   exit
 fi
@@ -96,11 +98,12 @@ RUSTC_BOOTSTRAP=${#together[@]} cargo package "${together[@]}" --quiet --locked 
 unpacked=$build/unpacked
 rm -rf "$unpacked"
 mkdir -p "$unpacked"
-for crate in libctx libctx-sys; do
+for crate in libctx libctx-sys libctx-tower; do
   tar -xzf "$CARGO_TARGET_DIR"/package/$crate-[0-9]*.crate -C "$unpacked"
   mv "$unpacked"/$crate-[0-9]* "$unpacked/$crate"
 done
 [[ -z $(find "$unpacked" -type l) && -f $unpacked/libctx-sys/LICENSE && -f $unpacked/libctx/README.md ]]
+[[ -f $unpacked/libctx-tower/LICENSE && -f $unpacked/libctx-tower/README.md ]]
 diff -r ../../core "$unpacked/libctx-sys/bundled/core"
 diff -r ../../capi "$unpacked/libctx-sys/bundled/capi"
 diff -r ../../include "$unpacked/libctx-sys/bundled/include"

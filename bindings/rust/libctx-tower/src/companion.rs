@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+//! The companion of a cancel: a second call, which tells the server why the first is canceled. docs/calls.md has it.
+//!
+//! 1. Whatever ends a call drops it: the context, or a caller who has waited for both. So the drop tells.
+//! 2. hyper tells a server of the reset of a stream before it begins the calls that came with it. So what is dropped is held
+//!    until the companion is answered, but for no longer than `HELD`. The caller waits for none of this.
+
+use crate::BoxError;
+use crate::number::Numbers;
+use crate::sending::Sending;
+use crate::wire;
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::{Frame, SizeHint};
+use libctx::Context;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tonic::body::Body;
+use tower_service::Service;
+
+const AT_MOST: usize = 64;
+const TIMEOUT: Duration = Duration::from_secs(1);
+const HELD: Duration = Duration::from_millis(5);
+const UNIMPLEMENTED: &[u8] = b"12";
+
+/// Those of a channel.
+pub(crate) struct Companions<S> {
+    channel: Mutex<S>,
+    numbers: Mutex<Numbers>,
+    name: String,
+    tells: AtomicBool,
+    under_way: AtomicUsize,
+}
+
+impl<S: Clone> Companions<S> {
+    pub(crate) fn new(channel: S) -> Companions<S> {
+        Companions {
+            channel: Mutex::new(channel),
+            numbers: Mutex::default(),
+            name: String::new(),
+            tells: AtomicBool::new(true),
+            under_way: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn named(&self, name: String) -> Companions<S> {
+        let tells = AtomicBool::new(self.tells.load(Ordering::Relaxed));
+        Companions { name, tells, ..Companions::new(self.channel()) }
+    }
+
+    pub(crate) fn set(&self, tells: bool) {
+        self.tells.store(tells, Ordering::Relaxed);
+    }
+
+    fn channel(&self) -> S {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<S, R> Companions<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    R: http_body::Body + Send + 'static,
+{
+    /// Gives a call its number, so that a companion may name it; `None` if none ever will.
+    pub(crate) fn of<B>(
+        self: &Arc<Companions<S>>,
+        ctx: &Context,
+        request: &mut Request<B>,
+    ) -> Option<Companion> {
+        if !self.tells.load(Ordering::Relaxed) || !ctx.is_cancelable() {
+            return None;
+        }
+        let number = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+        request.headers_mut().insert(wire::CALL, number.clone());
+        Some(Companion {
+            teller: self.clone(),
+            ctx: ctx.clone(),
+            number,
+            scheme: request.uri().scheme().cloned(),
+            authority: request.uri().authority().cloned(),
+        })
+    }
+}
+
+impl<S> fmt::Debug for Companions<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Companions").field("tells", &self.tells).finish_non_exhaustive()
+    }
+}
+
+/// What a call needs to tell why it is canceled.
+pub(crate) struct Companion {
+    teller: Arc<dyn Tell>,
+    ctx: Context,
+    number: HeaderValue,
+    scheme: Option<Scheme>,
+    authority: Option<Authority>,
+}
+
+impl Companion {
+    /// The call, if there is something to tell. It has a deadline on both sides: nothing is told of that.
+    fn request(&self, name: &str) -> Option<Request<Body>> {
+        let ended = self.ctx.ended()?;
+        let is_told = ended.cause().is_given() && !self.is_of_deadline(&ended);
+        let says = is_told.then(|| wire::encoded(ended.cause(), name)).flatten()?;
+        let uri = match (&self.scheme, &self.authority) {
+            (Some(scheme), Some(authority)) => {
+                let whole = Uri::builder().scheme(scheme.clone()).authority(authority.clone());
+                whole.path_and_query(wire::TELL).build().ok()?
+            }
+            _ => Uri::from_static(wire::TELL),
+        };
+        let mut request =
+            Request::new(Body::new(Message(Some(Bytes::from_static(wire::EMPTY_MESSAGE)))));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.version_mut() = http::Version::HTTP_2;
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert("grpc-timeout", HeaderValue::from_static("1S"));
+        headers.insert(wire::CALL, self.number.clone());
+        headers.insert(wire::CAUSE, says);
+        Some(request)
+    }
+
+    fn is_of_deadline(&self, ended: &libctx::Ended) -> bool {
+        ended.is_deadline_exceeded() && self.ctx.remaining() == Some(Duration::ZERO)
+    }
+}
+
+/// A channel that tells, of whatever type.
+trait Tell: Send + Sync {
+    fn tell(self: Arc<Self>, companion: Companion, held: Box<dyn Send>);
+}
+
+impl<S, R> Tell for Companions<S>
+where
+    S: Service<Request<Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    R: http_body::Body + Send + 'static,
+{
+    fn tell(self: Arc<Self>, companion: Companion, held: Box<dyn Send>) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(place) = Place::take(&self) else { return };
+        let Some(request) = companion.request(&self.name) else { return };
+        let mut channel = self.channel();
+        let mut cx = task::Context::from_waker(Waker::noop());
+        let Poll::Ready(Ok(())) = channel.poll_ready(&mut cx) else { return }; // it does not wait
+        let answer = channel.call(request);
+        runtime.spawn(async move {
+            let place = place;
+            let Ok((limit, _canceler)) = Context::background().with_timeout(TIMEOUT) else {
+                return;
+            };
+            let answered = limit.run(let_go_of(held, answer)).await;
+            if let Ok(Ok(response)) = answered {
+                if is_unimplemented(response.status(), response.headers()) {
+                    place.0.set(false);
+                }
+            }
+        });
+    }
+}
+
+/// One of those that may be under way.
+struct Place<S: Clone>(Arc<Companions<S>>);
+
+impl<S: Clone> Place<S> {
+    fn take(all: &Arc<Companions<S>>) -> Option<Place<S>> {
+        let place = Place(all.clone());
+        let before = all.under_way.fetch_add(1, Ordering::Relaxed);
+        (before < AT_MOST && all.tells.load(Ordering::Relaxed)).then_some(place)
+    }
+}
+
+impl<S: Clone> Drop for Place<S> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits for an answer. Lets go of what is held when that comes, and at the latest after a while.
+async fn let_go_of<F: Future>(held: Box<dyn Send>, answer: F) -> F::Output {
+    let mut answer = std::pin::pin!(answer);
+    if let Ok((limit, _canceler)) = Context::background().with_timeout(HELD) {
+        if let Ok(output) = limit.run(answer.as_mut()).await {
+            return output;
+        }
+    }
+    drop(held);
+    answer.await
+}
+
+/// A server of another kind, without libctx, has no such method.
+fn is_unimplemented(status: StatusCode, headers: &HeaderMap) -> bool {
+    match headers.get(wire::GRPC_STATUS) {
+        Some(code) => code.as_bytes() == UNIMPLEMENTED,
+        None => status == StatusCode::NOT_FOUND,
+    }
+}
+
+/// The message of a companion.
+struct Message(Option<Bytes>);
+
+impl http_body::Body for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|message| Ok(Frame::data(message))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+/// A call, or the body of its response, that tells its server why it is canceled.
+pub struct Told<T: Send + 'static> {
+    of: Option<Pin<Box<T>>>,
+    sending: Option<Sending>,
+    companion: Option<Companion>,
+}
+
+impl<T: Send + 'static> Told<T> {
+    pub(crate) fn new(of: T, sending: Option<Sending>, companion: Option<Companion>) -> Told<T> {
+        Told { of: Some(Box::pin(of)), sending, companion }
+    }
+
+    fn of(&mut self) -> Pin<&mut T> {
+        self.of.as_mut().expect("it is there until the drop").as_mut()
+    }
+}
+
+impl<T: Send + 'static> Drop for Told<T> {
+    fn drop(&mut self) {
+        let Some(companion) = self.companion.take() else { return };
+        if let (true, Some(of)) = (companion.ctx.is_done(), self.of.take()) {
+            companion.teller.clone().tell(companion, Box::new((of, self.sending.take())));
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Told<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
+}
+
+impl<F, R, X> Future for Told<F>
+where
+    F: Future<Output = Result<Response<R>, X>> + Send + 'static,
+    R: Send + 'static,
+{
+    type Output = Result<Response<Told<R>>, X>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.of().poll(cx).map(|result| {
+            let (sending, companion) = (self.sending.take(), self.companion.take());
+            result.map(|response| response.map(|body| Told::new(body, sending, companion)))
+        })
+    }
+}
+
+impl<R: http_body::Body + Send + 'static> http_body::Body for Told<R> {
+    type Data = R::Data;
+    type Error = R::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+        let polled = self.of().poll_frame(cx);
+        let goes_on = matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data());
+        if !goes_on && polled.is_ready() {
+            self.companion = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.of.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.of.as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
+    }
+}
