@@ -19,6 +19,8 @@ mod group;
 mod guard;
 mod key;
 mod process;
+#[cfg(feature = "tokio")]
+mod process_tokio;
 mod propagate;
 mod queue;
 #[cfg(doctest)]
@@ -48,6 +50,8 @@ pub use guard::{CallbackPanic, set_panic_reporter};
 pub use key::Key;
 pub use libctx_sys as sys;
 pub use process::{CommandExport, ContextChild, ContextCommand};
+#[cfg(feature = "tokio")]
+pub use process_tokio::AsyncContextChild;
 pub use propagate::{GetHeader, SetHeader};
 pub use queue::{Event, Queue};
 pub use signal::Signal;

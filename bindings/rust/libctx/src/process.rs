@@ -18,8 +18,8 @@ use std::process::{
 use std::ptr;
 use std::time::{Duration, Instant};
 
-/// Adds [`export`](CommandExport::export) to [`std::process::Command`].
-pub trait CommandExport {
+/// Adds [`export`](CommandExport::export) to [`std::process::Command`], and with the feature `tokio` to that of tokio.
+pub trait CommandExport: Sized {
     /// The command with the context exported to it: the child gets its `LIBCTX`, and the context ends the child.
     ///
     /// ```
@@ -35,19 +35,13 @@ pub trait CommandExport {
     /// assert!(error.is_deadline_exceeded());
     /// # Ok::<(), libctx::Error>(())
     /// ```
-    fn export(&mut self, ctx: &Context) -> Result<ContextCommand<'_>>;
+    fn export(&mut self, ctx: &Context) -> Result<ContextCommand<'_, Self>>;
 }
 
 impl CommandExport for Command {
     fn export(&mut self, ctx: &Context) -> Result<ContextCommand<'_>> {
-        let export = ctx.export()?;
-        self.env("LIBCTX", export.text());
-        Ok(ContextCommand {
-            command: self,
-            ctx: ctx.clone(),
-            export,
-            grace: Duration::from_secs(5),
-            wait_delay: Duration::from_secs(1),
+        ContextCommand::new(self, ctx, |command, text| {
+            command.env("LIBCTX", text);
         })
     }
 }
@@ -55,27 +49,45 @@ impl CommandExport for Command {
 /// A command to which a context is exported; see [`CommandExport`].
 #[derive(Debug)]
 #[must_use = "it has not started"]
-pub struct ContextCommand<'command> {
-    command: &'command mut Command,
-    ctx: Context,
-    export: Export,
-    grace: Duration,
-    wait_delay: Duration,
+pub struct ContextCommand<'command, C = Command> {
+    pub(crate) command: &'command mut C,
+    pub(crate) ctx: Context,
+    pub(crate) export: Export,
+    pub(crate) grace: Duration,
+    pub(crate) wait_delay: Duration,
 }
 
-impl<'command> ContextCommand<'command> {
+impl<'command, C> ContextCommand<'command, C> {
+    pub(crate) fn new(
+        command: &'command mut C,
+        ctx: &Context,
+        set: impl FnOnce(&mut C, &str),
+    ) -> Result<ContextCommand<'command, C>> {
+        let export = ctx.export()?;
+        set(command, export.text());
+        Ok(ContextCommand {
+            command,
+            ctx: ctx.clone(),
+            export,
+            grace: Duration::from_secs(5),
+            wait_delay: Duration::from_secs(1),
+        })
+    }
+
     /// How long the child may take to end when the context has; 5 seconds if nobody says. See
     /// [`with_grace`](Context::with_grace).
-    pub fn grace(self, time: Duration) -> ContextCommand<'command> {
+    pub fn grace(self, time: Duration) -> ContextCommand<'command, C> {
         ContextCommand { grace: time, ..self }
     }
 
     /// How long others may hold the child's pipes open once it has exited, such as a daemon that it has started; 1 second
     /// if nobody says. What the child itself has written is read in any case.
-    pub fn wait_delay(self, time: Duration) -> ContextCommand<'command> {
+    pub fn wait_delay(self, time: Duration) -> ContextCommand<'command, C> {
         ContextCommand { wait_delay: time, ..self }
     }
+}
 
+impl ContextCommand<'_> {
     /// Starts it, in a process group of its own, with `SIGTERM` neither blocked nor ignored, whatever this thread does. A
     /// context that is done is an error, and starts nothing.
     ///
@@ -84,17 +96,9 @@ impl<'command> ContextCommand<'command> {
         self.ctx.check()?;
         accept_term(self.command);
         let mut child = self.command.process_group(0).spawn().map_err(system)?;
-        // SAFETY: a call without pointers.
-        let exited = match unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) } {
-            // SAFETY: the call succeeded, and the descriptor is ours.
-            fd @ 0.. => unsafe { OwnedFd::from_raw_fd(fd as i32) },
-            _ => {
-                let error = system(io::Error::last_os_error());
-                signal(child.id(), libc::SIGKILL);
-                let _ = child.wait();
-                return Err(error);
-            }
-        };
+        let exited = exit_of(child.id()).inspect_err(|_| {
+            let _ = child.wait();
+        })?;
         Ok(ContextChild {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
@@ -217,8 +221,7 @@ impl ContextChild {
     }
 
     fn has_exited(&self) -> bool {
-        let mut fds = [PollFd::new(&self.exited, Events::IN)];
-        Context::background().poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready == 1)
+        is_ready(&self.exited)
     }
 }
 
@@ -233,8 +236,27 @@ impl Drop for ContextChild {
     }
 }
 
+/// The pidfd of a child, which is readable when that has exited. If there is none, the child is killed.
+pub(crate) fn exit_of(child: u32) -> Result<OwnedFd> {
+    // SAFETY: a call without pointers.
+    match unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) } {
+        // SAFETY: the call succeeded, and the descriptor is ours.
+        fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
+        _ => {
+            let error = system(io::Error::last_os_error());
+            signal(child, libc::SIGKILL);
+            Err(error)
+        }
+    }
+}
+
+pub(crate) fn is_ready(fd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(fd, Events::IN)];
+    Context::background().poll(&mut fds, Some(Duration::ZERO)).is_ok_and(|ready| ready == 1)
+}
+
 /// A child inherits what this thread blocks, as [`Signal::block`](crate::Signal::block) does, and what the process ignores.
-fn accept_term(command: &mut Command) {
+pub(crate) fn accept_term(command: &mut Command) {
     let (mut mask, mut action) = (MaybeUninit::uninit(), MaybeUninit::<libc::sigaction>::zeroed());
     // SAFETY: the first two initialize what the others read; an action that is all zero is one, too.
     let accepted = unsafe {
@@ -262,7 +284,7 @@ fn accept_term(command: &mut Command) {
 }
 
 /// To the group of a child that is not reaped yet; to the child alone if it has left that. `SIGKILL` always reaches it.
-fn signal(child: u32, number: i32) {
+pub(crate) fn signal(child: u32, number: i32) {
     let child = child as libc::pid_t;
     // SAFETY: calls without pointers.
     unsafe {
@@ -273,7 +295,7 @@ fn signal(child: u32, number: i32) {
 }
 
 /// An error of std, as one of this crate.
-fn system(error: io::Error) -> Error {
+pub(crate) fn system(error: io::Error) -> Error {
     Error::from_code(match error.raw_os_error() {
         Some(libc::ECHILD) => -libc::ESRCH, // somebody else has reaped it; ECHILD is said of a fork
         Some(number) => -number,
@@ -282,9 +304,9 @@ fn system(error: io::Error) -> Error {
 }
 
 /// One of the child's pipes, and what came from it.
-struct Pipe<'into> {
-    from: File,
-    into: &'into mut Vec<u8>,
+pub(crate) struct Pipe<'into> {
+    pub(crate) from: File,
+    pub(crate) into: &'into mut Vec<u8>,
 }
 
 impl Pipe<'_> {
@@ -316,7 +338,7 @@ fn read_ready(
 }
 
 /// Reads what is in the pipes now, and for so long what others write.
-fn drain(pipes: &mut Vec<Pipe<'_>>, time: Duration) {
+pub(crate) fn drain(pipes: &mut Vec<Pipe<'_>>, time: Duration) {
     let begin = Instant::now();
     let mut left = Duration::ZERO;
     while !pipes.is_empty() && read_ready(pipes, None, &Context::background(), Some(left)).is_ok() {
