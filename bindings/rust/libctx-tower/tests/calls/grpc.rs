@@ -224,6 +224,10 @@ fn a_companion_ends_the_call_that_it_names() {
         let expected = (Code::Cancelled, "enough".into(), Some("client".into()));
         assert_eq!(why(&waits.await.unwrap().unwrap_err()), expected);
         tell(&address, number, text.as_bytes()).await; // it is over
+        let _again = begin(number); // so the number is free
+        let ctx = ctxs.recv().await.unwrap();
+        tell(&address, number, text.as_bytes()).await;
+        assert!(ctx.is_done());
 
         // What is no cause ends it, too, without a reason.
         let hostile = [&b""[..], b"no", b"v=1&code=x", b"v=1&message=%ff\xff", &[b'x'; 5000]];

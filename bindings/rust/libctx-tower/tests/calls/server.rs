@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, StreamBody};
 use libctx::{Context, Ended, Origin};
 use libctx_tower::{ContextBody, ContextLayer, ContextService, cause, trace_id};
 use std::convert::Infallible;
-use std::future::{Future, pending, ready};
+use std::future::{Future, Ready, pending, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{self, Poll, Waker};
@@ -184,8 +184,10 @@ fn the_end_of_the_parent_is_answered_by_503() {
         }
         // Its deadline is not that of the request.
         let (parent, _canceler) = root().with_timeout(Duration::ZERO).unwrap();
-        let answer = refused(ContextLayer::new().parent(&parent), request(&[])).await;
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // Nor does the handler begin.
+        let none = tower::service_fn(|_| -> Ready<Result<Response<Body>, Infallible>> { panic!() });
+        let answer = ContextLayer::new().parent(&parent).layer(none).oneshot(request(&[])).await;
+        assert_eq!(answer.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     });
 }
 
