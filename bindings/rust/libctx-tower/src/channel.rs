@@ -4,9 +4,10 @@
 use crate::BoxError;
 use crate::call::{CallBody, ContextCall};
 use crate::client::begin;
-use crate::companion::{Companions, Told};
+use crate::companion::Companions;
 use crate::failure::Failure;
 use crate::sending;
+use crate::told::Told;
 use crate::wire::Carried;
 use bytes::Bytes;
 use http::{Request, Response};

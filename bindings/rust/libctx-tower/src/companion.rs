@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The companion of a cancel: a second call, which tells the server why the first is canceled. docs/calls.md has it.
 //!
-//! 1. Whatever ends a call drops it: the context, or a caller who has waited for both. So the drop tells.
-//! 2. hyper tells a server of the reset of a stream before it begins the calls that came with it. So what is dropped is held
-//!    until the companion is answered, but for no longer than `HELD`. The caller waits for none of this.
+//! hyper tells a server of the reset of a stream before it begins the calls that came with it. So a call that is dropped is
+//! held until the companion is answered, but for no longer than `HELD`. The caller waits for none of this.
 
 use crate::BoxError;
 use crate::number::Numbers;
-use crate::sending::Sending;
 use crate::wire;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
@@ -109,6 +107,13 @@ pub(crate) struct Companion {
 }
 
 impl Companion {
+    /// For a call that is dropped: tells why, if its context has ended, and then lets go of it.
+    pub(crate) fn drop_call(self, call: Box<dyn Send>) {
+        if self.ctx.is_done() {
+            self.teller.clone().tell(self, call);
+        }
+    }
+
     /// The call, if there is something to tell. It has a deadline on both sides: nothing is told of that.
     fn request(&self, name: &str) -> Option<Request<Body>> {
         let ended = self.ctx.ended()?;
@@ -232,77 +237,5 @@ impl http_body::Body for Message {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.as_ref().map_or(0, Bytes::len) as u64)
-    }
-}
-
-/// A call, or the body of its response, that tells its server why it is canceled.
-pub struct Told<T: Send + 'static> {
-    of: Option<Pin<Box<T>>>,
-    sending: Option<Sending>,
-    companion: Option<Companion>,
-}
-
-impl<T: Send + 'static> Told<T> {
-    pub(crate) fn new(of: T, sending: Option<Sending>, companion: Option<Companion>) -> Told<T> {
-        Told { of: Some(Box::pin(of)), sending, companion }
-    }
-
-    fn of(&mut self) -> Pin<&mut T> {
-        self.of.as_mut().expect("it is there until the drop").as_mut()
-    }
-}
-
-impl<T: Send + 'static> Drop for Told<T> {
-    fn drop(&mut self) {
-        let Some(companion) = self.companion.take() else { return };
-        if let (true, Some(of)) = (companion.ctx.is_done(), self.of.take()) {
-            companion.teller.clone().tell(companion, Box::new((of, self.sending.take())));
-        }
-    }
-}
-
-impl<T: Send + 'static> fmt::Debug for Told<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Told").finish_non_exhaustive()
-    }
-}
-
-impl<F, R, X> Future for Told<F>
-where
-    F: Future<Output = Result<Response<R>, X>> + Send + 'static,
-    R: Send + 'static,
-{
-    type Output = Result<Response<Told<R>>, X>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        self.of().poll(cx).map(|result| {
-            let (sending, companion) = (self.sending.take(), self.companion.take());
-            result.map(|response| response.map(|body| Told::new(body, sending, companion)))
-        })
-    }
-}
-
-impl<R: http_body::Body + Send + 'static> http_body::Body for Told<R> {
-    type Data = R::Data;
-    type Error = R::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        let polled = self.of().poll_frame(cx);
-        let goes_on = matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_data());
-        if !goes_on && polled.is_ready() {
-            self.companion = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.of.as_ref().is_none_or(|body| body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.of.as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
     }
 }

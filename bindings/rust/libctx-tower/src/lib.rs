@@ -18,6 +18,8 @@ mod live;
 mod number;
 #[cfg(feature = "tonic")]
 mod sending;
+#[cfg(feature = "tonic")]
+mod told;
 mod wire;
 
 pub use body::ContextBody;
@@ -25,9 +27,9 @@ pub use call::{CallBody, ContextCall};
 #[cfg(feature = "tonic")]
 pub use channel::ContextChannel;
 pub use client::{ContextClient, ContextClientLayer};
-#[cfg(feature = "tonic")]
-pub use companion::Told;
 pub use layer::{ContextFuture, ContextLayer, ContextService};
+#[cfg(feature = "tonic")]
+pub use told::Told;
 pub use wire::{cause, trace_id};
 
 /// Any error, as tower has them.
