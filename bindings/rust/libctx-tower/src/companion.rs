@@ -25,7 +25,7 @@ use tonic::body::Body;
 use tower_service::Service;
 
 const AT_MOST: usize = 64;
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_millis(100);
 const HELD: Duration = Duration::from_millis(5);
 const UNIMPLEMENTED: &[u8] = b"12";
 
@@ -134,7 +134,7 @@ impl Companion {
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert("grpc-timeout", HeaderValue::from_static("1S"));
+        headers.insert("grpc-timeout", HeaderValue::from_static("100m"));
         headers.insert(wire::CALL, self.number.clone());
         headers.insert(wire::CAUSE, says);
         Some(request)
