@@ -2,7 +2,7 @@
 //! The companion of a cancel: a second call, which tells the server why the first is canceled. docs/calls.md has it.
 //!
 //! hyper tells a server of the reset of a stream before it begins the calls that came with it. So a call that is dropped is
-//! held until the companion is answered, but for no longer than `HELD`. The caller waits for none of this.
+//! held until the companion is over. The caller waits for none of this.
 
 use crate::BoxError;
 use crate::number::Numbers;
@@ -26,7 +26,6 @@ use tower_service::Service;
 
 const AT_MOST: usize = 64;
 const TIMEOUT: Duration = Duration::from_millis(100);
-const HELD: Duration = Duration::from_millis(5);
 const UNIMPLEMENTED: &[u8] = b"12";
 
 /// Those of a channel.
@@ -170,12 +169,12 @@ where
             let Ok((limit, _canceler)) = Context::background().with_timeout(TIMEOUT) else {
                 return;
             };
-            let answered = limit.run(let_go_of(held, answer)).await;
-            if let Ok(Ok(response)) = answered {
+            if let Ok(Ok(response)) = limit.run(answer).await {
                 if is_unimplemented(response.status(), response.headers()) {
                     place.0.set(false);
                 }
             }
+            drop(held);
         });
     }
 }
@@ -195,18 +194,6 @@ impl<S: Clone> Drop for Place<S> {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Waits for an answer. Lets go of what is held when that comes, and at the latest after a while.
-async fn let_go_of<F: Future>(held: Box<dyn Send>, answer: F) -> F::Output {
-    let mut answer = std::pin::pin!(answer);
-    if let Ok((limit, _canceler)) = Context::background().with_timeout(HELD) {
-        if let Ok(output) = limit.run(answer.as_mut()).await {
-            return output;
-        }
-    }
-    drop(held);
-    answer.await
 }
 
 /// A server of another kind, without libctx, has no such method.
