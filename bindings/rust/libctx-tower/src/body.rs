@@ -15,9 +15,9 @@ pin_project! {
     /// lives.
     #[derive(Debug)]
     pub struct ContextBody<B> {
+        exchange: Option<Exchange>, // until the body is complete; dropped first, as the handler's context
         #[pin]
         handlers: Option<B>,
-        exchange: Option<Exchange>, // until the body is complete
         left: Option<u64>,          // of its `content-length`
         data: Option<Bytes>,        // ours
         trailers: Option<HeaderMap>,

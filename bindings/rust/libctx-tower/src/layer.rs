@@ -179,9 +179,9 @@ pin_project! {
     /// The future of a [`ContextService`].
     #[derive(Debug)]
     pub struct ContextFuture<F, R> {
+        run: Option<(Exchange, Method)>, // dropped first: the handler is to see the end of its context
         #[pin]
         handler: Option<F>,
-        run: Option<(Exchange, Method)>,
         ready: Option<Response<ContextBody<R>>>,
     }
 }

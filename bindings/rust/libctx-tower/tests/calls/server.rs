@@ -281,6 +281,48 @@ fn a_hang_up_near_the_deadline_is_the_deadline() {
 }
 
 /// A response of frames that the test hands out, one by one.
+/// Tells at its drop whether the context had ended by then.
+struct Look(Context, mpsc::Sender<Option<String>>);
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        let why = self.0.cause().map(|cause| cause.message().to_string());
+        self.1.send(why).unwrap();
+    }
+}
+
+/// So what the handler has asked of others can tell them why it is canceled.
+#[test]
+fn the_context_ends_before_what_is_dropped() {
+    run(async {
+        let (tell, told) = mpsc::channel();
+        let handler = tower::service_fn(move |request: Request<Body>| {
+            let look = Look(context(&request), tell.clone());
+            async move {
+                let _look = look;
+                pending::<Result<Response<Body>, Infallible>>().await
+            }
+        });
+        let mut future = Box::pin(ContextLayer::new().layer(handler).call(request(&[])));
+        assert!(futures_poll(future.as_mut()).is_pending());
+        drop(future);
+        assert_eq!(told.recv().unwrap().as_deref(), Some("the client has gone"));
+
+        let (tell, told) = mpsc::channel();
+        let handler = tower::service_fn(move |request: Request<Body>| {
+            let look = Look(context(&request), tell.clone());
+            let parts = tokio_stream::iter([Ok::<_, Infallible>(data("some"))]);
+            let body = StreamBody::new(tokio_stream::StreamExt::map(parts, move |part| {
+                let _look = &look;
+                part
+            }));
+            ready(Ok::<_, Infallible>(Response::new(Body::new(body))))
+        });
+        drop(ContextLayer::new().layer(handler).call(request(&[])).await.unwrap());
+        assert_eq!(told.recv().unwrap().as_deref(), Some("the client has gone"));
+    });
+}
+
 async fn streaming(
     parent: &Context,
     change: impl Fn(&mut Response<Body>),
