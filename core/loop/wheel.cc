@@ -158,21 +158,18 @@ bool Wheel::expire(int64_t now, Ring<TimerNode>& due, size_t most) {
   const uint64_t tick = tick_of(now);
   for (size_t taken = 0; taken == 0;) {
     Guard guard(lock_);
-    TimerNode* node = nullptr;
-    for (unsigned i = 0; i < kChunk && !moving(); ++i) {
+    if (move_some(tick)) continue;
+    elapsed_ = std::max(elapsed_, tick);
+    for (unsigned i = 0; i < kChunk; ++i) {
       if (taken == most) return true;
-      node = soon_.take_first(now);
-      if (node == nullptr) break;
+      TimerNode* const node = soon_.take_first(now);
+      if (node == nullptr) return false;
       if (goes_on(node)) continue;
       add_ref(node);
       // After the pin: release.cc relies on it.
       node->armed.store(kUnarmed, std::memory_order_release);
       due.push_back(node);
       ++taken;
-    }
-    if (node == nullptr && !move_some(tick)) {
-      elapsed_ = std::max(elapsed_, tick);
-      return false;
     }
   }
   return true;

@@ -60,7 +60,7 @@ class Wheel {
 
   // Takes out timers due at `now`, pinned, the earliest first and at most `most`, and appends them to `due` in that
   // order. All come out under the lock at one time: else one inserted meanwhile could come after later ones. False: no
-  // due timer is left.
+  // due timer was left. True: it has given `most`, or it has had to put off very many idle ones.
   bool expire(int64_t now, Ring<TimerNode>& due, size_t most);
 
   // When the next timer is due; kForever if there is none. For one due more than kLookahead after `now` it may return
