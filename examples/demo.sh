@@ -5,10 +5,11 @@
 # with CTX_BUILD (the absolute build folder) and CTX_ROOT (the source tree) set.
 #
 #     demo.sh [part...]      all parts, or those named: handle_request tickers trace_id epoll_server
-#                            manual_loop fan_in graceful from_python from_rust cross_runtime
+#                            manual_loop fan_in graceful from_python from_rust cross_runtime three_hosts
 #
 # cross_runtime shows what `bindings/cross_runtime/run.sh` has built in the folder CTX_CROSS_RUNTIME against the
-# library installed in CTX_PREFIX, or is not shown for the reason in CTX_NO_CROSS_RUNTIME.
+# library installed in CTX_PREFIX, or is not shown for the reason in CTX_NO_CROSS_RUNTIME; three_hosts likewise what
+# `examples/three_hosts/run.sh` has built in CTX_THREE_HOSTS, or the reason in CTX_NO_THREE_HOSTS.
 # A part whose tools are missing is not shown; the last lines say which, and why. Exits 0 only if every part that
 # was shown kept its promise, and every part that was named, or with CI set every part, was shown. Leaves no process
 # behind, however it ends.
@@ -99,6 +100,7 @@ lacks_from_rust() {
   in_rust cargo build --quiet >"$tmp/rust" 2>&1 || grep -m1 . "$tmp/rust"
 }
 lacks_cross_runtime() { printf '%s' "${CTX_NO_CROSS_RUNTIME-}"; }
+lacks_three_hosts() { printf '%s' "${CTX_NO_THREE_HOSTS-}"; }
 
 # --- the parts --------------------------------------------------------------------------------------
 
@@ -208,11 +210,19 @@ part_cross_runtime() {
     finish
 }
 
+title_three_hosts="One deadline and one reason across hosts"
+about_three_hosts="A request crosses Python, Rust and C++, to a query and a process. Four ends, and who is told."
+part_three_hosts() {
+  start "$CTX_ROOT/examples/three_hosts/run.sh" \
+    "${CTX_THREE_HOSTS:?says where it was built}" "${CTX_PREFIX:?says where libctx is installed}" show &&
+    finish
+}
+
 # --- the show ---------------------------------------------------------------------------------------
 
 parts=("$@")
 (($#)) || parts=(handle_request tickers trace_id epoll_server manual_loop fan_in graceful from_python from_rust
-  cross_runtime)
+  cross_runtime three_hosts)
 for part in "${parts[@]}"; do
   declare -F "part_$part" >/dev/null || { echo "demo.sh: no part '$part'" >&2 && exit 2; }
 done
