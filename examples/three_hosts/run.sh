@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 # run.sh <build folder> <prefix of the C library> [build|show]: builds the three hosts in the build folder, against the
 # installed libctx, and shows them. With `build` it only builds; with `show` it shows what was built.
-# The first run downloads crates and Python packages. It needs protobuf-compiler-grpc, libgrpc++-dev, libpq-dev,
-# postgresql, Rust and Python.
+# The first run downloads crates and Python packages. `./dev demo three_hosts` installs what else it needs.
 set -euo pipefail
 [[ $# == 2 || $# == 3 && $3 =~ ^(build|show)$ ]] || { sed -n '3,6s/^# //p' "$0"; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

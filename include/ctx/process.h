@@ -50,8 +50,8 @@ extern "C" {
  *             have ended. Until then it keeps ctx in memory, though not its values. Once ctx is done, whoever imports
  *             still learns how it ended, until the watch is given back; one that was given back before, or never taken,
  *             is gone with the end.
- * @return 0, also if the context is done; -EINVAL; -E2BIG for more than 1024 strings, or a megabyte of them; -EFBIG if RLIMIT_FSIZE
- *         leaves no room for them; -ENOMEM; -EMFILE; -ENFILE; -ENOTSUP where the system cannot seal memory.
+ * @return 0, also if the context is done; -EINVAL; -E2BIG for more than 1024 strings, or a megabyte of them; -EFBIG if
+ *         RLIMIT_FSIZE leaves no room for them; -ENOMEM; -EMFILE; -ENFILE; -ENOTSUP where the system cannot seal memory.
  */
 CTX_API int ctx_export(ctx_t *ctx, char *buf, size_t size, ctx_watch_t **ret);
 

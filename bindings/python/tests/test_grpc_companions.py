@@ -129,7 +129,7 @@ def test_a_server_without_the_interceptor_is_told_once() -> None:
 
 def test_reasons_can_stay_here() -> None:
     handler = Handler()
-    with serving(spy := Spy(), ServerInterceptor(), unary=handler.unary) as address, calling(address, tell_reasons=False) as methods:
+    with serving(spy := Spy(), ServerInterceptor(), unary=handler.unary) as address, calling(address, tell=False) as methods:
         ctx, cancel = libctx.with_cancel(libctx.background())
         with libctx.use(ctx):
             call = methods.unary.future(b"")

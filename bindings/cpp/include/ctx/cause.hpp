@@ -147,8 +147,8 @@ class cause {
     const int number = ctx_cause_origin(handle_.get());
     return number < 0 ? ctx::origin::none : static_cast<ctx::origin>(number);
   }
-  /// Who claims it, if it is of decode_cause(): empty if nobody is named; none for any other. Nothing proves the name.
-  /// Valid as long as this cause or a copy of it exists.
+  /// Who claims it, if another process does, by decode_cause() or an export: empty if nobody is named; none for a cause of
+  /// this process. Nothing proves the name. Valid as long as this cause or a copy of it exists.
   std::optional<std::string_view> peer() const noexcept {
     const char* const name = ctx_cause_peer(handle_.get());
     return name != nullptr ? std::optional<std::string_view>(name) : std::nullopt;

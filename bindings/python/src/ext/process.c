@@ -12,7 +12,7 @@ static PyObject *export_context(PyObject *Py_UNUSED(module), PyObject *ctx) {
   if (!check_context(ctx)) return NULL;
   int result = ctx_export(((Context *)ctx)->ctx, text, sizeof text, &watch);
   if (result == -E2BIG) {
-    PyErr_SetString(PyExc_ValueError, "a context of more than a megabyte of strings");
+    PyErr_SetString(PyExc_ValueError, "a context of more than 1024 strings, or a megabyte of them");
     return NULL;
   }
   if (result == -ENOTSUP) return PyErr_SetFromErrno((errno = ENOTSUP, PyExc_OSError));

@@ -95,7 +95,7 @@ class Cause(Exception):
     code: int = -ECANCELED
     origin: Origin | int | None = None
     place: Place | None = None
-    # Who claims this cause, if it came as text from another process: "" if the text named nobody. Nothing proves it.
+    # Who claims this cause, if it came from another process: "" if nobody is named. Nothing proves it.
     peer: str | None = None
     _claim: str | None = None  # that text
 

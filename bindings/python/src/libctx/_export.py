@@ -15,7 +15,7 @@ class Export:
 
     The child calls import_context(). It needs no descriptor of this process, and what lies between the two need not
     know of it. One export is for any number of processes; libctx.process makes one for each child by itself. It takes
-    three descriptors. ValueError for more than a megabyte of strings.
+    three descriptors. ValueError for more than 1,024 strings, or a megabyte of them.
     """
 
     _watch: Watch | None = None

@@ -44,8 +44,8 @@ impl Cause {
         Cause::made(|ret| unsafe { sys::ctx_cause_decode(text.as_ptr().cast(), text.len(), ret) })
     }
 
-    /// Who claims a cause that [`decode`](Cause::decode) made, and nothing proves it: empty if the text named nobody.
-    /// `None` for any other cause.
+    /// Who claims a cause of another process, which came by [`decode`](Cause::decode) or an import, and nothing proves it:
+    /// empty if nobody is named. `None` for a cause of this process.
     pub fn peer(&self) -> Option<Cow<'_, str>> {
         // SAFETY: self holds a reference, and the name lives as long as the cause.
         unsafe { lossy(sys::ctx_cause_peer(self.as_raw())) }

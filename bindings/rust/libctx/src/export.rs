@@ -49,7 +49,7 @@ impl Drop for Export {
 impl Context {
     /// Exports the context to processes below this one: its deadline, its strings, and how it ends. It takes three
     /// descriptors and a page of memory, whoever imports it. [`InvalidInput`](crate::ErrorKind::InvalidInput) for more
-    /// than a megabyte of strings.
+    /// than 1,024 strings, or a megabyte of them.
     pub fn export(&self) -> Result<Export> {
         let (mut text, mut watch) = ([0u8; sys::CTX_EXPORT_SIZE], ptr::null_mut());
         // SAFETY: self holds a reference, and C writes within the array and to `watch`.

@@ -2,7 +2,7 @@
 //
 // ctx/grpc/closing.hpp - how a server learns at once that a call was canceled, or its connection lost.
 //
-// gRPC tells a handler of the synchronous API only if that asks, and its interceptors only when the handler has
+// gRPC tells a handler of the synchronous API only if it asks, and its interceptors only when the handler has
 // returned. But a call that a handler makes to another server is canceled with its own, at once. So this makes such a
 // call below each one that is served. It sends nothing, on a channel that never connects, and its end is the news.
 // Invariants:

@@ -29,8 +29,8 @@
 namespace ctx {
 namespace detail {
 
-// The cancel of a call that waits until its server has been told why. It happens at the end of this at the latest, if
-// it has begun; what it does then is over.
+// Cancels a call once its server has been told why. A cancel that has begun happens before this object ends, and by then
+// all that it runs has returned.
 class held_cancel {
  public:
   explicit held_cancel(::grpc::ClientContext& client)

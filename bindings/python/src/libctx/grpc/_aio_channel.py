@@ -24,10 +24,10 @@ def intercept_channel(
     *,
     strings: Iterable[str] = STRINGS,
     name: str | None = None,
-    tell_reasons: bool = True,
+    tell: bool = True,
 ) -> grpc.aio.Channel:
     """A channel of grpc.aio whose calls take current() along and end with it: see libctx.grpc.intercept_channel."""
-    return _Channel(channel, Caller(strings, name), tell_reasons)
+    return _Channel(channel, Caller(strings, name), tell)
 
 
 async def cause(call: Any) -> Cause | None:

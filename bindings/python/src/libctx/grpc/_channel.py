@@ -24,7 +24,7 @@ def intercept_channel(
     *,
     strings: Iterable[str] = STRINGS,
     name: str | None = None,
-    tell_reasons: bool = True,
+    tell: bool = True,
 ) -> grpc.Channel:
     """A channel whose calls take current() along and end with it.
 
@@ -34,12 +34,12 @@ def intercept_channel(
     are those of gRPC: libctx.grpc.cause() finds why a server with the interceptor gave them.
 
     If somebody gave a reason for a cancel, the server is told it, as what `name` says, by a small call of its own; unless
-    tell_reasons is False. gRPC cancels once that is answered, and after 100 ms at the latest. A server that does not know
+    tell is False. gRPC cancels once that is answered, and after 100 ms at the latest. A server that does not know
     such calls gets one, and then no more.
 
     gRPC can cancel no call that blocks. So one whose context can be canceled is a future() here that is waited for.
     """
-    return _Channel(channel, Caller(strings, name), tell_reasons)
+    return _Channel(channel, Caller(strings, name), tell)
 
 
 class _Companions:
