@@ -126,6 +126,15 @@ TEST(GrpcClient, ADeadlineInCenturiesIsOneInACentury) {
   EXPECT_LT(client.deadline(), now + 101 * kYear);
 }
 
+TEST(GrpcClient, TheOwnDeadlineOfACallStaysIfItIsSooner) {
+  const ctx::context later = ctx::with_timeout(ctx::background(), std::chrono::hours(1)).first;
+  const auto own = std::chrono::system_clock::now() + std::chrono::minutes(1);
+  grpc::ClientContext client;
+  client.set_deadline(own);
+  const auto tied = ctx::grpc::tie(later, client);
+  EXPECT_LT(client.deadline() - own, std::chrono::seconds(1));
+}
+
 TEST(GrpcClient, NamesThatGrpcRefusesThrowBeforeIt) {
   grpc::ClientContext client;
   for (const char* const name : {"", "Trace", "a b", "a\n", "\xc3\xa4"}) {

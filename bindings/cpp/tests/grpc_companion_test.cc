@@ -194,6 +194,24 @@ class Notes {
   const Loopback loopback;
 };
 
+// The callback of the cancel waits for the end of the one that runs.
+TEST(GrpcCompanion, ACancelThatIsHeldInACallbackHappensAllTheSame) {
+  const auto answers = Serves::Sync([](grpc::ServerContext&) { return Status::OK; });
+  Loopback loopback(*answers);
+  const ctx::derived made = ctx::with_cancel(ctx::background());
+  StatusCode code = StatusCode::UNKNOWN;
+  ctx::after_func(made.first, [&] {
+    grpc::ClientContext client;
+    {
+      ctx::detail::held_cancel held(client);
+      held.begin();
+    }
+    code = loopback.Call(client).error_code();
+  });
+  made.second.cancel();
+  EXPECT_EQ(code, StatusCode::CANCELLED);
+}
+
 TEST(GrpcCompanion, ItHasTheNumberOfTheCallAndTheReason) {
   Notes server;
   ctx::grpc::client shop(server.loopback.GetChannel(), {"shop", true, {}});

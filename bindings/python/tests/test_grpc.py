@@ -230,6 +230,14 @@ def test_requests_are_made_in_the_context_of_the_call() -> None:
         assert found == [ctx, ctx]
 
 
+def test_a_stream_of_requests_has_its_name() -> None:
+    with serving(ServerInterceptor(), **echo(int)) as address, calling(address) as methods, libctx.timeout(3600):
+        assert methods.up(request_iterator=iter([b"a"])) == b"up"
+        assert methods.up.with_call(request_iterator=iter([b"a"]))[0] == b"up"
+        assert methods.up.future(request_iterator=iter([b"a"])).result(WATCHDOG) == b"up"
+        assert list(methods.both(request_iterator=iter([b"a"]))) == [b"a"]
+
+
 def test_a_call_is_a_future_and_a_call() -> None:
     handler = Handler()
     over: list[Any] = []

@@ -761,6 +761,40 @@ def test_a_companion_of_a_channel_that_is_closed(run: Run) -> None:
     run(main())
 
 
+def test_the_deadline_of_a_scope(run: Run) -> None:
+    """It cancels the task that waits; the engine ends the call, and nothing is told."""
+
+    async def main() -> None:
+        handler = Handler()
+        async with serving(spy := AioSpy(), ServerInterceptor(), unary=handler.unary) as address, calling(address) as methods:
+            for seconds in (0.1, 1, 10):  # one may be too short for the call to get there
+                with pytest.raises(libctx.DeadlineExceeded) as caught:
+                    async with libctx.timeout(seconds, cause="no time"):
+                        await methods.unary(b"")
+                assert str(caught.value.__cause__) == "no time"
+                if not handler.began.empty():
+                    break
+            assert seen(await with_watchdog(handler.ended.get()))[0] is libctx.DeadlineExceeded
+        assert spy.spy.told == 0
+
+    run(main())
+
+
+def test_as_grpc_has_it(run: Run) -> None:
+    """The name of a stream of requests; and a response that is None, as of a deserializer that failed, is no end."""
+
+    async def main() -> None:
+        async with serving(ServerInterceptor(), **echo(int)) as address, grpc.aio.insecure_channel(address) as plain:
+            methods = Methods(intercept_channel(plain))
+            with libctx.use(libctx.with_cancel(libctx.background()).ctx):
+                assert await methods.up(request_iterator=each_of(b"a")) == b"up"
+                assert [part async for part in methods.both(request_iterator=each_of(b"a"))] == [b"a"]
+                down = intercept_channel(plain).unary_stream("/t/down", response_deserializer=lambda _: None)
+                assert [part async for part in down(b"a")] == [None] * 3
+
+    run(main())
+
+
 def test_reading_and_writing(run: Run) -> None:
     """gRPC's other way to use a stream."""
 

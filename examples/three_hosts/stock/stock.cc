@@ -10,7 +10,7 @@
 #include <ctx/ctx.hpp>
 #include <ctx/grpc.hpp>
 #include <ctx/process.hpp>
-#include <thread>
+#include <future>
 
 #include "pq_ctx.h"
 #include "said.h"
@@ -56,10 +56,10 @@ class Stock final : public shop::Shop::Service {
     const auto call = contexts_.of(*server);
     const ctx::context& ctx = call.get_context();
     say_begins("stock", ctx.get());
-    const auto told = ctx::after_func(ctx, [&] { say_ended("stock", ctx.get()); });
-    std::thread query([&] { ask(ctx, conninfo_); });
+    const ctx::watch_guard told(ctx::after_func(ctx, [&] { say_ended("stock", ctx.get()); }));
+    const auto query = std::async(std::launch::async, [&] { ask(ctx, conninfo_); });
     run(ctx, program_);
-    query.join();
+    query.wait();
     return call.finish(grpc::Status::CANCELLED);
   }
 

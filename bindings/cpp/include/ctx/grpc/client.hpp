@@ -82,7 +82,10 @@ class [[nodiscard]] tied {
       const auto left =
           std::min<std::chrono::nanoseconds>(ctx.remaining(), detail::longest_timeout);
       deadline = detail::call_deadline(left);
-      client.set_deadline(std::chrono::system_clock::now() + left);
+      using clock = std::chrono::system_clock;
+      const clock::time_point then =
+          clock::now() + std::chrono::duration_cast<clock::duration>(left);
+      client.set_deadline(std::min(client.deadline(), then));
     }
     // gRPC itself watches the deadline that it was given, so that the call says DEADLINE_EXCEEDED.
     const auto is_late = [](const context& ended) {
@@ -108,10 +111,11 @@ class [[nodiscard]] tied {
   watch_guard armed_;  // the last: what it runs uses the others
 };
 
-/// Ties a call to a context, before it begins: gives it the deadline, trace and baggage, and the strings of these
-/// names, which are in lower case, as metadata, if they are printable ASCII. Cancels it when the context ends, but not
-/// at the deadline, which gRPC itself watches: so the call says DEADLINE_EXCEEDED. The client context outlives the
-/// result. Throws context_error if the context is done, and std::errc::invalid_argument for a name that gRPC refuses.
+/// Ties a call to a context, before it begins: gives it the deadline, unless its own is sooner, trace and baggage, and
+/// the strings of these names, which are in lower case, as metadata, if they are printable ASCII. Cancels it when the
+/// context ends, but not at the deadline, which gRPC itself watches: so the call says DEADLINE_EXCEEDED. The client
+/// context outlives the result. Throws context_error if the context is done, and std::errc::invalid_argument for a name
+/// that gRPC refuses.
 inline tied tie(const context& ctx, ::grpc::ClientContext& client,
                 std::initializer_list<const char*> names = {}) {
   return tied(ctx, client, names);

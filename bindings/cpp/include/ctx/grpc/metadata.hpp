@@ -84,12 +84,9 @@ class call_number {
     }
     return made;
   }
-  friend bool operator==(const call_number& a, const call_number& b) noexcept {
-    return a.parts_[0] == b.parts_[0] && a.parts_[1] == b.parts_[1];
+  friend bool operator<(const call_number& a, const call_number& b) noexcept {
+    return a.parts_[0] != b.parts_[0] ? a.parts_[0] < b.parts_[0] : a.parts_[1] < b.parts_[1];
   }
-  struct hash {
-    std::size_t operator()(const call_number& of) const noexcept { return of.parts_[0]; }
-  };
 
  private:
   static constexpr std::size_t digits = 32;

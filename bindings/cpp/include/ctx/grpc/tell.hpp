@@ -34,11 +34,15 @@ namespace detail {
 class held_cancel {
  public:
   explicit held_cancel(::grpc::ClientContext& client)
-      : made_(with_cancel(background())),
+      : client_(client),
+        made_(with_cancel(background())),
         cancels_(after_func(made_.first, [&client] { client.TryCancel(); })) {}
   held_cancel(const held_cancel&) = delete;
   ~held_cancel() {
     if (begun_) made_.second.cancel();
+    // In a callback of the library the one above waits for its end: then it is done here.
+    const bool stopped = ctx_watch_stop_wait(cancels_.get()) == 1;
+    if (stopped && begun_) client_.TryCancel();
   }
 
   // Whoever has this cancels.
@@ -48,8 +52,9 @@ class held_cancel {
   }
 
  private:
+  ::grpc::ClientContext& client_;
   const derived made_;
-  const watch_guard cancels_;
+  const watch cancels_;
   std::atomic<bool> begun_{false};
 };
 

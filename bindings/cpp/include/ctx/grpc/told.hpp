@@ -14,9 +14,9 @@
 #include <ctx/cause.hpp>
 #include <ctx/derive.hpp>
 #include <ctx/grpc/metadata.hpp>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,7 +25,7 @@ namespace detail {
 
 // Which calls are live, by their numbers. Nothing is canceled or given back under its lock.
 class live_calls {
-  using calls = std::unordered_multimap<call_number, canceler, call_number::hash>;
+  using calls = std::multimap<call_number, canceler>;
 
  public:
   // One of them, until it goes.

@@ -99,6 +99,13 @@ class _Method:
         return self._kind(call, ctx, out, self._channel)
 
 
+class _AskingMethod(_Method):
+    """One with a stream of requests, as gRPC names it."""
+
+    def __call__(self, request_iterator: Any = None, *rest: Any, **named: Any) -> Any:
+        return super().__call__(request_iterator, *rest, **named)
+
+
 def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
     """For a callback of a context, which runs where that is canceled: at once if it is in the loop."""
     loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -117,8 +124,8 @@ def _on_the_loop(end: Callable[[], None]) -> Callable[[], None]:
 
 grpc.aio.UnaryUnaryMultiCallable.register(_Method)
 grpc.aio.UnaryStreamMultiCallable.register(_Method)
-grpc.aio.StreamUnaryMultiCallable.register(_Method)
-grpc.aio.StreamStreamMultiCallable.register(_Method)
+grpc.aio.StreamUnaryMultiCallable.register(_AskingMethod)
+grpc.aio.StreamStreamMultiCallable.register(_AskingMethod)
 
 
 class _Call:
@@ -145,13 +152,8 @@ class _Call:
         self._call.add_done_callback(lambda _: callback(self))
 
     def _end(self) -> None:
-        """The context is done."""
-        if not engine_ends(self._ctx):
-            self._cancel()
-
-    def _cancel(self) -> None:
-        """Of this call nothing is waited for any more. If the context has ended, and somebody said why, the server hears it."""
-        if self._canceled or self._call.done():
+        """The context is done, or the task that waits is canceled. If somebody gave the context a reason, the server hears it."""
+        if self._canceled or self._call.done() or engine_ends(self._ctx):
             return
         self._canceled = True
         told = self._channel.caller.companion(self._ctx, self._out.number)
@@ -173,7 +175,7 @@ class _Call:
             if not self._canceled:
                 await over
         except asyncio.CancelledError:
-            self._cancel()
+            self._end()
             raise
         finally:
             self._waiting.discard(over)
@@ -224,15 +226,18 @@ class _AnsweredByStream(_Call):
 
     async def _iterate(self) -> AsyncIterator[Any]:
         responses = aiter(self._call)
-        while (response := await self._step(_next(responses))) is not None:
+        while (response := await self._step(_next(responses))) is not _OVER:
             yield response
 
     async def read(self) -> Any:
         return await self._step(self._call.read())
 
 
+_OVER = object()  # after the last response; None may be one
+
+
 async def _next(responses: AsyncIterator[Any]) -> Any:
-    return await anext(responses, None)
+    return await anext(responses, _OVER)
 
 
 class _Asks(_Call):
@@ -270,10 +275,10 @@ class _Channel(grpc.aio.Channel):
         return _Method(self, self._channel.unary_stream(*args, **named), _AnsweredByStream)
 
     def stream_unary(self, *args: Any, **named: Any) -> Any:
-        return _Method(self, self._channel.stream_unary(*args, **named), _AsksAnsweredOnce)
+        return _AskingMethod(self, self._channel.stream_unary(*args, **named), _AsksAnsweredOnce)
 
     def stream_stream(self, *args: Any, **named: Any) -> Any:
-        return _Method(self, self._channel.stream_stream(*args, **named), _AsksAnsweredByStream)
+        return _AskingMethod(self, self._channel.stream_stream(*args, **named), _AsksAnsweredByStream)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         return self._channel.get_state(try_to_connect)

@@ -159,10 +159,28 @@ class _AnsweredByStream(_Method):
         return self._start(self._method, request, timeout, metadata, (credentials, wait_for_ready, compression))
 
 
+class _AskingOnce(_AnsweredOnce):
+    """With a stream of requests, as gRPC names it."""
+
+    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+        return super().__call__(request_iterator, *rest, **named)
+
+    def with_call(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+        return super().with_call(request_iterator, *rest, **named)
+
+    def future(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+        return super().future(request_iterator, *rest, **named)
+
+
+class _AskingByStream(_AnsweredByStream):
+    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+        return super().__call__(request_iterator, *rest, **named)
+
+
 grpc.UnaryUnaryMultiCallable.register(_AnsweredOnce)
-grpc.StreamUnaryMultiCallable.register(_AnsweredOnce)
+grpc.StreamUnaryMultiCallable.register(_AskingOnce)
 grpc.UnaryStreamMultiCallable.register(_AnsweredByStream)
-grpc.StreamStreamMultiCallable.register(_AnsweredByStream)
+grpc.StreamStreamMultiCallable.register(_AskingByStream)
 
 
 class _Call:
@@ -227,10 +245,10 @@ class _Channel(grpc.Channel):
         return _AnsweredByStream(self, self._channel.unary_stream(*args, **named))
 
     def stream_unary(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredOnce(self, self._channel.stream_unary(*args, **named))
+        return _AskingOnce(self, self._channel.stream_unary(*args, **named))
 
     def stream_stream(self, *args: Any, **named: Any) -> Any:
-        return _AnsweredByStream(self, self._channel.stream_stream(*args, **named))
+        return _AskingByStream(self, self._channel.stream_stream(*args, **named))
 
     def subscribe(self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False) -> None:
         self._channel.subscribe(callback, bool(try_to_connect))

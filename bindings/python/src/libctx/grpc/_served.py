@@ -70,7 +70,7 @@ class Serving:
         except ValueError:
             return
         if (cancel := self.numbered.get(number.lower())) is not None:
-            cancel(cause)
+            cancel(cause, defer=True)  # gRPC has a lock here, and one thread for all that comes
 
 
 class Served:
