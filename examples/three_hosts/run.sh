@@ -52,4 +52,4 @@ if [[ $mode != show ]]; then
   say "the service of orders: Rust, tonic" orders
   say "the service of the stock: C++, gRPC, libpq" stock
 fi
-[[ $mode == build ]] || exec "$python" "$here/hosts.py" "$build"
+[[ $mode == build ]] || exec "$python" -u "$here/hosts.py" "$build"
