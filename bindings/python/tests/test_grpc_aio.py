@@ -789,7 +789,7 @@ def test_as_grpc_has_it(run: Run) -> None:
             with libctx.use(libctx.with_cancel(libctx.background()).ctx):
                 assert await methods.up(request_iterator=each_of(b"a")) == b"up"
                 assert [part async for part in methods.both(request_iterator=each_of(b"a"))] == [b"a"]
-                down = intercept_channel(plain).unary_stream("/t/down", response_deserializer=lambda _: None)
+                down: Any = intercept_channel(plain).unary_stream("/t/down", response_deserializer=lambda _: None)
                 assert [part async for part in down(b"a")] == [None] * 3
 
     run(main())

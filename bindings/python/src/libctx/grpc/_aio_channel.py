@@ -102,7 +102,7 @@ class _Method:
 class _AskingMethod(_Method):
     """One with a stream of requests, as gRPC names it."""
 
-    def __call__(self, request_iterator: Any = None, *rest: Any, **named: Any) -> Any:
+    def __call__(self, request_iterator: Any = None, *rest: Any, **named: Any) -> Any:  # type: ignore[override]
         return super().__call__(request_iterator, *rest, **named)
 
 

@@ -162,18 +162,18 @@ class _AnsweredByStream(_Method):
 class _AskingOnce(_AnsweredOnce):
     """With a stream of requests, as gRPC names it."""
 
-    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:  # type: ignore[override]
         return super().__call__(request_iterator, *rest, **named)
 
-    def with_call(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+    def with_call(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:  # type: ignore[override]
         return super().with_call(request_iterator, *rest, **named)
 
-    def future(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+    def future(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:  # type: ignore[override]
         return super().future(request_iterator, *rest, **named)
 
 
 class _AskingByStream(_AnsweredByStream):
-    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:
+    def __call__(self, request_iterator: Any, *rest: Any, **named: Any) -> Any:  # type: ignore[override]
         return super().__call__(request_iterator, *rest, **named)
 
 
