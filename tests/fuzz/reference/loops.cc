@@ -240,8 +240,13 @@ void Reference::FireTimer(int i) {
     return LeaveToLoop(c.loop, End(i, graced.err, graced.cause, {c.graced}));
   }
   if (c.kind == Kind::kIdle && !loops[c.loop].is_virtual) {
-    // When exactly this was is not known, and so not when a grace has begun.
+    // When exactly this was is not known: so not when a grace has begun, nor whether what is below had ended before.
     const std::set<int> below = Descendants(i);
+    const int64_t latest = Sum(Sum(c.touched_by, c.length), StepOf(c));
+    for (const int other : below) {
+      if (other != i && IsLive(contexts[other]) && TimerOf(contexts[other]) <= latest)
+        ambiguous = true;
+    }
     for (const Context& other : contexts) {
       if (other.graced != kNone && below.count(other.graced) > 0) ambiguous = true;
     }
